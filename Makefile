@@ -1,0 +1,46 @@
+# What people and CI run. `make help` lists it.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo up test test-long lint format typecheck lock docs bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## make .venv with everything in it
+
+$(STAMP): requirements.lock pyproject.toml scripts/setup.sh
+	@scripts/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: setup      ## the whole platform on real data, then a summary
+	@$(BIN)/dataplatform demo
+
+up: setup        ## servers, deployments and Prefect's UI; Ctrl-C stops all
+	@$(BIN)/dataplatform up
+
+test: setup      ## fast tests, on real servers
+	@$(BIN)/python -m pytest
+
+test-long: setup ## everything, minutes long
+	@$(BIN)/python -m pytest -m "long or not long" --timeout=3600
+
+lint: setup      ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup    ## let ruff put the code in order
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+docs: setup      ## regenerate the reference pages and the JSON Schema
+	@$(BIN)/python scripts/generate_docs.py
+
+lock: setup      ## write what is installed into requirements.lock
+	@scripts/lock.sh "$(VENV)"
+
+clean:           ## remove .venv and caches (not your data)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info platform/*.egg-info

@@ -1,0 +1,3 @@
+"""dataplatform: a self-hosted, metadata-driven data platform for personal data."""
+
+__version__ = "0.1.0"

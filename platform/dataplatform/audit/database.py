@@ -1,0 +1,107 @@
+"""The Postgres database: engine, locks, errors."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from dataplatform.errors import BusyError, DataplatformError, ServerError, SettingsError, StorageError
+from dataplatform.secrets import redact
+
+
+def make_engine(url: str) -> Engine:
+    """An engine on psycopg 3, in UTC. Connects lazily; raises SettingsError for a wrong URL."""
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() not in ("postgresql", "postgres"):
+            raise sa.exc.ArgumentError(f"{parsed.drivername} is not PostgreSQL")
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={
+                "options": "-c timezone=UTC -c datestyle=ISO -c client_min_messages=warning",
+                "connect_timeout": 10,
+                "application_name": "dataplatform",
+                "prepare_threshold": None,
+            },
+        )
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise SettingsError(
+            f"the Postgres URL cannot be used: {redact(str(error))}",
+            "write DATAPLATFORM_POSTGRES_URL as postgresql://user:password@host:5432/database",
+        ) from None
+
+
+def ping(engine: Engine) -> None:
+    with database_errors(engine), engine.connect() as connection:
+        connection.execute(sa.text("select 1"))
+
+
+def raw_connection(connection: sa.Connection) -> psycopg.Connection:
+    """psycopg's connection under SQLAlchemy's, in the same transaction; for COPY."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, psycopg.Connection)
+    return found
+
+
+def lock_number(name: str) -> int:
+    """Number of the advisory lock of that name."""
+    return (zlib.crc32(name.encode()) << 16) | (zlib.crc32(name[::-1].encode()) & 0xFFFF)
+
+
+@contextmanager
+def exclusive(engine: Engine, name: str, wait: float = 0.0) -> Iterator[None]:
+    """Holds the advisory lock `name` for the block; raises BusyError when it cannot be had.
+
+    `wait`: seconds to wait for it. The lock goes with its connection, so a killed process frees it.
+    """
+    with database_errors(engine), engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(sa.text(f"set lock_timeout = {int(wait * 1000) or 1}"))
+        number = lock_number(name)
+        try:
+            connection.execute(sa.text("select pg_advisory_lock(:n)"), {"n": number})
+        except sa.exc.OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise BusyError(
+                    f"{name} is running already", "wait until that run has ended, then run again"
+                ) from None
+            raise
+        try:
+            yield
+        finally:
+            try:
+                connection.execute(sa.text("select pg_advisory_unlock(:n)"), {"n": number})
+            except sa.exc.DBAPIError:
+                connection.invalidate()  # the server went away, and the lock with it
+
+
+@contextmanager
+def database_errors(engine: Engine | None = None) -> Iterator[None]:
+    """psycopg's errors as ours: transient where the server is to blame."""
+    try:
+        yield
+    except DataplatformError:
+        raise
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
+        original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        where = f" at {engine.url.render_as_string(hide_password=True)}" if engine else ""
+        text = redact(str(original)).strip()
+        if isinstance(original, psycopg.errors.DiskFull | psycopg.errors.IoError):
+            raise StorageError(
+                f"Postgres{where}: {text}", "free some disk space and run again; old data are whole"
+            ) from None
+        if isinstance(original, psycopg.OperationalError | psycopg.InterfaceError):
+            raise ServerError(f"Postgres{where} failed: {text}", _remedy(text)) from None
+        raise
+
+
+def _remedy(text: str) -> str:
+    if "password authentication" in text or "does not exist" in text:
+        return "correct DATAPLATFORM_POSTGRES_URL"
+    return "check that it runs and can be reached, then run again"

@@ -1,0 +1,78 @@
+"""Composition root: puts the Platform together, once, and takes it apart again."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kink import Container
+from sqlalchemy.engine import Engine
+
+from dataplatform.audit import migrate
+from dataplatform.audit.database import make_engine, ping
+from dataplatform.context import Platform
+from dataplatform.embedded import Servers, start_servers
+from dataplatform.layers.bronze import Bronze
+from dataplatform.metadata import Catalog, load_catalog
+from dataplatform.secrets import LocalStore, Secrets
+from dataplatform.settings import Settings, load_settings
+from dataplatform.storage import FileStore
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_platform(
+    settings: Settings | None = None, catalog: Catalog | None = None, prefect: bool = False
+) -> Iterator[Platform]:
+    """The Platform for the block. `prefect`: with a Prefect server, PREFECT_API_URL set for it."""
+    found = settings or load_settings()
+    wanted = catalog or load_catalog(found.metadata_path)
+    servers = start_servers(found, prefect)
+    try:
+        if prefect and servers.prefect_url:
+            _use_prefect(found, servers)
+        container = _container(found, wanted, servers)
+        platform = container[Platform]
+        try:
+            migrate.upgrade(platform.engine)
+            yield platform
+        finally:
+            platform.engine.dispose()
+            platform.bronze.close()
+    finally:
+        servers.close()
+
+
+def _use_prefect(settings: Settings, servers: Servers) -> None:
+    """Prefect reads its settings from the environment when it is imported: set them before that."""
+    os.environ["PREFECT_API_URL"] = str(servers.prefect_url)
+    os.environ.setdefault("PREFECT_HOME", str(settings.home_path / "prefect"))
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "dataplatform")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Container:
+    container = Container()
+    container[Settings] = settings
+    container[Catalog] = catalog
+    container[Secrets] = lambda c: secrets_of(c[Settings])
+    container[FileStore] = lambda c: FileStore(c[Settings].raw_location)
+    container[Engine] = lambda _: _engine(servers.postgres_url)
+    container[Bronze] = lambda _: Bronze.connect(servers.mongo_url)
+    container[Platform] = lambda c: Platform(
+        c[Settings], c[Catalog], c[Engine], c[Bronze], c[FileStore], c[Secrets]
+    )
+    return container
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    return Secrets(LocalStore(settings.home_path))
+
+
+def _engine(url: str) -> Engine:
+    engine = make_engine(url)
+    ping(engine)
+    return engine

@@ -1,0 +1,147 @@
+"""The contract: `extract(request, since) -> Iterator[Page]`.
+
+An `extract` opens what it needs, yields pages as the source delivers them and closes everything when
+it is exhausted or closed. It writes nowhere, keeps no state and never interprets: bytes of JSON go in,
+what is not JSON (CSV rows, SQL rows) becomes JSON objects with the source's own field names.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+
+from dataplatform.metadata.source import Entity, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Where an earlier run came to.
+
+    `cursor`: lowest value of the cursor field that is still wanted (the overlap is already taken
+    off), or None to read from the beginning. `digests`: of parts (files) landed by the batch before;
+    a part with the same digest need not be delivered again.
+    """
+
+    cursor: str | int | float | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a connector. `resolve` turns `{secret: name}` into the value; call it late."""
+
+    source: Source
+    name: str
+    entity: Entity
+    resolve: Callable[[Any], Any]
+    base_dirs: tuple[Path, ...] = (Path(),)
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the source that is known by name and content, such as a file."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something that is not a record: a CSV row with too many fields, say."""
+
+    text: str
+    reason: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page as the source delivered it.
+
+    kind `records`: each item of `data` is the JSON text of one record, without line ends.
+    kind `document`: `data` holds one JSON text, and `records_path` says where in it the records are
+    (None: the document itself, or its only list).
+    kind `unchanged`: `part` is the same as in the batch before, and `data` is empty.
+    `request` describes how the page was asked for; it never holds a secret.
+    `columns` are the fields of a tabular source, also those without a value on this page.
+    """
+
+    data: tuple[bytes, ...] | list[bytes]
+    request: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["records", "document", "unchanged"] = "records"
+    records_path: str | None = None
+    columns: tuple[str, ...] | None = None
+    rejects: tuple[Reject, ...] = ()
+    part: Part | None = None
+    textual: bool = False  # values are text that may mean numbers (CSV)
+
+
+Extract = Callable[[Request, Since], Iterator[Page]]
+
+
+def page_of(records: Iterable[Mapping[str, Any]], **more: Any) -> Page:
+    """A page of Python mappings; dates, decimals, UUIDs and bytes become text."""
+    return Page([encode(record) for record in records], **more)
+
+
+def encode(record: Any) -> bytes:
+    """JSON of a value. Decimals keep their digits, big integers too, NaN and infinity become text."""
+    try:
+        text = orjson.dumps(record, default=_default, option=_OPTIONS)
+        return text if b"null" not in text else _careful(record)
+    except (orjson.JSONEncodeError, TypeError):
+        return _careful(record)
+
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
+
+def _careful(record: Any) -> bytes:
+    return orjson.dumps(_portable(record), default=_default, option=_OPTIONS)
+
+
+def _portable(value: Any) -> Any:
+    """What orjson would lose: NaN becomes null there, integers beyond 64 bits raise."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return orjson.Fragment(b'"' + str(value).encode() + b'"')
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        return orjson.Fragment(str(value).encode())
+    if isinstance(value, str) and "\ud800" <= max(value, default="") <= "\udfff":
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {str(k): _portable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(v) for v in value]
+    return value
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return str(value)
+        return orjson.Fragment(format(value, "f").encode())
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, UUID | Path):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(bytes(value)).decode()
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    if isinstance(value, int):
+        return orjson.Fragment(str(value).encode())
+    if hasattr(value, "__dict__") or hasattr(value, "__slots__"):
+        return str(value)
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,186 @@
+"""Connector `files`: CSV, TSV, JSON and JSON-lines files, plain or compressed, local or fsspec URLs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any
+
+import fsspec
+import xxhash
+from fsspec.implementations.local import LocalFileSystem
+
+from dataplatform.connectors import csv_rows, json_text
+from dataplatform.connectors.contract import Page, Part, Request, Since
+from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
+from dataplatform.metadata.connector import FilesConnector
+
+_FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"}
+_COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file below the source's path; `name` is relative to it."""
+
+    system: Any
+    path: str
+    name: str
+
+    @property
+    def endings(self) -> list[str]:
+        return self.name.lower().rsplit("/", 1)[-1].split(".")[1:]
+
+    @property
+    def compression(self) -> str | None:
+        return next((e for e in self.endings[-1:] if e in _COMPRESSED), None)
+
+
+def extract(request: Request, since: Since) -> Iterator[Page]:
+    """Every file that the entity's `file` names, in the order of their names."""
+    connector = request.source.connector
+    assert isinstance(connector, FilesConnector)
+    for file in find(request, connector):
+        with _source_errors(file.name):
+            digest = _digest(file)
+            if digest and since.digests.get(file.name) == digest:
+                yield Page([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
+                continue
+            part = Part(file.name, digest) if digest else Part(file.name, "")
+            with ExitStack() as stack:
+                for member, stream in _open(file, stack):
+                    yield from _pages(request, connector, file, member, stream, part)
+
+
+def find(request: Request, connector: FilesConnector) -> list[_File]:
+    """The files; raises SourceError where there is none."""
+    base = str(request.resolve(connector.path))
+    pattern = request.entity.file or "*"
+    options = request.resolve(dict(connector.options))
+    tried = []
+    for root in _roots(base, request):
+        system, top = fsspec.core.url_to_fs(root, **options)
+        top = str(top).rstrip("/")
+        tried.append(f"{root.rstrip('/')}/{pattern}")
+        with _source_errors(tried[-1]):
+            found = sorted(system.glob(f"{top}/{pattern}"))
+        files = [str(f) for f in found if not system.isdir(f)]
+        if files:
+            return [_File(system, f, f[len(top) + 1 :]) for f in files]
+    raise SourceError(
+        f"entity {request.name}: no file matches {' or '.join(dict.fromkeys(tried))}",
+        "correct `path` and `file`; an empty folder is not taken for 'everything was deleted'",
+    )
+
+
+def _roots(base: str, request: Request) -> list[str]:
+    """A relative folder is tried from the working directory, then from the YAML file's folder."""
+    if "://" in base or base.startswith(("/", "~")):
+        return [base]
+    return [str((folder / base).absolute()) for folder in request.base_dirs]
+
+
+def _digest(file: _File) -> str:
+    """xxh3 of a local file's bytes; of remote ones none, they would have to be read twice."""
+    if not isinstance(file.system, LocalFileSystem):
+        return ""
+    hasher = xxhash.xxh3_128()
+    with open(file.path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _open(file: _File, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
+    """The uncompressed streams in a file: one, or one for each member of a zip archive."""
+    raw = stack.enter_context(file.system.open(file.path, "rb"))
+    kind = file.compression
+    if kind == "zip":
+        archive = stack.enter_context(zipfile.ZipFile(raw))
+        for info in archive.infolist():
+            hidden = info.filename.startswith(("__MACOSX/", "."))
+            if not info.is_dir() and not hidden:
+                yield info.filename, stack.enter_context(archive.open(info))
+    elif kind:
+        opener = fsspec.compression.compr[_COMPRESSED[kind]]
+        yield file.name, stack.enter_context(opener(raw, mode="r"))
+    else:
+        yield file.name, raw
+
+
+def _format(request: Request, file: _File, member: str) -> str:
+    if request.entity.format:
+        return request.entity.format
+    endings = [*file.endings, *member.lower().rsplit("/", 1)[-1].split(".")[1:]]
+    for ending in reversed(endings):
+        if ending in _FORMATS:
+            return _FORMATS[ending]
+    raise SourceError(
+        f"entity {request.name}: the name {member!r} does not tell its format",
+        "add `format: csv`, tsv, json or jsonl to the entity",
+    )
+
+
+def _pages(
+    request: Request,
+    connector: FilesConnector,
+    file: _File,
+    member: str,
+    stream: IO[bytes],
+    part: Part,
+) -> Iterator[Page]:
+    about = {"file": file.name} if member == file.name else {"file": file.name, "member": member}
+    kind = _format(request, file, member)
+    if kind in ("csv", "tsv"):
+        delimiter = connector.delimiter or ("\t" if kind == "tsv" else None)
+        text = _text(stream, connector.encoding)
+        yield from csv_rows.pages(text, about, part, delimiter, connector.page_size)
+    elif kind == "jsonl":
+        yield from _json_lines(stream, about, part, connector.page_size)
+    else:
+        yield from json_text.pages(stream, about, part, request.entity.records)
+
+
+def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    name = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    try:
+        return io.TextIOWrapper(stream, encoding=name, errors="surrogateescape", newline="")
+    except LookupError:
+        raise SourceError(
+            f"there is no encoding {encoding!r}", "write utf-8, latin-1, cp1252, utf-16, …"
+        ) from None
+
+
+def _json_lines(
+    stream: IO[bytes], about: dict[str, Any], part: Part, size: int
+) -> Iterator[Page]:
+    """Lines as they are, not parsed; empty ones are left out, and so is a byte order mark."""
+    first, number = True, 0
+    while block := list(islice(stream, size)):
+        if first and block[0].startswith(b"\xef\xbb\xbf"):
+            block[0] = block[0][3:]
+        first = False
+        lines = [stripped for line in block if (stripped := line.strip(b" \t\r\n"))]
+        yield Page(lines, {**about, "line": number + 1}, part=part)
+        number += len(block)
+
+
+@contextmanager
+def _source_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DataplatformError:
+        raise
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise SourceError(f"{name} is not whole: {error}", "fetch the file again") from None
+    except (ConnectionError, TimeoutError) as error:
+        raise SourceUnavailableError(f"{name}: {error}") from None
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise SourceError(f"{name} cannot be read: {what}", "check the path and its rights") from None
+    except (ValueError, ImportError) as error:
+        raise SourceError(f"{name} cannot be read: {error}") from None

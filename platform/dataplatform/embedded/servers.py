@@ -1,0 +1,65 @@
+"""All embedded servers that a command needs, started together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from dataplatform.embedded import mongo, postgres, prefect_server
+from dataplatform.embedded.process import Lease
+from dataplatform.settings import Settings
+
+
+@dataclass
+class Servers:
+    """URLs of the servers, embedded or not, and our shares in the embedded ones."""
+
+    postgres_url: str
+    mongo_url: str
+    prefect_url: str | None
+    leases: list[Lease] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Gives the shares back; waits for those servers to stop that nobody else uses."""
+        for found in self.leases:
+            found.release()
+        for found in self.leases:
+            found.wait_stopped()
+
+
+def start_servers(settings: Settings, prefect: bool) -> Servers:
+    """Starts (or joins) what has no URL in the settings. Raises EmbeddedServerError."""
+    home, linger = settings.home_path, settings.linger
+    wanted: dict[str, Callable[[], Lease]] = {}
+    if settings.postgres_url is None:
+        wanted["postgres"] = lambda: postgres.start(home, linger)
+    if settings.mongo_url is None:
+        wanted["mongo"] = lambda: mongo.start(home, linger)
+    if prefect and settings.prefect_api_url is None:
+        wanted["prefect"] = lambda: prefect_server.start(home, linger)
+    leases = _start(wanted)
+    outside_pg = settings.postgres_url.get_secret_value() if settings.postgres_url else ""
+    outside_mongo = settings.mongo_url.get_secret_value() if settings.mongo_url else ""
+    return Servers(
+        postgres.url(leases["postgres"].about) if "postgres" in leases else outside_pg,
+        mongo.url(leases["mongo"].about) if "mongo" in leases else outside_mongo,
+        prefect_server.url(leases["prefect"].about) if "prefect" in leases
+        else settings.prefect_api_url,
+        list(leases.values()),
+    )  # fmt: skip
+
+
+def _start(wanted: dict[str, Callable[[], Lease]]) -> dict[str, Lease]:
+    """All at once; where one fails the others are given back."""
+    if not wanted:
+        return {}
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        futures = {name: pool.submit(start) for name, start in wanted.items()}
+    failed = [e for f in futures.values() if (e := f.exception()) is not None]
+    if failed:
+        for future in futures.values():
+            if future.exception() is None:
+                future.result().release()
+        raise failed[0]
+    return {name: future.result() for name, future in futures.items()}

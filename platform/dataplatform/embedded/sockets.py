@@ -1,0 +1,37 @@
+"""Where Unix sockets go: their paths may have 107 characters only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+from dataplatform.errors import EmbeddedServerError
+
+LONGEST = 80  # leaves room for the socket's own name
+
+
+def socket_folder(folder: Path) -> Path:
+    """`folder`/socket, or a private folder under the system's temporary one where that is too long."""
+    near = folder / "socket"
+    if len(str(near)) <= LONGEST:
+        near.mkdir(mode=0o700, exist_ok=True)
+        return near
+    tag = hashlib.blake2b(str(folder).encode(), digest_size=6).hexdigest()
+    far = Path(tempfile.gettempdir()) / f"dataplatform-{os.geteuid()}-{tag}"
+    far.mkdir(mode=0o700, exist_ok=True)
+    owner = far.stat().st_uid
+    if os.geteuid() not in (0, owner):
+        raise EmbeddedServerError(
+            f"{far} belongs to somebody else", "choose a shorter DATAPLATFORM_HOME"
+        )
+    return far
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

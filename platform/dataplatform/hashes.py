@@ -1,0 +1,78 @@
+"""Arrays of 16-byte hashes: two unsigned 64-bit numbers each, n hashes have the shape (n, 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+Indexes = npt.NDArray[np.intp]
+EMPTY: Hashes = np.empty((0, 2), np.uint64)
+
+
+def hashes(data: bytes | Iterable[bytes]) -> Hashes:
+    """Joined 16-byte hashes as an array (n, 2)."""
+    joined = data if isinstance(data, bytes) else b"".join(data)
+    return np.frombuffer(joined, np.uint64).reshape(-1, 2)
+
+
+def pieces(found: Hashes) -> list[bytes]:
+    """The hashes as bytes, one by one."""
+    raw = np.ascontiguousarray(found).tobytes()
+    return [raw[i : i + 16] for i in range(0, len(raw), 16)]
+
+
+def order(found: Hashes) -> Indexes:
+    """Indexes that sort hashes."""
+    return np.lexsort((found[:, 1], found[:, 0]))
+
+
+def find(needles: Hashes, haystack: Hashes, ordering: Indexes | None = None) -> Indexes:
+    """Index in `haystack` of each needle, -1 where it is absent."""
+    if not len(haystack) or not len(needles):
+        return np.full(len(needles), -1, np.intp)
+    by = order(haystack) if ordering is None else ordering
+    first = haystack[by, 0]
+    start = np.searchsorted(first, needles[:, 0])
+    result = np.full(len(needles), -1, np.intp)
+    # hashes whose first half is the same lie side by side; there is hardly ever more than one
+    open_ = np.arange(len(needles))
+    offset = 0
+    while len(open_):
+        at = start[open_] + offset
+        inside = at < len(first)
+        open_, at = open_[inside], at[inside]
+        same = first[at] == needles[open_, 0]
+        open_, at = open_[same], at[same]
+        hit = haystack[by[at], 1] == needles[open_, 1]
+        result[open_[hit]] = by[at[hit]]
+        open_ = open_[~hit]
+        offset += 1
+    return result
+
+
+def member(needles: Hashes, haystack: Hashes) -> npt.NDArray[np.bool_]:
+    return find(needles, haystack) >= 0
+
+
+def single(found: Hashes) -> npt.NDArray[np.bool_]:
+    """True for hashes that occur once only."""
+    if not len(found):
+        return np.zeros(0, bool)
+    by = order(found)
+    ordered = found[by]
+    same = (ordered[1:] == ordered[:-1]).all(axis=1)
+    repeated = np.r_[False, same] | np.r_[same, False]
+    result = np.empty(len(found), bool)
+    result[by] = ~repeated
+    return result
+
+
+def unique(found: Hashes) -> Hashes:
+    """Distinct hashes, sorted."""
+    if not len(found):
+        return found
+    ordered = found[order(found)]
+    return ordered[np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]]

@@ -1,0 +1,324 @@
+"""Loads one raw batch of one entity into bronze. Loading it again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import xxhash
+from bson.binary import Binary
+
+from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of
+from dataplatform import hashes as hs
+from dataplatform.layers.bronze import manifest as mf
+from dataplatform.layers.bronze import quarantine
+from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
+from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, to_bson
+from dataplatform.layers.bronze.quarantine import Bad
+from dataplatform.layers.bronze.store import Bronze, manifest_id, server_errors
+from dataplatform.metadata.cursor import later
+from dataplatform.metadata.paths import dig
+from dataplatform.metadata.source import Entity
+from dataplatform.records import LIST, content_id, walk
+
+MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
+_BLOCK = 5_000  # records handled together
+
+
+class RawBatch(Protocol):
+    """What bronze needs to know of a landed batch."""
+
+    source: str
+    entity: str
+    batch_id: str
+    load: Any
+
+    def fingerprint(self) -> str: ...
+
+
+class RawPage(Protocol):
+    """A page read back from raw."""
+
+    header: dict[str, Any]
+    lines: list[bytes]
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of it."""
+
+    manifest: Manifest
+    repeated: bool = False
+
+
+@dataclass
+class _Work:
+    """What grows while the pages go by; a few dozen bytes a record."""
+
+    rule: Rule
+    entity: Entity
+    whole: frozenset[str]
+    paths: list[str]
+    kinds: dict[str, str]
+    bits: dict[str, int] = field(default_factory=dict)
+    masks_of: dict[tuple[str, ...], int] = field(default_factory=dict)
+    keys: list[bytes] = field(default_factory=list)
+    versions: list[bytes] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    masks: list[int] = field(default_factory=list)
+    held: list[bytes] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
+    cursor: str | int | float | None = None
+    records: int = 0
+    new_versions: int = 0
+    quarantined: int = 0
+    unreadable: int = 0
+
+
+def load(
+    bronze: Bronze,
+    raw: RawBatch,
+    pages: Iterable[RawPage],
+    entity: Entity,
+    whole: frozenset[str],
+) -> Loaded:
+    """Stores versions never seen before, then the batch's manifest.
+
+    `whole`: paths that stay JSON values. Raises ServerError where MongoDB fails.
+    """
+    with server_errors():
+        done = bronze.manifest(raw.source, raw.entity, raw.batch_id)
+        if done is not None:
+            return Loaded(done, repeated=True)
+        return Loaded(_load(bronze, raw, pages, entity, whole))
+
+
+def _load(
+    bronze: Bronze, raw: RawBatch, pages: Iterable[RawPage], entity: Entity, whole: frozenset[str]
+) -> Manifest:
+    stream = iter(pages)
+    first = next(stream, None)
+    rule = rule_of(entity, bool(first and first.header.get("textual")))
+    base = _base(bronze, raw, rule)
+    if base is not None and raw.fingerprint() and base.fingerprint == raw.fingerprint():
+        return _same(bronze, raw, base)
+    before = bronze.held(base) if base else Held()
+    work = _Work(rule, entity, whole, list(base.paths) if base else [], dict(base.kinds) if base else {})
+    work.bits = {path: i for i, path in enumerate(work.paths)}
+    work.cursor = base.cursor if base else None
+    lookup = _Lookup(before)
+    for page in _chain(first, stream):
+        for name in page.header.get("columns") or ():
+            work.columns.setdefault(name)
+        _rejects(bronze, raw, page, work)
+        _page(bronze, raw, page, work, lookup)
+    return _finish(bronze, raw, work, base, before)
+
+
+def rule_of(entity: Entity, textual: bool) -> Rule:
+    default = ("",) if textual else ()
+    nulls = default if entity.null_values is None else entity.null_values
+    return Rule(entity.key, frozenset(nulls), textual)
+
+
+def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def _base(bronze: Bronze, raw: RawBatch, rule: Rule) -> Manifest | None:
+    """The newest older full batch that was read by the same rule."""
+    if raw.load != "full":
+        return None
+    found = [
+        m for m in bronze.manifests(raw.source, raw.entity)
+        if m.batch_id < raw.batch_id and m.load == "full" and m.rule == rule.identity()
+    ]  # fmt: skip
+    return found[-1] if found else None
+
+
+def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
+    """Nothing is different: the manifest only points at its base (or at what that points at)."""
+    empty = base.base is not None and base.chunks == 0
+    fields = {**base.__dict__, "id": manifest_id(raw.source, raw.entity, raw.batch_id)}
+    fields |= {
+        "batch_id": raw.batch_id, "base": base.base if empty else base.id,
+        "depth": base.depth if empty else base.depth + 1, "chunks": 0, "new_versions": 0,
+    }  # fmt: skip
+    held = bronze.held(base).held if base.quarantined else hs.EMPTY
+    return bronze.put(Manifest(**fields), Held(held=held), hs.EMPTY)
+
+
+class _Lookup:
+    """Finds the entry of a raw line that an earlier batch held already."""
+
+    def __init__(self, before: Held) -> None:
+        self.before = before
+        self.ordering = hs.order(before.lines) if len(before) else None
+
+    def find(self, lines: list[bytes]) -> list[int]:
+        if self.ordering is None:
+            return [-1] * len(lines)
+        found: list[int] = hs.find(hs.hashes(lines), self.before.lines, self.ordering).tolist()
+        return found
+
+
+def _rejects(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work) -> None:
+    found = [
+        Bad(f"line {r.get('line')}: {r['reason']}", r["text"].encode(), page.file, page.line - 1)
+        for r in page.header.get("rejects") or ()
+    ]
+    work.records += len(found)
+    _quarantine(bronze, raw, found, work)
+
+
+def _quarantine(bronze: Bronze, raw: RawBatch, bad: list[Bad], work: _Work) -> None:
+    quarantine.store(bronze.db, raw.source, raw.entity, raw.batch_id, "bronze", bad)
+    work.quarantined += len(bad)
+    work.unreadable += sum(not b.readable for b in bad)
+    work.held.extend(b.key for b in bad if b.key is not None)
+
+
+def _page(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work, lookup: _Lookup) -> None:
+    """Known lines are taken over without parsing; the others are parsed, stored and profiled."""
+    document = page.header["kind"] == "document"
+    for start in range(0, len(page.lines), _BLOCK):
+        block = page.lines[start : start + _BLOCK]
+        if document:
+            for offset, line in enumerate(block):
+                path = page.header.get("records_path")
+                _parsed(
+                    bronze, raw, work, page.file, list(items_of(line, path, work.rule)),
+                    [page.line + start + offset], None,
+                )  # fmt: skip
+            continue
+        digests = [xxhash.xxh3_128_digest(line) for line in block]
+        places = lookup.find(digests)
+        _known(work, lookup.before, [p for p in places if p >= 0])
+        fresh = [i for i, place in enumerate(places) if place < 0]
+        parsed = [parse(block[i], work.rule) for i in fresh]
+        numbers = [page.line + start + i for i in fresh]
+        _parsed(bronze, raw, work, page.file, parsed, numbers, [digests[i] for i in fresh])
+
+
+def _known(work: _Work, before: Held, places: list[int]) -> None:
+    """Entries taken over from the base; `work.paths` began as the base's, so masks keep their bits."""
+    if not places:
+        return
+    work.records += len(places)
+    work.keys.extend(hs.pieces(before.keys[places]))
+    work.versions.extend(hs.pieces(before.versions[places]))
+    work.lines.extend(hs.pieces(before.lines[places]))
+    words = before.masks[places].tolist()
+    work.masks.extend(sum(word << (64 * i) for i, word in enumerate(row)) for row in words)
+
+
+def _parsed(
+    bronze: Bronze,
+    raw: RawBatch,
+    work: _Work,
+    file: str,
+    parsed: list[Record | Bad],
+    numbers: list[int],
+    digests: list[bytes] | None,
+) -> None:
+    work.records += len(parsed)
+    bad: list[Bad] = []
+    documents: list[dict[str, Any]] = []
+    for i, item in enumerate(parsed):
+        number = numbers[i] if digests is not None else numbers[0]
+        if isinstance(item, Bad):
+            bad.append(Bad(item.reason, item.record, file, number, item.key, item.readable))
+            continue
+        version = content_id(item.doc)
+        work.keys.append(item.key)
+        work.versions.append(version)
+        work.lines.append(digests[i] if digests is not None else version)
+        work.masks.append(_profile(work, item.doc))
+        documents.append(_document(version, item, raw.batch_id))
+    if work.entity.cursor:
+        for document in documents:
+            work.cursor = later(work.cursor, dig(document["doc"], work.entity.cursor.field))
+    work.new_versions += bronze.insert(raw.source, raw.entity, documents)
+    if bad:
+        _quarantine(bronze, raw, bad, work)
+
+
+def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
+    document = {"_id": Binary(version), "key": Binary(record.key), "batch": batch_id}
+    if record.exotic:
+        return document | {"exotic": True, "doc": to_bson(record.doc)}
+    return document | {"doc": record.doc}
+
+
+def _profile(work: _Work, doc: dict[str, Any]) -> int:
+    """Notes the kinds of the record's values; returns the mask of its paths."""
+    kinds, textual = work.kinds, work.rule.textual
+    seen: list[str] = []
+    for path, value in walk(doc, work.whole):
+        seen.append(path)
+        known = kinds.get(path, NULL)
+        if value is LIST:
+            kinds[path] = join(known, LISTS)
+        elif value is not None and known != TEXT:
+            kinds[path] = join(known, kind_of(value, textual))
+        elif path not in kinds:
+            kinds[path] = NULL
+    shape = tuple(seen)
+    mask = work.masks_of.get(shape)
+    if mask is None:
+        mask = _mask(work, seen)
+        if len(work.masks_of) < 100_000:
+            work.masks_of[shape] = mask
+    return mask
+
+
+def _mask(work: _Work, paths: list[str]) -> int:
+    mask = 0
+    for path in paths:
+        bit = work.bits.get(path)
+        if bit is None:
+            bit = work.bits[path] = len(work.paths)
+            work.paths.append(path)
+        mask |= 1 << bit
+    return mask
+
+
+def _finish(
+    bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, before: Held
+) -> Manifest:
+    words = max(1, -(-len(work.paths) // 64))
+    held = Held(
+        hs.hashes(work.keys), hs.hashes(work.versions), hs.hashes(work.lines),
+        _mask_array(work.masks, words), hs.unique(hs.hashes(work.held)),
+    )  # fmt: skip
+    unique = held.is_unique()
+    change = Difference(held, hs.EMPTY)
+    parent: Manifest | None = None
+    if base is not None and unique and base.unique and base.depth < MAX_CHAIN:
+        smaller = mf.difference(before, held)
+        if 2 * (len(smaller.entries) + len(smaller.gone)) < len(held):
+            parent, change = base, smaller
+    manifest = Manifest(
+        id=manifest_id(raw.source, raw.entity, raw.batch_id), source=raw.source,
+        entity=raw.entity, batch_id=raw.batch_id, load=raw.load, rule=work.rule.identity(),
+        base=parent.id if parent else None, depth=parent.depth + 1 if parent else 0, chunks=0,
+        records=work.records, entries=len(held), new_versions=work.new_versions,
+        quarantined=work.quarantined, unreadable=work.unreadable, unique=unique,
+        paths=work.paths, columns=list(work.columns), kinds=work.kinds, cursor=work.cursor,
+        fingerprint=raw.fingerprint(),
+    )  # fmt: skip
+    return bronze.put(manifest, change.entries, change.gone)
+
+
+def _mask_array(masks: list[int], words: int) -> hs.Hashes:
+    if words == 1:
+        return np.array(masks, np.uint64).reshape(-1, 1)
+    low = (1 << 64) - 1
+    columns = [[(m >> (64 * i)) & low for m in masks] for i in range(words)]
+    return np.array(columns, np.uint64).T.reshape(-1, words)

@@ -1,0 +1,115 @@
+"""Manifests: which version of which key a batch held, as arrays of hashes.
+
+A mask says which paths a record has: bit i of word i // 64 stands for `paths[i]`; masks have the
+shape (n, words).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from dataplatform.hashes import EMPTY, Hashes, find, member, unique
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a batch held: parallel arrays in the order of delivery; `held` are keys of bad records."""
+
+    keys: Hashes = field(default_factory=lambda: EMPTY)
+    versions: Hashes = field(default_factory=lambda: EMPTY)
+    lines: Hashes = field(default_factory=lambda: EMPTY)
+    masks: Hashes = field(default_factory=lambda: np.empty((0, 1), np.uint64))
+    held: Hashes = field(default_factory=lambda: EMPTY)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, which: Any) -> Held:
+        """The entries at the indexes (or under the mask)."""
+        return Held(
+            self.keys[which], self.versions[which], self.lines[which], self.masks[which], self.held
+        )
+
+    def is_unique(self) -> bool:
+        return len(unique(self.keys)) == len(self.keys)
+
+    def present(self, paths: list[str]) -> set[str]:
+        """Paths that at least one record has."""
+        if not len(self.masks):
+            return set()
+        words = np.bitwise_or.reduce(self.masks, axis=0)
+        return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What turns one batch's entries into another's."""
+
+    entries: Held
+    gone: Hashes
+
+
+def widened(masks: Hashes, words: int) -> Hashes:
+    """The masks with at least `words` words each."""
+    missing = words - masks.shape[1]
+    return masks if missing <= 0 else np.pad(masks, ((0, 0), (0, missing)))
+
+
+def difference(base: Held, new: Held) -> Difference:
+    """Both have each key once. Entries that are new or not the same, and keys that are gone."""
+    at = find(new.keys, base.keys)
+    known = at >= 0
+    same = np.zeros(len(new), bool)
+    pairs = at[known]
+    same[known] = (base.versions[pairs] == new.versions[known]).all(axis=1) & (
+        base.lines[pairs] == new.lines[known]
+    ).all(axis=1)
+    return Difference(new.take(~same), base.keys[~member(base.keys, new.keys)])
+
+
+def applied(base: Held, change: Difference, held: Hashes) -> Held:
+    """The inverse of `difference`; the order is that of the base, then that of the change."""
+    replaced = member(base.keys, change.entries.keys) | member(base.keys, change.gone)
+    kept, entries = base.take(~replaced), change.entries
+    words = max(kept.masks.shape[1], entries.masks.shape[1])
+    return Held(
+        np.concatenate([kept.keys, entries.keys]),
+        np.concatenate([kept.versions, entries.versions]),
+        np.concatenate([kept.lines, entries.lines]),
+        np.concatenate([widened(kept.masks, words), widened(entries.masks, words)]),
+        held,
+    )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The head of a manifest; its entries are read on demand (see Bronze.held)."""
+
+    id: str
+    source: str
+    entity: str
+    batch_id: str
+    load: Literal["full", "delta"]
+    rule: str
+    base: str | None
+    depth: int
+    chunks: int
+    records: int
+    entries: int
+    new_versions: int
+    quarantined: int
+    unreadable: int
+    unique: bool
+    paths: list[str]
+    columns: list[str]
+    kinds: dict[str, str]
+    cursor: str | int | float | None
+    fingerprint: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether a key that is missing here was really missing at the source."""
+        return self.load == "full" and self.unreadable == 0

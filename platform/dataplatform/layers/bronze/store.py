@@ -1,0 +1,225 @@
+"""Access to bronze: versions, manifests, quarantine; mongoengine defines them, pymongo moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import mongoengine
+import numpy as np
+import pymongo
+from bson.binary import Binary
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
+
+from dataplatform.errors import LoadError, ServerError, SettingsError, StorageError
+from dataplatform import hashes as hs
+from dataplatform.layers.bronze import manifest as mf
+from dataplatform.layers.bronze.documents import (
+    ALIAS,
+    BatchManifest,
+    ManifestChunk,
+    Quarantined,
+)
+from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
+from dataplatform.layers.bronze.parse import from_bson
+from dataplatform.names import entity_table
+from dataplatform.secrets import redact
+
+CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a document may have
+FETCH = 2_000  # documents asked for at once
+_DUPLICATE = 11000
+
+
+@dataclass(frozen=True)
+class Bronze:
+    """A connection to bronze's database."""
+
+    db: Database[Any]
+
+    @classmethod
+    def connect(cls, url: str) -> Bronze:
+        """Connects and makes the indexes; raises SettingsError or ServerError."""
+        with server_errors(url):
+            mongoengine.disconnect(alias=ALIAS)
+            mongoengine.connect(
+                host=url, alias=ALIAS, serverSelectionTimeoutMS=10_000, tz_aware=True,
+                uuidRepresentation="standard",
+            )  # fmt: skip
+            db = mongoengine.get_db(ALIAS)
+            db.command("ping")
+            for document in (BatchManifest, ManifestChunk, Quarantined):
+                document.ensure_indexes()
+        return cls(db)
+
+    def close(self) -> None:
+        mongoengine.disconnect(alias=ALIAS)
+
+    def versions(self, source: str, entity: str) -> Collection[Any]:
+        return self.db[entity_table(source, entity)]
+
+    # versions
+
+    def insert(self, source: str, entity: str, documents: list[dict[str, Any]]) -> int:
+        """Inserts those versions that are not there yet; returns how many were new."""
+        collection = self.versions(source, entity)
+        known = self._known(collection, [d["_id"] for d in documents])
+        new = {d["_id"]: d for d in documents if d["_id"] not in known}
+        if not new:
+            return 0
+        try:
+            collection.insert_many(new.values(), ordered=False)
+        except BulkWriteError as error:
+            problems = [e for e in error.details["writeErrors"] if e["code"] != _DUPLICATE]
+            if problems:
+                raise LoadError(f"MongoDB refused a document: {problems[0]['errmsg']}") from None
+            return int(error.details["nInserted"])
+        return len(new)
+
+    def _known(self, collection: Collection[Any], ids: list[bytes]) -> set[bytes]:
+        found: set[bytes] = set()
+        for start in range(0, len(ids), FETCH):
+            cursor = collection.find({"_id": {"$in": ids[start : start + FETCH]}}, {"_id": 1})
+            found.update(bytes(d["_id"]) for d in cursor)
+        return found
+
+    def documents(
+        self, source: str, entity: str, ids: list[bytes]
+    ) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Version id and record for each id, in the order asked for."""
+        collection = self.versions(source, entity)
+        for start in range(0, len(ids), FETCH):
+            wanted = ids[start : start + FETCH]
+            cursor = collection.find({"_id": {"$in": list(dict.fromkeys(wanted))}}, {"key": 0})
+            found = {bytes(d["_id"]): d for d in cursor}
+            for id_ in wanted:
+                document = found.get(id_)
+                if document is None:
+                    raise StorageError(
+                        f"bronze lacks version {id_.hex()} of {source}.{entity}",
+                        f"rebuild it from raw: dataplatform replay {source}",
+                    )
+                yield id_, from_bson(document["doc"]) if document.get("exotic") else document["doc"]
+
+    # manifests
+
+    def manifest(self, source: str, entity: str, batch_id: str) -> Manifest | None:
+        found = self.db["batch_manifest"].find_one({"_id": manifest_id(source, entity, batch_id)})
+        return _manifest(found) if found else None
+
+    def manifests(self, source: str, entity: str) -> list[Manifest]:
+        """All of an entity, oldest batch first."""
+        query = {"source": source, "entity": entity}
+        found = self.db["batch_manifest"].find(query).sort("batch_id", pymongo.ASCENDING)
+        return [_manifest(document) for document in found]
+
+    def held(self, manifest: Manifest) -> Held:
+        """All entries of a batch, its bases resolved."""
+        entries, gone = self._chunks(manifest)
+        if manifest.base is None:
+            return entries
+        found = self.db["batch_manifest"].find_one({"_id": manifest.base})
+        if found is None:
+            raise StorageError(
+                f"bronze lacks the manifest {manifest.base}",
+                f"rebuild it from raw: dataplatform replay {manifest.source}",
+            )
+        base = self.held(_manifest(found))
+        return mf.applied(base, Difference(entries, gone), entries.held)
+
+    def _chunks(self, manifest: Manifest) -> tuple[Held, hs.Hashes]:
+        ids = [f"{manifest.id}/{n}" for n in range(manifest.chunks)]
+        found = {d["_id"]: d for d in self.db["batch_manifest_chunk"].find({"_id": {"$in": ids}})}
+        words = max(1, -(-len(manifest.paths) // 64))
+
+        def joined(name: str) -> bytes:
+            return b"".join(bytes(found[i].get(name) or b"") for i in ids)
+
+        masks = np.frombuffer(joined("masks"), np.uint64).reshape(-1, words)
+        names = ("keys", "versions", "lines", "held", "gone")
+        keys, versions, lines, held, gone = (hs.hashes(joined(name)) for name in names)
+        return Held(keys, versions, lines, masks, held), gone
+
+    def put(self, manifest: Manifest, entries: Held, gone: hs.Hashes) -> Manifest:
+        """Writes the pieces, then the head; the head is what makes the batch exist."""
+        words = max(1, -(-len(manifest.paths) // 64))
+        masks = mf.widened(entries.masks, words)
+        count = max(len(entries), len(gone), len(entries.held))
+        pieces = self.db["batch_manifest_chunk"]
+        for n, start in enumerate(range(0, count, CHUNK)):
+            end = start + CHUNK
+            arrays = {
+                "keys": entries.keys, "versions": entries.versions, "lines": entries.lines,
+                "masks": masks, "gone": gone, "held": entries.held,
+            }  # fmt: skip
+            document = {name: _binary(array[start:end]) for name, array in arrays.items()}
+            pieces.replace_one({"_id": f"{manifest.id}/{n}"}, document, upsert=True)
+        document = asdict(manifest)
+        document["chunks"] = -(-count // CHUNK)
+        document["kinds"] = [list(pair) for pair in manifest.kinds.items()]
+        document["created_at"] = datetime.now(UTC)
+        document["_id"] = document.pop("id")
+        heads = self.db.get_collection(
+            "batch_manifest", write_concern=pymongo.WriteConcern(w=1, j=True)
+        )
+        heads.replace_one({"_id": document["_id"]}, document, upsert=True)
+        return _manifest(document)
+
+    def forget(self, source: str, entity: str) -> None:
+        """Drops everything bronze knows of an entity (a replay writes it again from raw)."""
+        self.versions(source, entity).drop()
+        prefix = {"$regex": f"^{source}/{entity}/"}
+        self.db["batch_manifest"].delete_many({"_id": prefix})
+        self.db["batch_manifest_chunk"].delete_many({"_id": prefix})
+        self.db["quarantine"].delete_many({"source": source, "entity": entity})
+
+    def forget_batches(self, source: str, entity: str, since: str) -> None:
+        """Drops the manifests of batches from `since` on; versions stay, they are known by content."""
+        query = {"source": source, "entity": entity, "batch_id": {"$gte": since}}
+        self.db["batch_manifest"].delete_many(query)
+
+    def count(self, source: str, entity: str) -> int:
+        """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
+        return int(self.versions(source, entity).estimated_document_count())
+
+
+def manifest_id(source: str, entity: str, batch_id: str) -> str:
+    return f"{source}/{entity}/{batch_id}"
+
+
+def _binary(array: hs.Hashes) -> Binary:
+    return Binary(np.ascontiguousarray(array).tobytes())
+
+
+def _manifest(document: dict[str, Any]) -> Manifest:
+    fields = dict(document)
+    fields["id"] = fields.pop("_id")
+    fields["kinds"] = dict(fields["kinds"])
+    fields.pop("created_at", None)
+    return Manifest(**fields)
+
+
+def ids_of(found: Iterable[bytes]) -> list[Binary]:
+    return [Binary(f) for f in found]
+
+
+@contextmanager
+def server_errors(url: str = "") -> Iterator[None]:
+    """pymongo's errors as ours."""
+    where = f" at {redact(url)}" if url else ""
+    try:
+        yield
+    except (InvalidURI, ConfigurationError, mongoengine.ConnectionFailure) as error:
+        raise SettingsError(
+            f"the MongoDB URL{where} cannot be used: {redact(str(error))}",
+            "write DATAPLATFORM_MONGO_URL as mongodb://user:password@host:27017/database",
+        ) from None
+    except PyMongoError as error:
+        text = redact(str(error)).split(", Timeout:")[0]
+        raise ServerError(
+            f"MongoDB{where} failed: {text}", "check that it runs and has disk space, then run again"
+        ) from None

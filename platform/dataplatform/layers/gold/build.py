@@ -1,0 +1,305 @@
+"""Builds models: each in one transaction, so that readers see the old result or the new one."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Engine
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.tokens import TokenType
+
+from dataplatform.audit import record as audit
+from dataplatform.audit import tables as t
+from dataplatform.audit.database import database_errors, lock_number, raw_connection
+from dataplatform.errors import MetadataError, ModelError
+from dataplatform.layers.gold import checks, lineage
+from dataplatform.metadata.gold import GoldModel
+
+_LOCK = lock_number("dataplatform gold")
+_BEGINNING = "-infinity"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build did. `rows`: in the model afterwards, 0 for a view."""
+
+    name: str
+    materialized: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model to build."""
+
+    model: GoldModel
+    models: Mapping[str, GoldModel]
+    reads: Mapping[str, lineage.Lineage]
+    order: list[str]
+    full: bool
+
+
+def hold_back(conn: sa.Connection) -> None:
+    """Called by loads of silver: while they hold this lock no build fixes the point it has seen.
+
+    A build asks for it alone, for an instant: then no load is under way, and every later one stamps
+    its rows with a later time. Without it a slow load could commit rows older than that point.
+    """
+    conn.execute(sa.text("select pg_advisory_xact_lock_shared(:n)"), {"n": _LOCK})
+
+
+def build(
+    engine: Engine, models: Mapping[str, GoldModel], names: list[str] | None, full: bool
+) -> list[Built]:
+    """Builds the models named, or all. `full`: incremental ones from the beginning."""
+    order, reads = lineage.order(models)
+    unknown = [name for name in names or () if name not in models]
+    if unknown:
+        raise MetadataError(
+            f"there is no gold model {', '.join(unknown)}", f"models: {', '.join(order) or 'none'}"
+        )
+    chosen = [name for name in order if not names or name in names]
+    result = []
+    with database_errors(engine):
+        known = _tables(engine)
+        for name in chosen:
+            lineage.check_tables(models[name], reads[name], known)
+        for name in chosen:
+            result.append(_build(engine, _Job(models[name], models, reads, order, full)))
+    return result
+
+
+def _tables(engine: Engine) -> set[str]:
+    query = sa.text(
+        "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n "
+        "on n.oid = c.relnamespace where n.nspname in ('silver', 'silver_current') "
+        "and c.relkind in ('r', 'p', 'v', 'm')"
+    )
+    with engine.connect() as conn:
+        return set(conn.execute(query).scalars())
+
+
+def _build(engine: Engine, job: _Job) -> Built:
+    started = time.perf_counter()
+    until = _point(engine)
+    with engine.begin() as conn:
+        conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK + 1})
+        raw = raw_connection(conn)
+        since = None if job.full else _since(conn, job.model)
+        kind = _kind(raw, job.model.name)
+        if job.model.header.materialized == "view":
+            _make_view(raw, job, kind)
+        elif since is not None and kind == "r":
+            _advance(raw, job, since)
+        else:
+            _make_table(raw, job, kind)
+        _describe(raw, job.model)
+        rows = 0 if job.model.header.materialized == "view" else _count(raw, job.model.name)
+        built = Built(
+            job.model.name, job.model.header.materialized, rows, time.perf_counter() - started
+        )
+        _record(conn, job.model, built, until)
+    return built
+
+
+def _point(engine: Engine) -> datetime:
+    """A time such that everything committed later is stamped later."""
+    with engine.begin() as conn:
+        conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+        return datetime.fromisoformat(
+            str(conn.execute(sa.text("select clock_timestamp()")).scalar_one())
+        )
+
+
+def _fingerprint(model: GoldModel) -> str:
+    text = f"{model.header.materialized} {model.header.unique_key} {model.sql}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _since(conn: sa.Connection, model: GoldModel) -> str | None:
+    """Up to where an incremental model has seen changes; None: build it from the beginning."""
+    if model.header.materialized != "incremental":
+        return None
+    query = sa.select(t.gold_model).where(t.gold_model.c.name == model.name)
+    row = conn.execute(query).mappings().first()
+    if row is None or row["fingerprint"] != _fingerprint(model) or row["seen_until"] is None:
+        return None
+    return str(row["seen_until"].isoformat())
+
+
+def _kind(raw: psycopg.Connection, name: str) -> str | None:
+    """Postgres' kind of the relation that is there: r table, v view."""
+    query = "select relkind::text from pg_class where oid = to_regclass(%s)"
+    row = raw.execute(query, (f'gold."{name}"',)).fetchone()
+    return str(row[0]) if row else None
+
+
+def bound(text: str, since: str) -> str:
+    """The SQL with `:since` replaced, wherever it is a placeholder (not in a string or comment)."""
+    tokens = Postgres().tokenize(text)
+    for colon, word in reversed(list(zip(tokens, tokens[1:], strict=False))):
+        placeholder = colon.token_type == TokenType.COLON and word.text.lower() == "since"
+        if placeholder and word.start == colon.end + 1:
+            text = text[: colon.start] + f"timestamptz '{since}'" + text[word.end + 1 :]
+    return text
+
+
+def _query(model: GoldModel, since: str) -> str:
+    return bound(model.sql, since).strip().rstrip(";")
+
+
+def _execute(raw: psycopg.Connection, model: GoldModel, before: str, query: str) -> None:
+    """Runs `before` + the model's query; a SQL error names the file and the line."""
+    try:
+        raw.execute((before + query).encode())
+    except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError):
+            raise
+        position = int(error.diag.statement_position or 0) - len(before)
+        lead = len(model.sql) - len(model.sql.lstrip())
+        line = model.first_line + model.sql[: lead + max(0, position)].count("\n")
+        hint = error.diag.message_hint or "correct the model's SQL"
+        raise ModelError(f"{model.file}:{line}: {error.diag.message_primary}", hint) from None
+
+
+def _name(name: str) -> sql.Identifier:
+    return sql.Identifier("gold", name)
+
+
+def _views_above(job: _Job) -> list[GoldModel]:
+    """Views that read this model, in build order; they have to step aside while it is replaced."""
+    above = lineage.downstream(job.reads, job.model.name)
+    return [job.models[n] for n in job.order if n in above]
+
+
+def _replace(raw: psycopg.Connection, job: _Job, kind: str | None, create: Any) -> None:
+    """Drops the views above and the old relation, creates the new one, then the views again."""
+    views = [m for m in _views_above(job) if _kind(raw, m.name) == "v"]
+    for view in reversed(views):
+        raw.execute(sql.SQL("drop view if exists {}").format(_name(view.name)))
+    if kind is not None:
+        word = sql.SQL("view" if kind == "v" else "table")
+        try:
+            raw.execute(sql.SQL("drop {} {}").format(word, _name(job.model.name)))
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise ModelError(
+                f"gold.{job.model.name} cannot be replaced: {error.diag.message_detail}",
+                "make what depends on it a model too, or drop it",
+            ) from None
+    create()
+    for view in views:
+        _create_view(raw, view)
+        _describe(raw, view)
+
+
+def _create_view(raw: psycopg.Connection, model: GoldModel) -> None:
+    before = f'create view gold."{model.name}" as '
+    _execute(raw, model, before, _query(model, _BEGINNING))
+
+
+def _make_view(raw: psycopg.Connection, job: _Job, kind: str | None) -> None:
+    _replace(raw, job, kind, lambda: _create_view(raw, job.model))
+    checks.run(raw, job.model, job.model.name)
+
+
+def _make_table(raw: psycopg.Connection, job: _Job, kind: str | None) -> None:
+    """Builds beside, checks, then swaps."""
+    model, beside = job.model, "dp_new_" + hashlib.md5(job.model.name.encode()).hexdigest()[:12]
+    _execute(raw, model, f'create table gold."{beside}" as ', _query(model, _BEGINNING))
+    checks.run(raw, model, beside)
+
+    def rename() -> None:
+        raw.execute(
+            sql.SQL("alter table {} rename to {}").format(_name(beside), sql.Identifier(model.name))
+        )
+        if model.header.unique_key:
+            _unique_index(raw, model)
+
+    _replace(raw, job, kind, rename)
+    raw.execute(sql.SQL("analyze {}").format(_name(model.name)))
+
+
+def _unique_index(raw: psycopg.Connection, model: GoldModel) -> None:
+    columns = sql.SQL(", ").join(map(sql.Identifier, model.header.unique_key))
+    try:
+        raw.execute(sql.SQL("create unique index on {} ({})").format(_name(model.name), columns))
+    except psycopg.errors.UniqueViolation as error:
+        raise ModelError(
+            f"{model.file}: unique_key is not unique: {error.diag.message_detail}",
+            "correct unique_key or the query",
+        ) from None
+    except psycopg.errors.UndefinedColumn as error:
+        raise ModelError(f"{model.file}: unique_key: {error.diag.message_primary}") from None
+
+
+def _advance(raw: psycopg.Connection, job: _Job, since: str) -> None:
+    """Rows that changed since replace those with the same unique key."""
+    model = job.model
+    raw.execute("drop table if exists pg_temp.dp_changes")
+    _execute(raw, model, "create temporary table dp_changes on commit drop as ", _query(model, since))
+    same = sql.SQL(" and ").join(
+        sql.SQL("t.{0} is not distinct from c.{0}").format(sql.Identifier(k))
+        for k in model.header.unique_key
+    )
+    columns = [
+        row[0] for row in raw.execute(
+            "select attname from pg_attribute where attrelid = 'pg_temp.dp_changes'::regclass "
+            "and attnum > 0 order by attnum"
+        )
+    ]  # fmt: skip
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    target = _name(model.name)
+    raw.execute(sql.SQL("delete from {} t using dp_changes c where {}").format(target, same))
+    raw.execute(
+        sql.SQL("insert into {} ({}) select {} from dp_changes").format(target, names, names)
+    )
+    checks.run(raw, model, model.name)
+
+
+def _describe(raw: psycopg.Connection, model: GoldModel) -> None:
+    word = sql.SQL("view" if model.header.materialized == "view" else "table")
+    if model.header.description:
+        raw.execute(
+            sql.SQL("comment on {} {} is {}").format(
+                word, _name(model.name), sql.Literal(model.header.description)
+            )
+        )
+    for column, text in model.described().items():
+        try:
+            raw.execute(
+                sql.SQL("comment on column {}.{} is {}").format(
+                    _name(model.name), sql.Identifier(column), sql.Literal(text)
+                )
+            )
+        except psycopg.errors.UndefinedColumn:
+            raise ModelError(
+                f"{model.file}: the header describes a column {column!r} that the query lacks",
+                "correct the name under `columns:`",
+            ) from None
+
+
+def _count(raw: psycopg.Connection, name: str) -> int:
+    row = raw.execute(sql.SQL("select count(*) from {}").format(_name(name))).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _record(conn: sa.Connection, model: GoldModel, built: Built, until: datetime) -> None:
+    row = {
+        "name": model.name, "fingerprint": _fingerprint(model), "materialized": built.materialized,
+        "seen_until": until, "rows": built.rows, "seconds": round(built.seconds, 4),
+        "built_at": datetime.now(UTC),
+    }  # fmt: skip
+    statement = insert(t.gold_model).values(row)
+    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
+    payload = {"model": model.name, "rows": built.rows}
+    audit.emit(conn, "dataplatform.gold.built", f"dataplatform.gold.{model.name}", payload)

@@ -1,0 +1,101 @@
+"""What a model reads, from parsing its SQL; the order of all models."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+
+from dataplatform.errors import ModelError
+from dataplatform.metadata.gold import GoldModel
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Tables that a model reads: those of gold by model name, the others as schema.table."""
+
+    models: tuple[str, ...]
+    tables: tuple[str, ...]
+
+
+def parse(model: GoldModel) -> exp.Query:
+    """The one query of a model; raises ModelError with file and line."""
+    try:
+        found = [s for s in sqlglot.parse(model.sql, read="postgres") if s is not None]
+    except (ParseError, TokenError) as error:
+        details = getattr(error, "errors", None) or [{}]
+        line = model.first_line + int(details[0].get("line") or 1) - 1
+        what = details[0].get("description") or str(error).splitlines()[0]
+        raise ModelError(f"{model.file}:{line}: not SQL: {what}", "correct the model") from None
+    if len(found) != 1 or not isinstance(found[0], exp.Query):
+        raise ModelError(
+            f"{model.file}:{model.first_line}: a model is exactly one SELECT, this one has "
+            f"{len(found)} statement(s)",
+            "create tables and views by `materialized:` in the header",
+        )
+    return found[0]
+
+
+def lineage(model: GoldModel) -> Lineage:
+    """Tables named in the query, names of its WITH queries left out."""
+    query = parse(model)
+    inner = {cte.alias_or_name for cte in query.find_all(exp.CTE)}
+    names = {
+        (table.db, table.name)
+        for table in query.find_all(exp.Table)
+        if table.name and not (not table.db and table.name in inner)
+    }
+    gold = sorted(name for schema, name in names if schema == "gold")
+    others = sorted(f"{s}.{n}" if s else n for s, n in names if s != "gold")
+    return Lineage(tuple(gold), tuple(others))
+
+
+def order(models: Mapping[str, GoldModel]) -> tuple[list[str], dict[str, Lineage]]:
+    """Names in build order, and the lineage of each; raises ModelError for cycles and unknowns."""
+    found = {name: lineage(model) for name, model in models.items()}
+    graph = nx.DiGraph()
+    graph.add_nodes_from(sorted(models))
+    for name, reads in found.items():
+        for parent in reads.models:
+            if parent not in models:
+                raise _unknown(models[name], f"gold.{parent}", [f"gold.{m}" for m in models])
+            graph.add_edge(parent, name)
+    try:
+        return list(nx.lexicographical_topological_sort(graph)), found
+    except nx.NetworkXUnfeasible:
+        cycle = [edge[0] for edge in nx.find_cycle(graph)]
+        raise ModelError(
+            f"gold models read one another in a circle: {' → '.join([*cycle, cycle[0]])}",
+            f"break it in {models[cycle[0]].file}",
+        ) from None
+
+
+def _unknown(model: GoldModel, table: str, known: list[str]) -> ModelError:
+    line = line_of(model, table.split(".")[-1])
+    close = difflib.get_close_matches(table, known, 3, 0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see: dataplatform status"
+    return ModelError(f"{model.file}:{line}: there is no table {table}", hint)
+
+
+def line_of(model: GoldModel, word: str) -> int:
+    """Line of the file where a word stands first in the SQL."""
+    position = model.sql.find(word)
+    return model.first_line + (model.sql[:position].count("\n") if position >= 0 else 0)
+
+
+def check_tables(model: GoldModel, reads: Lineage, known: set[str]) -> None:
+    """Raises ModelError for a table that is not in the database."""
+    for table in reads.tables:
+        if table.startswith(("silver.", "silver_current.")) and table not in known:
+            raise _unknown(model, table, sorted(known))
+
+
+def downstream(found: Mapping[str, Lineage], name: str) -> set[str]:
+    """All models that read this one, directly or not."""
+    graph = nx.DiGraph((parent, n) for n, reads in found.items() for parent in reads.models)
+    return set(nx.descendants(graph, name)) if name in graph else set()

@@ -1,0 +1,212 @@
+"""From JSON values to the text that COPY wants, type by type; what does not fit raises BadValue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+from dataplatform.records import dump
+
+Convert = Callable[[Any], str]
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+NULL = "\\N"
+
+
+class BadValue(ValueError):
+    """A value that a column's type cannot hold."""
+
+
+def escape(text: str) -> str:
+    """Text as a field of COPY's text format."""
+    return text.translate(_ESCAPES)
+
+
+def converter(type_: str) -> Convert:
+    """The function for a Postgres type, as metadata writes it."""
+    if type_ in _CONVERTERS:
+        return _CONVERTERS[type_]
+    precision, scale = _numeric_limits(type_)
+    return lambda value: _numeric(value, precision, scale)
+
+
+def _text(value: Any) -> str:
+    if type(value) is str:
+        return value.translate(_ESCAPES)
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return escape(dump(value).decode())
+    return str(value)
+
+
+def _integer(low: int, high: int) -> Convert:
+    def convert(value: Any) -> str:
+        number = value
+        if type(value) is not int:
+            number = _whole(value)
+        if not low <= number <= high:
+            raise BadValue(f"{value} is beyond {low}…{high}")
+        return str(number)
+
+    return convert
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or isinstance(value, dict | list):
+        raise BadValue(f"{value!r} is no integer")
+    try:
+        number = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
+        if number.is_finite() and abs(number) < Decimal(10) ** 30:
+            whole = number.to_integral_value()
+            if number == whole:
+                return int(whole)
+    except (InvalidOperation, ValueError):
+        pass
+    raise BadValue(f"{value!r} is no integer")
+
+
+_SPECIAL = {"nan", "infinity", "-infinity", "inf", "-inf", "+inf"}
+
+
+def _double(value: Any) -> str:
+    if type(value) is float:
+        return repr(value)
+    if isinstance(value, bool | dict | list):
+        raise BadValue(f"{value!r} is no number")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise BadValue(f"{value!r} is no number") from None
+    if number in (float("inf"), float("-inf")) and str(value).strip().lower() not in _SPECIAL:
+        raise BadValue(f"{value!r} is beyond double precision")
+    return repr(number)
+
+
+def _real(value: Any) -> str:
+    text = _double(value)
+    if 3.4028235e38 < abs(float(text)) < float("inf"):
+        raise BadValue(f"{value!r} is beyond real")
+    return text
+
+
+def _numeric_limits(type_: str) -> tuple[int | None, int]:
+    numbers = [int(n) for n in re.findall(r"\d+", type_)]
+    return (numbers[0], numbers[1] if len(numbers) > 1 else 0) if numbers else (None, 0)
+
+
+def _numeric(value: Any, precision: int | None = None, scale: int = 0) -> str:
+    if isinstance(value, bool | dict | list):
+        raise BadValue(f"{value!r} is no number")
+    try:
+        number = Decimal(value.strip() if isinstance(value, str) else repr(value)) if not isinstance(
+            value, Decimal
+        ) else value
+    except InvalidOperation:
+        raise BadValue(f"{value!r} is no number") from None
+    if not number.is_finite():
+        raise BadValue(f"{value!r} is no finite number")
+    if number and not -16_000 < number.adjusted() < 130_000:
+        raise BadValue(f"{value!r} is beyond numeric")
+    if precision is not None:
+        limit = Decimal(10) ** (precision - scale)
+        if abs(number) >= limit - Decimal(5) * Decimal(10) ** (-scale - 1):
+            raise BadValue(f"{value!r} is beyond numeric({precision},{scale})")
+    return str(number)
+
+
+_TRUE = {"true", "t", "yes", "y", "on", "1"}
+_FALSE = {"false", "f", "no", "n", "off", "0"}
+
+
+def _boolean(value: Any) -> str:
+    if value is True or value is False:
+        return "t" if value else "f"
+    word = str(value).strip().lower() if isinstance(value, str | int) else ""
+    if word in _TRUE:
+        return "t"
+    if word in _FALSE:
+        return "f"
+    raise BadValue(f"{value!r} is neither true nor false")
+
+
+def _date(value: Any) -> str:
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            if len(text) == 10:
+                return date.fromisoformat(text).isoformat()
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise BadValue(f"{value!r} is no date; write 2026-01-31") from None
+        if moment.time() == time():
+            return moment.date().isoformat()
+    raise BadValue(f"{value!r} is no date; write 2026-01-31")
+
+
+def moment(value: Any) -> datetime:
+    """A point in time: ISO 8601 text (naive: UTC) or a number (epoch in s, or in ms beyond 1e11)."""
+    try:
+        if isinstance(value, str):
+            found = datetime.fromisoformat(value.strip())
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            seconds = float(value) / 1000 if abs(value) > 1e11 else float(value)
+            return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise BadValue(f"{value!r} is no time; write 2026-01-31T12:00:00Z")
+
+
+def _timestamptz(value: Any) -> str:
+    if type(value) is str and len(value) <= 20 and value[-1:] == "Z":
+        try:
+            datetime.fromisoformat(value)
+            return value
+        except ValueError:
+            pass
+    return moment(value).isoformat()
+
+
+def _timestamp(value: Any) -> str:
+    found = moment(value)
+    return found.astimezone(UTC).replace(tzinfo=None).isoformat()
+
+
+def _time(value: Any) -> str:
+    try:
+        return time.fromisoformat(value.strip()).isoformat()
+    except (ValueError, AttributeError):
+        raise BadValue(f"{value!r} is no time of day; write 12:30:00") from None
+
+
+def _uuid(value: Any) -> str:
+    try:
+        return str(UUID(value.strip()))
+    except (ValueError, AttributeError):
+        raise BadValue(f"{value!r} is no UUID") from None
+
+
+def _jsonb(value: Any) -> str:
+    return escape(dump(value).decode())
+
+
+_CONVERTERS: dict[str, Convert] = {
+    "text": _text,
+    "smallint": _integer(-(2**15), 2**15 - 1),
+    "integer": _integer(-(2**31), 2**31 - 1),
+    "bigint": _integer(-(2**63), 2**63 - 1),
+    "numeric": _numeric,
+    "double precision": _double,
+    "real": _real,
+    "boolean": _boolean,
+    "date": _date,
+    "timestamptz": _timestamptz,
+    "timestamp": _timestamp,
+    "time": _time,
+    "uuid": _uuid,
+    "jsonb": _jsonb,
+}

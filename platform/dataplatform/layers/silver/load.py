@@ -1,0 +1,445 @@
+"""Loads one batch of one entity into silver, by the fast path where it may, by the rebuild elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+
+from dataplatform import hashes as hs
+from dataplatform.audit.database import raw_connection
+from dataplatform.audit.record import Counts, note_schema_change
+from dataplatform.errors import LoadError
+from dataplatform.layers.silver import evolve, state
+from dataplatform.layers.silver import plan as planning
+from dataplatform.layers.silver.convert import BadValue, moment
+from dataplatform.layers.silver.merge import Batch, Done, Merger, prepare
+from dataplatform.layers.silver.plan import Known, Plan
+from dataplatform.layers.silver.rebuild import Payload, Seen, rebuild
+from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, texts
+from dataplatform.layers.silver.timeline import Absence, Observation
+from dataplatform.metadata.paths import MISSING, dig
+from dataplatform.metadata.source import Entity
+from dataplatform.names import batch_time
+from dataplatform.records import flatten
+
+PARTITION = 400_000  # observations held in memory by a rebuild
+_UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
+
+
+class BatchManifest(Protocol):
+    """What silver needs to know of a batch in bronze."""
+
+    @property
+    def batch_id(self) -> str: ...
+    @property
+    def load(self) -> Any: ...
+    @property
+    def complete(self) -> bool: ...
+    @property
+    def unique(self) -> bool: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def quarantined(self) -> int: ...
+    @property
+    def kinds(self) -> dict[str, str]: ...
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def paths(self) -> list[str]: ...
+
+
+class Entries(Protocol):
+    """Arrays of what a batch held."""
+
+    keys: hs.Hashes
+    versions: hs.Hashes
+    held: hs.Hashes
+
+    def __len__(self) -> int: ...
+    def present(self, paths: list[str]) -> set[str]: ...
+
+
+@dataclass(frozen=True)
+class History:
+    """Access to bronze, handed in by the pipeline: the layers do not know one another."""
+
+    manifest: Callable[[str], BatchManifest]
+    entries: Callable[[BatchManifest], Any]
+    documents: Callable[[list[bytes]], Iterator[tuple[bytes, dict[str, Any]]]]
+    quarantine: Callable[[str, list[tuple[str, bytes, dict[str, Any]]]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be loaded. `applied`: batches that silver holds, oldest first."""
+
+    source: str
+    name: str
+    entity: Entity
+    batch_id: str
+    run_id: str
+    applied: list[str]
+    allow_deletes: bool = False
+
+
+@dataclass
+class _Work:
+    """One load in progress."""
+
+    task: Task
+    history: History
+    plan: Plan
+    conn: psycopg.Connection
+    batch: Batch
+    manifest: BatchManifest
+    entries: Any
+    bad: list[tuple[str, bytes, dict[str, Any]]]
+    path: str = "merge"
+    rebuilt: int = 0
+
+
+def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dict[str, Any]]:
+    """Loads the batch in the caller's transaction. Returns the counts and how it was done.
+
+    Raises LoadError where the batch must not be loaded (too many deletes, a frozen schema).
+    """
+    manifest = history.manifest(task.batch_id)
+    before = state.known_paths(conn, task.source, task.name)
+    plan, widened = _evolve(conn, task, manifest, before)
+    rule = state.rule_digest(planning.rule_of(task.source, task.name, task.entity))
+    known_rule = state.known_rule(conn, task.source, task.name)
+    everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
+    now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
+    batch = Batch(task.batch_id, task.run_id, micros(batch_time(task.batch_id)), now)
+    work = _Work(
+        task, history, plan, raw_connection(conn), batch, manifest, history.entries(manifest), []
+    )
+    newest = not task.applied or task.batch_id > task.applied[-1]
+    if everything or not newest:
+        done = _rebuild_for(work, everything)
+    else:
+        done = _merge(work)
+    state.put_known(conn, plan, before)
+    state.put_rule(conn, task.source, task.name, rule)
+    if work.bad:
+        history.quarantine(task.batch_id, work.bad)
+    return _counts(work, done), {"path": work.path, "rebuilt_keys": work.rebuilt}
+
+
+def _counts(work: _Work, done: Done) -> Counts:
+    manifest = work.manifest
+    bad = manifest.quarantined + len(work.bad)
+    changed = done.inserted + done.updated
+    return Counts(
+        read=manifest.records, inserted=done.inserted, updated=done.updated, closed=done.closed,
+        unchanged=max(0, manifest.records - bad - changed), quarantined=bad,
+    )  # fmt: skip
+
+
+def _evolve(
+    conn: sa.Connection, task: Task, manifest: BatchManifest, before: dict[str, Known]
+) -> tuple[Plan, bool]:
+    """Brings the tables in line with what this batch adds; True where values have to be made anew."""
+    kinds = dict(manifest.kinds)
+    for name in manifest.columns:
+        kinds.setdefault(name, "null")
+    after = planning.merged(before, kinds, task.batch_id)
+    kept = planning.without_new(task.source, task.name, task.entity, before, after)
+    plan = planning.make_plan(task.source, task.name, task.entity, kept, _UNBORN)
+    there = evolve.existing(conn, [t.name for t in plan.root.tables()])
+    found = evolve.changes(plan, there)
+    evolve.apply(conn, plan, found)
+    note_schema_change(conn, evolve.rows_of(plan, found, task.batch_id))
+    return plan, any(c.rebuild for c in found)
+
+
+def _present(plan: Plan, manifest: BatchManifest, entries: Any) -> frozenset[str]:
+    """Paths that the batch knew of."""
+    found = entries.present(manifest.paths) | set(manifest.columns)
+    return frozenset(found)
+
+
+# the fast path
+
+
+def _merge(work: _Work) -> Done:
+    task, plan, entries = work.task, work.plan, work.entries
+    single = hs.single(entries.keys) if not work.manifest.unique else np.ones(len(entries), bool)
+    first = state.is_empty(work.conn, plan)
+    candidate, gone = _candidates(work, first)
+    _check_deletes(work, len(gone))
+    present = _present(plan, work.manifest, entries)
+    slow = [entries.keys[~single]]
+    if task.entity.partial or not _covers(plan, present):
+        if first and not task.applied:
+            pass  # nothing is known of any key: there is nothing to carry on
+        else:
+            slow.append(entries.keys[candidate])
+            candidate[:] = False
+    merger = Merger(work.conn, plan, work.batch, first)
+    chosen = np.flatnonzero(candidate & single)
+    for key, version, doc in _documents(work, entries.keys[chosen], entries.versions[chosen]):
+        staged = _staged(work, key, version, doc)
+        if staged is not None:
+            merger.add(staged)
+    oldest = min((k.first_batch for k in plan.known.values()), default="")
+    clock, has_clock = _clock_column(plan, task.entity)
+    done, more = merger.finish(hs.pieces(gone), clock, has_clock, oldest)
+    keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
+    if len(keys):
+        work.path = "merge+rebuild"
+        done.add(_rebuild_keys(work, keys, force=False))
+    return done
+
+
+def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
+    """Which entries may change something, and the keys that are gone."""
+    task, entries, manifest = work.task, work.entries, work.manifest
+    everyone = np.ones(len(entries), bool)
+    if first or not task.applied:
+        return everyone, hs.EMPTY
+    before = work.history.manifest(task.applied[-1])
+    held = work.history.entries(before)
+    candidate = everyone
+    if manifest.load == "full" and before.complete and before.unique:
+        at = hs.find(entries.keys, held.keys)
+        known = np.flatnonzero(at >= 0)
+        same = (held.versions[at[known]] == entries.versions[known]).all(axis=1)
+        candidate[known[same]] = False
+    if not manifest.complete:
+        return candidate, hs.EMPTY
+    open_ = held.keys if before.complete and not len(held.held) else state.open_keys(work.conn, work.plan)
+    gone = open_[~hs.member(open_, entries.keys) & ~hs.member(open_, entries.held)]
+    return candidate, gone
+
+
+def _check_deletes(work: _Work, gone: int) -> None:
+    """A full load that would delete most of the table is more likely broken than true."""
+    entity = work.task.entity
+    if not gone or work.task.allow_deletes:
+        return
+    total = state.count_open(work.conn, work.plan)
+    if gone > entity.max_delete * total:
+        raise LoadError(
+            f"{work.task.source}.{work.task.name}: the batch lacks {gone:,} of {total:,} rows, more "
+            f"than max_delete = {entity.max_delete:.0%}; nothing was deleted",
+            f"if that is right: dataplatform run {work.task.source} {work.task.name} --allow-deletes",
+        )
+
+
+def _covers(plan: Plan, present: frozenset[str]) -> bool:
+    """Whether the batch knew of every column: else last known values have to be carried on."""
+    for table in plan.root.tables():
+        own = {table.prefix + c.path for c in table.columns if c.first_batch != _UNBORN}
+        if table.is_child:
+            if table.prefix.count("[].") == 1 and table.list_path not in present:
+                return False
+            if not own & present:
+                continue
+        if not own <= present:
+            return False
+    return True
+
+
+def _documents(
+    work: _Work, keys: hs.Hashes, versions: hs.Hashes
+) -> Iterator[tuple[bytes, bytes, dict[str, Any]]]:
+    wanted = hs.pieces(versions)
+    for key, (version, doc) in zip(
+        hs.pieces(keys), work.history.documents(wanted), strict=True
+    ):
+        yield key, version, doc
+
+
+def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:
+    plan, entity = work.plan, work.task.entity
+    scalars, lists = flatten(doc, plan.whole)
+    children: Rows = {}
+    if plan.root.children:
+        child_rows(plan.root, key, lists, plan.whole, children)
+    at = effective_at(entity, doc)
+    try:
+        return prepare(plan, Row(key, scalars), children, work.batch.at if at is None else at)
+    except BadValue as error:
+        work.bad.append((str(error), version, doc))
+        return None
+
+
+def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:
+    """Valid time that the record itself claims, in microseconds; None where it claims none."""
+    if entity.effective_at is None:
+        return None
+    value = dig(doc, entity.effective_at)
+    if value is MISSING or value is None:
+        return None
+    try:
+        return micros(moment(value))
+    except BadValue:
+        return None
+
+
+def _clock_column(plan: Plan, entity: Entity) -> tuple[str | None, bool]:
+    """The column that keeps the source's clock where that is overwritten, and whether there is a clock."""
+    if entity.effective_at is None:
+        return None, False
+    path = entity.effective_at.replace(".", "__")
+    for column in plan.root.columns:
+        if column.path == path and column.scd == 1 and column.type in ("timestamptz", "timestamp", "date"):
+            return column.name, True
+    return None, True
+
+
+# the sure path
+
+
+def _rebuild_for(work: _Work, everything: bool) -> Done:
+    """A late batch, or a new rule: rebuilds the keys that this may concern."""
+    work.path = "rebuild"
+    keys = [work.entries.keys]
+    if everything or work.manifest.complete:
+        keys += [work.history.entries(work.history.manifest(b)).keys for b in work.task.applied]
+    found = hs.unique(np.concatenate(keys))
+    if not everything:
+        _check_late_deletes(work)
+    return _rebuild_keys(work, found, force=everything)
+
+
+def _check_late_deletes(work: _Work) -> None:
+    earlier = [b for b in work.task.applied if b < work.task.batch_id]
+    if not earlier or not work.manifest.complete or work.task.allow_deletes:
+        return
+    before = work.history.entries(work.history.manifest(earlier[-1]))
+    gone = int((~hs.member(before.keys, work.entries.keys)).sum())
+    if gone > work.task.entity.max_delete * max(1, len(before)):
+        _check_deletes(work, state.count_open(work.conn, work.plan) + gone)
+
+
+def _rebuild_keys(work: _Work, keys: hs.Hashes, force: bool) -> Done:
+    """In partitions of the keys, so that memory stays bounded whatever the history's length."""
+    work.rebuilt += len(keys)
+    batches = sorted({*work.task.applied, work.task.batch_id})
+    parts = max(1, -(-len(keys) * len(batches) // PARTITION))
+    done = Done()
+    for part in np.array_split(keys, min(parts, max(1, len(keys)))):
+        done.add(
+            rebuild(work.conn, work.plan, work.batch, _histories(work, part, batches), force)
+        )
+    return done
+
+
+def _histories(
+    work: _Work, keys: hs.Hashes, batches: list[str]
+) -> Iterator[tuple[bytes, Seen]]:
+    """Everything ever observed of each key, in the order of batches and positions."""
+    seen: list[list[tuple[int, bytes | None]]] = [[] for _ in range(len(keys))]
+    about: list[tuple[str, int, frozenset[str]]] = []
+    ordering = hs.order(keys)
+    for number, batch_id in enumerate(batches):
+        manifest = work.history.manifest(batch_id)
+        entries = work.entries if batch_id == work.task.batch_id else work.history.entries(manifest)
+        present = _present(work.plan, manifest, entries)
+        about.append((batch_id, micros(batch_time(batch_id)), present))
+        at = hs.find(entries.keys, keys, ordering)
+        mine = np.flatnonzero(at >= 0)
+        for place, version in zip(
+            at[mine].tolist(), hs.pieces(entries.versions[mine]), strict=True
+        ):
+            seen[place].append((number, version))
+        if manifest.complete:
+            absent = ~hs.member(keys, entries.keys) & ~hs.member(keys, entries.held)
+            for place in np.flatnonzero(absent).tolist():
+                if seen[place]:
+                    seen[place].append((number, None))
+    yield from _observed(work, hs.pieces(keys), seen, about)
+
+
+def _observed(
+    work: _Work,
+    keys: list[bytes],
+    seen: list[list[tuple[int, bytes | None]]],
+    about: list[tuple[str, int, frozenset[str]]],
+) -> Iterator[tuple[bytes, Seen]]:
+    size = 1_000
+    root_paths = work.plan.root.paths
+    known = [present & root_paths for _, _, present in about]
+    for start in range(0, len(keys), size):
+        block = seen[start : start + size]
+        ids = list(dict.fromkeys(v for items in block for _, v in items if v is not None))
+        read = dict(_read(work, ids))
+        for key, items in zip(keys[start : start + size], block, strict=True):
+            result: Seen = []
+            for number, version in items:
+                batch_id, batch_at, present = about[number]
+                if version is None:
+                    result.append(Absence(batch_id, batch_at))
+                    continue
+                found = read[version]
+                if found is None:
+                    continue
+                result.append(_observation(
+                    work, key, version, found, batch_id, batch_at, present, known[number]
+                ))  # fmt: skip
+            yield key, result
+
+
+def _read(
+    work: _Work, ids: list[bytes]
+) -> Iterator[tuple[bytes, tuple[dict[str, Any], Any, Any] | None]]:
+    """Version id → record, its scalars and lists; None where a value does not fit its column."""
+    for version, doc in work.history.documents(ids):
+        scalars, lists = flatten(doc, work.plan.whole)
+        try:
+            texts(work.plan.root, scalars)
+            children: Rows = {}
+            if work.plan.root.children:
+                child_rows(work.plan.root, b"", lists, work.plan.whole, children)
+                for table in work.plan.root.tables():
+                    for row in children.get(table.name, ()) if table.is_child else ():
+                        texts(table, row.values)
+        except BadValue as error:
+            work.bad.append((str(error), version, doc))
+            yield version, None
+            continue
+        yield version, (doc, scalars, lists)
+
+
+def _observation(
+    work: _Work, key: bytes, version: bytes, found: Any, batch_id: str, batch_at: int,
+    present: frozenset[str], known: frozenset[str],
+) -> Observation:  # fmt: skip
+    doc, scalars, lists = found
+    rows: Rows = {}
+    if work.plan.root.children:
+        child_rows(work.plan.root, key, lists, work.plan.whole, rows)
+    if work.task.entity.partial:
+        present = frozenset([*scalars, *lists, *_inner(work, rows)])
+        known = present & work.plan.root.paths
+    return Observation(
+        batch_id, batch_at, version, effective_at(work.task.entity, doc), scalars, known,
+        Payload(rows, present),
+    )  # fmt: skip
+
+
+def _inner(work: _Work, rows: Rows) -> Iterable[str]:
+    """Full paths of what the items of a partial record hold."""
+    for table in work.plan.root.tables():
+        if table.is_child:
+            for row in rows.get(table.name, ()):
+                yield from (table.prefix + path for path in row.values)
+
+
+def reset(conn: sa.Connection, source: str, name: str, entity: Entity) -> Plan:
+    """Empties an entity's tables, for a replay; what is known of its columns stays."""
+    before = state.known_paths(conn, source, name)
+    plan = planning.make_plan(source, name, entity, before, _UNBORN)
+    there = evolve.existing(conn, [t.name for t in plan.root.tables()])
+    for table in plan.root.tables():
+        if table.name in there.tables:
+            conn.exec_driver_sql(f"truncate {evolve.qualified(evolve.SCHEMA, table.name)}")
+    return replace(plan)

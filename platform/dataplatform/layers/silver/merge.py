@@ -1,0 +1,308 @@
+"""The fast path: merges the newest batch of an entity into silver, by sets.
+
+Keys for which being newest is not enough (an effective time before the open version's, a column never
+known before, a return with its own clock) are handed back, for the rebuild to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from dataplatform.layers.silver.evolve import SCHEMA
+from dataplatform.layers.silver.plan import Plan, TablePlan
+from dataplatform.layers.silver.rows import Row, Rows, hashes, moment_text, texts
+from dataplatform.layers.silver.staging import (
+    CopyBuffer,
+    copy_keys,
+    identifiers,
+    stage_name,
+    structure,
+    temporary,
+)
+from dataplatform.records import HASH_VERSION
+
+SLOW, GONE = "dp_slow", "dp_gone"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is written into the rows. `at`: microseconds since 1970; `now`: text of a timestamptz."""
+
+    batch_id: str
+    run_id: str
+    at: int
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A record on its way: its row, the rows of its lists, and the time it became valid."""
+
+    root: Row
+    children: Rows
+    valid_from: int
+    fields: Mapping[str, list[list[str]]]
+
+
+@dataclass
+class Done:
+    """Rows of the entity's own table that were touched."""
+
+    inserted: int = 0
+    updated: int = 0
+    closed: int = 0
+
+    def add(self, other: Done) -> None:
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.closed += other.closed
+
+
+def prepare(plan: Plan, root: Row, children: Rows, valid_from: int) -> Staged:
+    """Converts every value; raises BadValue where one does not fit its column."""
+    start = moment_text(valid_from)
+    fields: dict[str, list[list[str]]] = {plan.root.name: [_fields(plan.root, root, root.key, start)]}
+    for table in plan.root.tables():
+        if table.is_child:
+            rows = children.get(table.name, ())
+            fields[table.name] = [_fields(table, row, root.key, start) for row in rows]
+    return Staged(root, children, valid_from, fields)
+
+
+def _fields(table: TablePlan, row: Row, root: bytes, start: str) -> list[str]:
+    hash1, hash2 = hashes(table, row.values)
+    head = [row.key.hex(), hash1.hex(), hash2.hex(), start]
+    if table.is_child:
+        assert row.parent is not None
+        index = "\\N" if row.index is None else str(row.index)
+        head += [root.hex(), row.parent.hex(), index]
+    return head + texts(table, row.values)
+
+
+class Merger:
+    """Takes staged records, then merges them in one go."""
+
+    def __init__(self, conn: psycopg.Connection, plan: Plan, batch: Batch, first: bool) -> None:
+        self.conn, self.plan, self.batch, self.first = conn, plan, batch, first
+        self.tables = list(plan.root.tables())
+        self.stages = {t.name: stage_name(t, "stage", i) for i, t in enumerate(self.tables)}
+        self.buffers = {t.name: self._buffer(t) for t in self.tables}
+
+    def _buffer(self, table: TablePlan) -> CopyBuffer:
+        columns = _columns(table)
+        if self.first:
+            self._defaults(table, set_=True)
+            return CopyBuffer(self.conn, _target(table), columns)
+        types = {c.name: c.type for c in table.columns}
+        system = {"dp_valid_from": "timestamptz", "dp_index": "integer"}
+        name = self.stages[table.name]
+        temporary(
+            self.conn, name, [(c, types.get(c) or system.get(c, "uuid")) for c in columns]
+        )
+        return CopyBuffer(self.conn, sql.Identifier(name), columns)
+
+    def _defaults(self, table: TablePlan, set_: bool) -> None:
+        """A first load goes straight into the empty table; defaults fill the system columns."""
+        values = _constants(self.batch) | {"dp_current": "true", "dp_deleted": "false"}
+        actions = [
+            sql.SQL("alter column {} set default {}").format(sql.Identifier(n), sql.Literal(v))
+            if set_
+            else sql.SQL("alter column {} drop default").format(sql.Identifier(n))
+            for n, v in values.items()
+        ]
+        statement = sql.SQL("alter table {} {}").format(_target(table), sql.SQL(", ").join(actions))
+        self.conn.execute(statement)
+
+    def add(self, staged: Staged) -> None:
+        for name, rows in staged.fields.items():
+            buffer = self.buffers[name]
+            for fields in rows:
+                buffer.add(fields)
+
+    def finish(
+        self, gone: Iterable[bytes], effective: str | None, has_effective: bool, oldest: str
+    ) -> tuple[Done, list[bytes]]:
+        """Merges; returns what was done, and the keys that the rebuild has to decide."""
+        for buffer in self.buffers.values():
+            buffer.flush()
+        if self.first:
+            for table in self.tables:
+                self._defaults(table, set_=False)
+                self.conn.execute(sql.SQL("analyze {}").format(_target(table)))
+            return Done(inserted=self.buffers[self.plan.root.name].rows), []
+        for table in self.tables:
+            stage = sql.Identifier(self.stages[table.name])
+            self.conn.execute(sql.SQL("create index on {} (dp_key)").format(stage))
+            self.conn.execute(sql.SQL("analyze {}").format(stage))
+        copy_keys(self.conn, GONE, gone)
+        slow = self._set_aside(effective, has_effective, oldest)
+        done = Done()
+        for table in self.tables:
+            did = self._merge(table)
+            if not table.is_child:
+                done = did
+        return done, slow
+
+    def _set_aside(self, effective: str | None, has_effective: bool, oldest: str) -> list[bytes]:
+        """Takes the keys out of the stages that this path cannot decide."""
+        temporary(self.conn, SLOW, [("dp_key", "uuid")])
+        root = self.plan.root
+        self._find(_SLOW_OPEN.format(
+            slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root),
+            clock=_clock(effective), new=_new_columns(root, oldest),
+        ))  # fmt: skip
+        self._find(_SLOW_GONE.format(
+            slow=sql.Identifier(SLOW), gone=sql.Identifier(GONE), target=_target(root),
+            at=sql.Literal(moment_text(self.batch.at)),
+        ))  # fmt: skip
+        if has_effective:
+            self._find(_SLOW_RETURN.format(
+                slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root)
+            ))  # fmt: skip
+        for table in self.tables:
+            if table.is_child:
+                self._find(_SLOW_CHILD.format(
+                    slow=sql.Identifier(SLOW), stage=self._stage(table), target=_target(table),
+                    new=_new_columns(table, oldest),
+                ))  # fmt: skip
+                if has_effective:
+                    self._find(_SLOW_CHILD_TIME.format(
+                        slow=sql.Identifier(SLOW), root=self._stage(root), target=_target(table)
+                    ))  # fmt: skip
+        query = sql.SQL("select distinct dp_key from {}").format(sql.Identifier(SLOW))
+        keys = [row[0].bytes for row in self.conn.execute(query)]
+        if keys:
+            for table in self.tables:
+                column = "dp_root_key" if table.is_child else "dp_key"
+                self._remove(self._stage(table), column)
+            self._remove(sql.Identifier(GONE), "dp_key")
+        return keys
+
+    def _stage(self, table: TablePlan) -> sql.Identifier:
+        return sql.Identifier(self.stages[table.name])
+
+    def _find(self, statement: sql.Composed) -> None:
+        self.conn.execute(statement)
+
+    def _remove(self, table: sql.Identifier, column: str) -> None:
+        self.conn.execute(
+            sql.SQL("delete from {} where {} in (select dp_key from {})").format(
+                table, sql.Identifier(column), sql.Identifier(SLOW)
+            )
+        )
+
+    def _merge(self, table: TablePlan) -> Done:
+        """Closes what ended, overwrites SCD1, then inserts new versions."""
+        root_key = sql.Identifier("dp_root_key" if table.is_child else "dp_key")
+        parts = {
+            "target": _target(table), "stage": self._stage(table), "gone": sql.Identifier(GONE),
+            "roots": self._stage(self.plan.root), "root_key": root_key,
+            "at": sql.Literal(moment_text(self.batch.at)), "now": sql.Literal(self.batch.now),
+            "batch": sql.Literal(self.batch.batch_id),
+        }  # fmt: skip
+        closed = self.conn.execute(_DELETED.format(**parts)).rowcount
+        if table.is_child:
+            closed += self.conn.execute(_LEFT.format(**parts)).rowcount
+        closed += self.conn.execute(_CLOSED.format(**parts)).rowcount
+        updated = 0
+        if table.scd1:
+            names = ["dp_hash1", *(c.name for c in table.columns if c.scd == 1)]
+            pairs = sql.SQL(", ").join(
+                sql.SQL("{0} = s.{0}").format(sql.Identifier(n)) for n in names
+            )
+            updated = self.conn.execute(_UPDATED.format(**parts, pairs=pairs)).rowcount
+        columns = _columns(table)
+        constants = _constants(self.batch)
+        statement = _INSERTED.format(
+            **parts, columns=identifiers([*columns, *constants]),
+            values=sql.SQL(", ").join(
+                [*(sql.SQL("s.{}").format(sql.Identifier(c)) for c in columns),
+                 *(sql.Literal(v) for v in constants.values())]
+            ),
+        )  # fmt: skip
+        inserted = self.conn.execute(statement).rowcount
+        return Done(inserted, updated, closed)
+
+
+def _columns(table: TablePlan) -> list[str]:
+    system = ["dp_key", "dp_hash1", "dp_hash2", "dp_valid_from", *structure(table)]
+    return system + [c.name for c in table.columns]
+
+
+def _constants(batch: Batch) -> dict[str, object]:
+    return {
+        "dp_hash_version": HASH_VERSION, "dp_batch_id": batch.batch_id,
+        "dp_updated_batch_id": batch.batch_id, "dp_run_id": batch.run_id,
+        "dp_created_at": batch.now, "dp_updated_at": batch.now,
+    }  # fmt: skip
+
+
+def _target(table: TablePlan) -> sql.Identifier:
+    return sql.Identifier(SCHEMA, table.name)
+
+
+def _clock(effective: str | None) -> sql.Composable:
+    """Latest valid time an open version has seen: its own start, or its source's clock (SCD1)."""
+    if effective is None:
+        return sql.SQL("o.dp_valid_from")
+    return sql.SQL("greatest(o.dp_valid_from, o.{}::timestamptz)").format(sql.Identifier(effective))
+
+
+def _new_columns(table: TablePlan, oldest: str) -> sql.Composable:
+    """Whether a column that came into being after the open version gets its first value."""
+    checks = [
+        sql.SQL(" or (s.{0} is not null and o.{0} is null and o.dp_batch_id < {1})").format(
+            sql.Identifier(c.name), sql.Literal(c.first_batch)
+        )
+        for c in table.columns
+        if c.first_batch > oldest
+    ]
+    return sql.SQL("").join(checks)
+
+
+_SLOW_OPEN = sql.SQL("""
+    insert into {slow} select s.dp_key from {stage} s join {target} o using (dp_key)
+    where o.dp_current and (
+        s.dp_valid_from < {clock}
+        or (s.dp_valid_from = {clock}
+            and (s.dp_hash1, s.dp_hash2) is distinct from (o.dp_hash1, o.dp_hash2))
+        {new})""")
+_SLOW_GONE = sql.SQL("""
+    insert into {slow} select g.dp_key from {gone} g join {target} o using (dp_key)
+    where o.dp_current and o.dp_valid_from >= {at}""")
+_SLOW_RETURN = sql.SQL("""
+    insert into {slow} select s.dp_key from {stage} s
+    where exists (select from {target} h where h.dp_key = s.dp_key)
+      and not exists (select from {target} o where o.dp_key = s.dp_key and o.dp_current)""")
+_SLOW_CHILD = sql.SQL("""
+    insert into {slow} select s.dp_root_key from {stage} s join {target} o using (dp_key)
+    where o.dp_current and (o.dp_valid_from > s.dp_valid_from {new})""")
+_SLOW_CHILD_TIME = sql.SQL("""
+    insert into {slow} select r.dp_key from {root} r join {target} h on h.dp_root_key = r.dp_key
+    where h.dp_valid_from >= r.dp_valid_from or h.dp_valid_to > r.dp_valid_from""")
+
+_DELETED = sql.SQL("""
+    update {target} t set dp_valid_to = {at}, dp_current = false, dp_deleted = true,
+        dp_updated_batch_id = {batch}, dp_updated_at = {now}
+    from {gone} g where t.dp_current and t.{root_key} = g.dp_key""")
+_LEFT = sql.SQL("""
+    update {target} t set dp_valid_to = r.dp_valid_from, dp_current = false, dp_deleted = true,
+        dp_updated_batch_id = {batch}, dp_updated_at = {now}
+    from {roots} r where t.dp_current and t.dp_root_key = r.dp_key
+        and not exists (select from {stage} s where s.dp_key = t.dp_key)""")
+_CLOSED = sql.SQL("""
+    update {target} t set dp_valid_to = s.dp_valid_from, dp_current = false,
+        dp_updated_batch_id = {batch}, dp_updated_at = {now}
+    from {stage} s where t.dp_current and t.dp_key = s.dp_key and t.dp_hash2 <> s.dp_hash2""")
+_UPDATED = sql.SQL("""
+    update {target} t set {pairs}, dp_updated_batch_id = {batch}, dp_updated_at = {now}
+    from {stage} s where t.dp_current and t.dp_key = s.dp_key and t.dp_hash2 = s.dp_hash2
+        and t.dp_hash1 <> s.dp_hash1""")
+_INSERTED = sql.SQL("""
+    insert into {target} ({columns}, dp_current, dp_deleted) select {values}, true, false
+    from {stage} s where not exists (
+        select from {target} t where t.dp_key = s.dp_key and t.dp_current)""")

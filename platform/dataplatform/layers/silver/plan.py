@@ -1,0 +1,272 @@
+"""The plan: which table and which column each path of an entity's records belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from dataplatform import kinds as k
+from dataplatform.errors import LoadError
+from dataplatform.layers.silver.convert import Convert, converter
+from dataplatform.metadata.source import Column, Entity
+from dataplatform.names import child_table, column_names, entity_table
+from dataplatform.records import HASH_VERSION, ITEM
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a path: the kind of its values and the oldest batch that had it."""
+
+    kind: str
+    first_batch: str
+    column: str = ""
+    table: str = ""
+    type: str | None = None
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """One column. `path` is relative to the table's records."""
+
+    path: str
+    name: str
+    type: str
+    scd: int
+    first_batch: str
+    description: str = ""
+
+    @cached_property
+    def convert(self) -> Convert:
+        return converter(self.type)
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """One table: of the entity itself (`prefix` is empty) or of a nested list (`splits[].`)."""
+
+    name: str
+    prefix: str
+    columns: tuple[ColumnPlan, ...]
+    key: tuple[str, ...]
+    children: tuple[TablePlan, ...] = ()
+    description: str = ""
+
+    @property
+    def is_child(self) -> bool:
+        return bool(self.prefix)
+
+    @property
+    def list_path(self) -> str:
+        """Path of the list in the parent's record."""
+        return self.prefix.removesuffix(ITEM).rpartition(ITEM)[2]
+
+    @cached_property
+    def scd1(self) -> frozenset[str]:
+        return frozenset(c.path for c in self.columns if c.scd == 1)
+
+    @cached_property
+    def scd2(self) -> frozenset[str]:
+        """Paths whose change makes a new version; not those of the key, they never change."""
+        keys = () if self.is_child else self.key
+        return frozenset(c.path for c in self.columns if c.scd == 2 and c.path not in keys)
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        return frozenset(c.path for c in self.columns)
+
+    def tables(self) -> Iterator[TablePlan]:
+        """This table and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.tables()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tables of an entity, and what is known of every path."""
+
+    source: str
+    entity: str
+    root: TablePlan
+    known: Mapping[str, Known] = field(default_factory=dict)
+
+    @cached_property
+    def whole(self) -> frozenset[str]:
+        """Paths kept as JSON."""
+        return frozenset(
+            table.prefix + c.path
+            for table in self.root.tables()
+            for c in table.columns
+            if c.type == "jsonb"
+        )
+
+
+def rule_of(source: str, name: str, entity: Entity) -> str:
+    """What decides an entity's rows beside the data; when it changes, they are made anew."""
+
+    def columns(found: Mapping[str, Column]) -> dict[str, list[object]]:
+        return {p: [c.scd, c.type] for p, c in sorted(found.items())}
+
+    children = {p: [c.key, columns(c.columns)] for p, c in sorted(entity.children.items())}
+    return json.dumps(
+        [HASH_VERSION, source, name, entity.key, entity.effective_at, entity.partial,
+         columns(entity.columns), children, entity.null_values],
+    )  # fmt: skip
+
+
+def whole_paths(entity: Entity) -> frozenset[str]:
+    """Paths that stay JSON because the metadata say `type: jsonb`."""
+    return frozenset(p for p, c in declared(entity).items() if c.type == "jsonb")
+
+
+def declared(entity: Entity) -> dict[str, Column]:
+    """What the metadata say about columns, by full path (`labels[].name` for a child's)."""
+    found = {_normal(p): c for p, c in entity.columns.items()}
+    for list_path, child in entity.children.items():
+        prefix = child_prefix(list_path)
+        found |= {prefix + _normal(p): c for p, c in child.columns.items()}
+    return found
+
+
+def child_prefix(list_path: str) -> str:
+    """`lines` → `lines[].`; `lines.taxes` → `lines[].taxes[].` is written `lines[].taxes`."""
+    return _normal(list_path).removesuffix("[]") + ITEM
+
+
+def _normal(path: str) -> str:
+    parts = path.split(ITEM)
+    return ITEM.join(part.replace(".", "__") for part in parts)
+
+
+def merged(before: Mapping[str, Known], kinds: Mapping[str, str], batch_id: str) -> dict[str, Known]:
+    """What is known after a batch whose values have these kinds; kinds only widen."""
+    result = dict(before)
+    for path, kind in kinds.items():
+        old = result.get(path)
+        if old is None:
+            result[path] = Known(kind, batch_id)
+        else:
+            first = min(old.first_batch, batch_id)
+            result[path] = replace(old, kind=k.join(old.kind, kind), first_batch=first)
+    return result
+
+
+def make_plan(
+    source: str, name: str, entity: Entity, known: Mapping[str, Known], empty_since: str = ""
+) -> Plan:
+    """The plan for what is known. Declared columns exist even before they have values."""
+    paths = dict(known)
+    said = declared(entity)
+    for path in said:
+        paths.setdefault(path, Known(k.NULL, empty_since))
+    paths = {p: _typed(p, paths, said) for p in paths}
+    tables = _prefixes(paths)
+    root = _table("", entity_table(source, name), entity, paths, said, tables)
+    return Plan(source, name, root, _named(paths, root))
+
+
+def _typed(path: str, paths: Mapping[str, Known], said: Mapping[str, Column]) -> Known:
+    known, column = paths[path], said.get(path)
+    if column is not None and column.type:
+        return replace(known, type=column.type)
+    is_object = known.kind == k.NULL and any(p.startswith(path + "__") for p in paths)
+    if known.kind == k.LISTS or is_object:
+        return replace(known, type=None)
+    return replace(known, type=k.POSTGRES[known.kind])
+
+
+def _prefixes(paths: Mapping[str, Known]) -> list[str]:
+    """Prefixes of all child tables: those of lists that held anything, and all above them."""
+    found: set[str] = set()
+    for path in paths:
+        head = path
+        while ITEM in head:
+            head = head[: head.rindex(ITEM)]
+            found.add(head + ITEM)
+    return sorted(found)
+
+
+def _table(
+    prefix: str,
+    name: str,
+    entity: Entity,
+    paths: Mapping[str, Known],
+    said: Mapping[str, Column],
+    prefixes: Iterable[str],
+) -> TablePlan:
+    own = {
+        p[len(prefix) :]: info
+        for p, info in paths.items()
+        if p.startswith(prefix) and ITEM not in p[len(prefix) :] and info.type
+    }
+    names = column_names(own, {p: i.column for p, i in own.items() if i.column})
+    columns = tuple(
+        ColumnPlan(
+            path, names[path], str(info.type), *_scd(said.get(prefix + path)),
+            first_batch=info.first_batch, description=_description(said.get(prefix + path)),
+        )
+        for path, info in own.items()
+    )  # fmt: skip
+    inner = [q for q in prefixes if q.startswith(prefix) and q.count(ITEM) == prefix.count(ITEM) + 1]
+    children = tuple(
+        _table(q, child_table(name, q[len(prefix) :].removesuffix(ITEM)), entity, paths, said, prefixes)
+        for q in inner
+    )
+    return TablePlan(
+        name, prefix, columns, _key(prefix, entity), children,
+        entity.description if not prefix else "",
+    )  # fmt: skip
+
+
+def _scd(column: Column | None) -> tuple[int]:
+    return (column.scd if column else 2,)
+
+
+def _description(column: Column | None) -> str:
+    return column.description if column else ""
+
+
+def _key(prefix: str, entity: Entity) -> tuple[str, ...]:
+    """Fields of the key as paths; of a child table, those its metadata name."""
+    if not prefix:
+        return tuple(_normal(p) for p in entity.key)
+    for list_path, child in entity.children.items():
+        if child_prefix(list_path) == prefix:
+            return tuple(_normal(p) for p in child.key)
+    return ()
+
+
+def _named(paths: Mapping[str, Known], root: TablePlan) -> dict[str, Known]:
+    result = dict(paths)
+    for table in root.tables():
+        for column in table.columns:
+            path = table.prefix + column.path
+            result[path] = replace(result[path], column=column.name, table=table.name)
+    return {p: i if i.table else replace(i, table=root.name) for p, i in result.items()}
+
+
+def without_new(
+    source: str, name: str, entity: Entity, before: Mapping[str, Known], after: Mapping[str, Known]
+) -> dict[str, Known]:
+    """Applies `schema_changes`: freeze refuses what is new, discard leaves it out."""
+    fresh = [p for p in after if p not in before and after[p].kind not in (k.NULL, k.LISTS)]
+    wider = [
+        p for p in after
+        if p in before and after[p].kind != before[p].kind
+        and k.POSTGRES.get(after[p].kind) != k.POSTGRES.get(before[p].kind)
+    ]  # fmt: skip
+    said = declared(entity)
+    fresh = [p for p in fresh if p not in said]
+    wider = [p for p in wider if not (p in said and said[p].type)]
+    if not before or entity.schema_changes == "evolve" or not (fresh or wider):
+        return dict(after)
+    if entity.schema_changes == "freeze":
+        what = [f"new: {', '.join(fresh)}"] * bool(fresh) + [f"wider: {', '.join(wider)}"] * bool(wider)
+        raise LoadError(
+            f"{source}.{name}: its schema is frozen, and the batch would change it ({'; '.join(what)})",
+            "set `schema_changes: evolve` (or discard) for the entity, then run again",
+        )
+    kept = {p: i for p, i in after.items() if p not in fresh}
+    return {p: replace(i, kind=before[p].kind) if p in wider else i for p, i in kept.items()}

@@ -1,0 +1,187 @@
+"""The sure path: computes the whole history of some keys and puts it in place of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from dataplatform.layers.silver.evolve import SCHEMA
+from dataplatform.layers.silver.merge import Batch, Done
+from dataplatform.layers.silver.plan import Plan, TablePlan
+from dataplatform.layers.silver.rows import Row, Rows, hashes, moment_text, texts
+from dataplatform.layers.silver.staging import (
+    CopyBuffer,
+    copy_keys,
+    identifiers,
+    stage_name,
+    structure,
+    temporary,
+)
+from dataplatform.layers.silver.timeline import (
+    Absence,
+    Event,
+    Observation,
+    Version,
+    child_events,
+    events,
+    fold,
+)
+from dataplatform.records import HASH_VERSION, ITEM
+
+TOUCHED = "dp_touched"
+Seen = list[Observation | Absence]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What an observation carries for the tables below: their rows, and the paths its batch knew."""
+
+    rows: Rows
+    present: frozenset[str]
+
+
+class _Known:
+    """Known paths of a table, worked out once for each set of paths a batch knew."""
+
+    def __init__(self, table: TablePlan) -> None:
+        self.table = table
+        self.cache: dict[frozenset[str], frozenset[str]] = {}
+
+    def __call__(self, payload: Payload) -> frozenset[str]:
+        found = self.cache.get(payload.present)
+        if found is None:
+            table = self.table
+            found = frozenset(p for p in table.paths if table.prefix + p in payload.present)
+            self.cache[payload.present] = found
+        return found
+
+
+def rebuild(
+    conn: psycopg.Connection,
+    plan: Plan,
+    batch: Batch,
+    histories: Iterable[tuple[bytes, Seen]],
+    force: bool,
+) -> Done:
+    """Replaces the history of the keys given. Rows that are right already stay as they are.
+
+    `force`: write the attributes even where the hashes are the same (a type has changed).
+    """
+    tables = list(plan.root.tables())
+    wants = {t.name: stage_name(t, "want", i) for i, t in enumerate(tables)}
+    buffers = {t.name: _buffer(conn, t, wants[t.name]) for t in tables}
+    known = {t.name: _Known(t) for t in tables}
+    touched: list[bytes] = []
+    for key, seen in histories:
+        touched.append(key)
+        happened = events(seen)
+        for version in fold(happened, plan.root.scd1):
+            buffers[plan.root.name].add(_fields(plan.root, Row(key, {}), key, version))
+        for table in tables[1:]:
+            _children(table, key, happened, known[table.name], buffers[table.name])
+    for buffer in buffers.values():
+        buffer.flush()
+    copy_keys(conn, TOUCHED, touched)
+    done = Done()
+    for table in tables:
+        did = _replace(conn, table, wants[table.name], batch, force)
+        if not table.is_child:
+            done = did
+    return done
+
+
+def _children(
+    table: TablePlan, root: bytes, happened: list[Event], known: _Known, buffer: CopyBuffer
+) -> None:
+    top = table.prefix.split(ITEM)[0]
+    for key, found in child_events(happened, table.name, top, known).items():
+        for version in fold(found, table.scd1):
+            row: Row = version.payload
+            buffer.add(_fields(table, Row(key, {}, row.parent, row.index), root, version))
+
+
+def _buffer(conn: psycopg.Connection, table: TablePlan, name: str) -> CopyBuffer:
+    types = _types(table)
+    temporary(conn, name, list(types.items()))
+    return CopyBuffer(conn, sql.Identifier(name), list(types))
+
+
+def _types(table: TablePlan) -> dict[str, str]:
+    system = {
+        "dp_key": "uuid", "dp_hash1": "uuid", "dp_hash2": "uuid", "dp_valid_from": "timestamptz",
+        "dp_valid_to": "timestamptz", "dp_deleted": "boolean", "dp_batch_id": "text",
+        "dp_updated_batch_id": "text",
+    }  # fmt: skip
+    places = {c: "integer" if c == "dp_index" else "uuid" for c in structure(table)}
+    return system | places | {c.name: c.type for c in table.columns}
+
+
+def _fields(table: TablePlan, row: Row, root: bytes, version: Version) -> list[str]:
+    values: Mapping[str, object] = version.values
+    hash1, hash2 = hashes(table, values)
+    end = "\\N" if version.valid_to is None else moment_text(version.valid_to)
+    head = [
+        row.key.hex(), hash1.hex(), hash2.hex(), moment_text(version.valid_from), end,
+        "t" if version.deleted else "f", version.batch, version.updated_batch,
+    ]  # fmt: skip
+    if table.is_child:
+        assert row.parent is not None
+        head += [root.hex(), row.parent.hex(), "\\N" if row.index is None else str(row.index)]
+    return head + texts(table, values)
+
+
+def _replace(
+    conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch, force: bool
+) -> Done:
+    """Removes, closes, changes, inserts; closing comes first, for a key has one open version."""
+    wanted = sql.Identifier(want)
+    conn.execute(sql.SQL("create index on {} (dp_key)").format(wanted))
+    conn.execute(sql.SQL("analyze {}").format(wanted))
+    own = [c.name for c in table.columns]
+    names = ["dp_hash1", "dp_hash2", "dp_valid_to", "dp_deleted", "dp_batch_id",
+             "dp_updated_batch_id", *structure(table)]  # fmt: skip
+    parts = {
+        "target": sql.Identifier(SCHEMA, table.name), "want": wanted,
+        "touched": sql.Identifier(TOUCHED),
+        "root_key": sql.Identifier("dp_root_key" if table.is_child else "dp_key"),
+        "pairs": sql.SQL(", ").join(
+            sql.SQL("{0} = w.{0}").format(sql.Identifier(n)) for n in [*names, *own]
+        ),
+        "old": sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in names),
+        "new": sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in names),
+        "version": sql.Literal(HASH_VERSION), "run": sql.Literal(batch.run_id),
+        "now": sql.Literal(batch.now), "force": sql.Literal(force),
+        "columns": identifiers([*_types(table)]),
+        "values": sql.SQL(", ").join(
+            sql.SQL("w.{}").format(sql.Identifier(n)) for n in _types(table)
+        ),
+    }  # fmt: skip
+    conn.execute(_REMOVE.format(**parts))
+    closed = conn.execute(_CHANGE.format(**parts, phase=_CLOSING)).rowcount
+    updated = conn.execute(_CHANGE.format(**parts, phase=_CLOSED)).rowcount
+    updated += conn.execute(_CHANGE.format(**parts, phase=_OPEN)).rowcount
+    inserted = conn.execute(_INSERT.format(**parts)).rowcount
+    return Done(inserted, updated, closed)
+
+
+_REMOVE = sql.SQL("""
+    delete from {target} t using {touched} k where t.{root_key} = k.dp_key and not exists (
+        select from {want} w where w.dp_key = t.dp_key and w.dp_valid_from = t.dp_valid_from)""")
+_CHANGE = sql.SQL("""
+    update {target} t set {pairs}, dp_hash_version = {version}, dp_run_id = {run},
+        dp_current = w.dp_valid_to is null, dp_updated_at = {now}
+    from {want} w where t.dp_key = w.dp_key and t.dp_valid_from = w.dp_valid_from
+        and {phase} and ({force} or ({old}) is distinct from ({new})
+            or t.dp_hash_version <> {version})""")
+_CLOSING = sql.SQL("t.dp_current and w.dp_valid_to is not null")
+_CLOSED = sql.SQL("not t.dp_current and w.dp_valid_to is not null")
+_OPEN = sql.SQL("w.dp_valid_to is null")
+_INSERT = sql.SQL("""
+    insert into {target} ({columns}, dp_current, dp_hash_version, dp_run_id, dp_created_at,
+        dp_updated_at)
+    select {values}, w.dp_valid_to is null, {version}, {run}, {now}, {now} from {want} w
+    where not exists (select from {target} t
+        where t.dp_key = w.dp_key and t.dp_valid_from = w.dp_valid_from)""")

@@ -1,0 +1,99 @@
+"""From one record to the rows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dataplatform.layers.silver.convert import NULL, BadValue
+from dataplatform.layers.silver.plan import TablePlan
+from dataplatform.records import (
+    Lists,
+    flatten,
+    item_fields,
+    key_hash,
+    row_hash,
+    within,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_VALUES = row_hash({})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The attributes of one row, by path; the keys are 16-byte hashes."""
+
+    key: bytes
+    values: Mapping[str, Any]
+    parent: bytes | None = None
+    index: int | None = None
+
+
+Rows = dict[str, list[Row]]  # by table
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exact."""
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def moment_text(at: int) -> str:
+    """Microseconds since 1970 as text for COPY; exact, for any year Python knows."""
+    seconds, rest = divmod(at, 1_000_000)
+    days, seconds = divmod(seconds, 86_400)
+    day = datetime.fromordinal(EPOCH.toordinal() + days)
+    hours, seconds = divmod(seconds, 3600)
+    return f"{day:%Y-%m-%d} {hours:02}:{seconds // 60:02}:{seconds % 60:02}.{rest:06}+00"
+
+
+def child_rows(
+    table: TablePlan, parent: bytes, lists: Lists, whole: frozenset[str], into: Rows
+) -> None:
+    """Rows of all child tables below a record; a repeated key: the last one wins."""
+    for child in table.children:
+        inner_whole = within(whole, child.prefix) if whole else whole
+        found: dict[bytes, Row] = {}
+        for index, item in enumerate(lists.get(child.list_path) or ()):
+            scalars, inner = flatten(item_fields(item), inner_whole)
+            key = child_key(child, parent, scalars, index)
+            keyed = bool(child.key)
+            found[key] = Row(key, scalars, parent, None if keyed else index)
+            child_rows(child, key, inner, whole, into)
+        into.setdefault(child.name, []).extend(found.values())
+
+
+def child_key(table: TablePlan, parent: bytes, values: Mapping[str, Any], index: int) -> bytes:
+    """Hash of parent and own key; of parent and position where it has no (whole) key."""
+    scope = parent + table.list_path.encode("utf-8", "surrogatepass")
+    own = key_hash([values.get(p) for p in table.key], scope) if table.key else None
+    found = own or key_hash(["", index], scope)
+    assert found is not None
+    return found
+
+
+def hashes(table: TablePlan, values: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """dp_hash1 (attributes that are overwritten) and dp_hash2 (attributes with history)."""
+    scd2 = table.scd2
+    second = row_hash({p: v for p, v in values.items() if p in scd2})
+    scd1 = table.scd1
+    return (row_hash({p: values.get(p) for p in scd1}) if scd1 else NO_VALUES), second
+
+
+def texts(table: TablePlan, values: Mapping[str, Any]) -> list[str]:
+    """Fields for COPY in the order of the table's columns; raises BadValue naming the column."""
+    result = []
+    for column in table.columns:
+        value = values.get(column.path)
+        if value is None:
+            result.append(NULL)
+            continue
+        try:
+            result.append(column.convert(value))
+        except BadValue as error:
+            raise BadValue(f"column {column.name} ({column.type}): {error}") from None
+    return result
+

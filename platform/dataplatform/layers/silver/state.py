@@ -1,0 +1,89 @@
+"""What silver remembers between batches, in the schema audit: paths, columns, the rule."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects.postgresql import insert
+
+from dataplatform import hashes as hs
+from dataplatform.audit import tables as t
+from dataplatform.layers.silver.evolve import SCHEMA
+from dataplatform.layers.silver.plan import Known, Plan
+
+
+def known_paths(conn: sa.Connection, source: str, entity: str) -> dict[str, Known]:
+    c = t.entity_column.c
+    query = sa.select(t.entity_column).where(c.source == source, c.entity == entity).order_by(c.path)
+    return {
+        row.path: Known(row.kind, row.first_batch, row.column_name, row.table_name, row.type)
+        for row in conn.execute(query)
+    }
+
+
+def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, Known]) -> None:
+    """Writes what changed."""
+    rows = [
+        {
+            "source": plan.source, "entity": plan.entity, "path": path, "kind": known.kind,
+            "first_batch": known.first_batch, "column_name": known.column,
+            "table_name": known.table, "type": known.type,
+        }
+        for path, known in plan.known.items()
+        if before.get(path) != known
+    ]  # fmt: skip
+    if rows:
+        statement = insert(t.entity_column)
+        values = {n: statement.excluded[n] for n in rows[0] if n not in ("source", "entity", "path")}
+        key = ["source", "entity", "path"]
+        conn.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+
+def known_rule(conn: sa.Connection, source: str, entity: str) -> str | None:
+    c = t.entity_rule.c
+    query = sa.select(c.rule).where(c.source == source, c.entity == entity)
+    return conn.execute(query).scalar_one_or_none()
+
+
+def put_rule(conn: sa.Connection, source: str, entity: str, rule: str) -> None:
+    row = {"source": source, "entity": entity, "rule": rule}
+    statement = insert(t.entity_rule).values(row)
+    conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
+
+
+def rule_digest(rule: str) -> str:
+    return hashlib.blake2b(rule.encode(), digest_size=16).hexdigest()
+
+
+def open_keys(conn: psycopg.Connection, plan: Plan) -> hs.Hashes:
+    """Keys that have an open version."""
+    query = sql.SQL("copy (select dp_key from {} where dp_current) to stdout (format binary)").format(
+        sql.Identifier(SCHEMA, plan.root.name)
+    )
+    with conn.cursor() as cursor, cursor.copy(query) as copy:
+        data = b"".join(bytes(block) for block in copy)
+    # binary COPY (documentation of COPY, "Binary Format"): a header of 19 bytes, then for each row
+    # a count of fields (2 bytes), a length (4) and the value (16), then a trailer of 2
+    rows = np.frombuffer(data[19:-2], np.uint8).reshape(-1, 22)
+    return hs.hashes(rows[:, 6:].tobytes())
+
+
+def count_open(conn: psycopg.Connection, plan: Plan) -> int:
+    query = sql.SQL("select count(*) from {} where dp_current").format(
+        sql.Identifier(SCHEMA, plan.root.name)
+    )
+    row = conn.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def is_empty(conn: psycopg.Connection, plan: Plan) -> bool:
+    query = sql.SQL("select exists (select from {})").format(
+        sql.Identifier(SCHEMA, plan.root.name)
+    )
+    row = conn.execute(query).fetchone()
+    return not (row and row[0])

@@ -1,0 +1,197 @@
+"""The history of one key as a pure function of everything ever observed of it.
+
+This is the definition of what silver holds. The fast path (merge) is a short cut to the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A record as one batch held it. Times are microseconds since 1970.
+
+    `effective`: the source's own valid time, or None. `known`: paths the batch knew of (a path it
+    did not know says nothing), None for those of the record alone.
+    """
+
+    batch: str
+    batch_at: int
+    content: bytes
+    effective: int | None
+    values: Values
+    known: frozenset[str]
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A full batch that did not hold the key."""
+
+    batch: str
+    batch_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that became true at a time; `values` None: the record was gone."""
+
+    at: int
+    batch: str
+    values: Values | None
+    known: frozenset[str] = frozenset()
+    payload: Any = None
+
+
+@dataclass(slots=True)
+class Version:
+    """One row to be. `values` are the last known ones; `updated_batch` touched it last."""
+
+    valid_from: int
+    batch: str
+    updated_batch: str
+    values: dict[str, Any]
+    valid_to: int | None = None
+    deleted: bool = False
+    payload: Any = None
+
+
+def events(seen: Iterable[Observation | Absence]) -> list[Event]:
+    """From observations in the order of batches and positions to events in valid time.
+
+    An observation is valid from its effective time. Three cases fall back on the batch's time: it has
+    none; another content was observed for the same effective time by an earlier batch (the source
+    changed a record without moving its clock); or the record had been deleted since.
+    Within one batch and effective time the last position wins.
+    """
+    result: list[Event] = []
+    contents: dict[int, bytes] = {}
+    latest: int | None = None  # greatest valid time so far
+    deleted_at: int | None = None  # set while the last batch said: gone
+    for item in _last_per_time(seen):
+        if isinstance(item, Absence):
+            if latest is not None and deleted_at is None:
+                # a version that claims to begin after it was found missing lasts a microsecond
+                deleted_at = latest = max(item.batch_at, latest + 1)
+                result.append(Event(deleted_at, item.batch, None))
+            continue
+        at = item.effective
+        if at is None:
+            at = item.batch_at
+        elif deleted_at is not None:
+            at = at if at > deleted_at else item.batch_at
+        elif at in contents:
+            if contents[at] == item.content:
+                continue
+            contents[at] = item.content
+            at = max(item.batch_at, at)
+        if item.effective is not None:
+            contents[item.effective] = item.content
+        deleted_at = None
+        latest = at if latest is None else max(latest, at)
+        result.append(Event(at, item.batch, item.values, item.known, item.payload))
+    result.sort(key=lambda event: event.at)  # stable: batches and positions keep their order
+    return result
+
+
+def _last_per_time(
+    seen: Iterable[Observation | Absence],
+) -> Iterator[Observation | Absence]:
+    """Of several observations by one batch for one effective time, the last; ordered by that time."""
+    for _, group in groupby(seen, lambda item: item.batch):
+        items = list(group)
+        if len(items) == 1:
+            yield items[0]
+            continue
+        last: dict[int, Observation] = {}
+        for item in items:
+            assert isinstance(item, Observation)
+            last[item.batch_at if item.effective is None else item.effective] = item
+        for at in sorted(last):
+            yield last[at]
+
+
+def fold(happened: Iterable[Event], scd1: frozenset[str]) -> list[Version]:
+    """Versions of one key from its events in valid time.
+
+    A column is compared with its last known value; one never known before is filled in in place.
+    """
+    state: dict[str, Any] = {}
+    result: list[Version] = []
+    open_: Version | None = None
+    for at, group in groupby(happened, lambda event: event.at):
+        before, present, last = dict(state), open_ is not None, None
+        for event in group:
+            last = event
+            present = event.values is not None
+            if event.values is not None:
+                for path in event.known:
+                    state[path] = event.values.get(path)
+        assert last is not None
+        if open_ is not None and not present:
+            open_.valid_to, open_.deleted, open_.updated_batch = at, True, last.batch
+            open_ = None
+        elif present:
+            new = open_ is None or _changed(before, state, scd1)
+            if open_ is not None and new:
+                open_.valid_to, open_.updated_batch = at, last.batch
+            if new:
+                open_ = Version(at, last.batch, last.batch, dict(state), payload=last.payload)
+                result.append(open_)
+            elif open_ is not None and _different(before, state):
+                open_.values, open_.updated_batch = dict(state), last.batch
+    return result
+
+
+def _changed(before: Values, after: Values, scd1: frozenset[str]) -> bool:
+    """Whether a column with history, known before, has another value now."""
+    return any(
+        path not in scd1 and not same(value, after[path]) for path, value in before.items()
+    )
+
+
+def _different(before: Values, after: Values) -> bool:
+    """Whether any value is another one; null and never known are the same to see."""
+    return any(not same(before.get(path), value) for path, value in after.items())
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality of JSON values: 1 is 1.0, but neither is true."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(v, right[k]) for k, v in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right) and isinstance(left, str) == isinstance(right, str)
+
+
+def child_events(
+    happened: Iterable[Event], table: str, top_list: str, known_of: Any
+) -> dict[bytes, list[Event]]:
+    """Events of each item of a nested list, from the events of the record that holds it.
+
+    `payload.rows[table]` are the items' rows, `payload.present` the paths the batch knew of: a list
+    that it did not know of stays as it was. `known_of(payload)` gives the known paths of the table.
+    """
+    result: dict[bytes, list[Event]] = {}
+    present: dict[bytes, None] = {}
+    for event in happened:
+        if event.values is not None and top_list not in event.payload.present:
+            continue
+        rows = () if event.values is None else event.payload.rows.get(table, ())
+        found = {row.key: row for row in rows}
+        for key in [k for k in present if k not in found]:
+            result[key].append(Event(event.at, event.batch, None))
+            del present[key]
+        for key, row in found.items():
+            present[key] = None
+            known = known_of(event.payload)
+            result.setdefault(key, []).append(Event(event.at, event.batch, row.values, known, row))
+    return result

@@ -1,0 +1,43 @@
+"""What all metadata models share: frozen, no unknown fields, references to secrets."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+
+class Metadata(BaseModel):
+    """Base of every metadata model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class SecretRef(Metadata):
+    """`{secret: name}`: the value is looked up when it is needed, and never written anywhere."""
+
+    secret: str = Field(min_length=1, description="Name of the secret, such as `github/token`.")
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d+)([smhdw])")
+
+
+def parse_duration(value: Any) -> Any:
+    """`90d`, `1h30m`, `45s` as a timedelta; anything else is left to Pydantic."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace(" ", "")
+    if not text or _DURATION.sub("", text):
+        raise ValueError(f"{value!r} is not a duration; write 30s, 15m, 1h, 7d, 2w or 1h30m")
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    return timedelta(seconds=seconds)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    PlainSerializer(lambda d: f"{int(d.total_seconds())}s", return_type=str),
+]

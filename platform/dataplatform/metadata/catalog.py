@@ -1,0 +1,268 @@
+"""The catalog: everything under metadata/, read and validated, or a list of problems."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from dataplatform.errors import MetadataError
+from dataplatform.metadata.gold import GoldHeader, GoldModel
+from dataplatform.metadata.source import Source
+from dataplatform.metadata.yaml_file import Document, YamlError, parse
+
+T = TypeVar("T", bound=BaseModel)
+_HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in one file."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+    value: str = ""
+    legal: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        value = f" (value: {self.value})" if self.value else ""
+        legal = f"; legal: {self.legal}" if self.legal else ""
+        return f"{where}: {what}{value}{legal}"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All sources and gold models, by name."""
+
+    root: Path
+    sources: dict[str, Source] = field(default_factory=dict)
+    models: dict[str, GoldModel] = field(default_factory=dict)
+
+    def source(self, name: str) -> Source:
+        """The source of that name; raises MetadataError with what there is."""
+        if name in self.sources:
+            return self.sources[name]
+        known = ", ".join(sorted(self.sources)) or "none"
+        close = difflib.get_close_matches(name, self.sources, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise MetadataError(
+            f"there is no source named {name!r} under {self.root / 'sources'}",
+            f"{hint}known sources: {known}",
+        )
+
+
+def load_catalog(root: Path) -> Catalog:
+    """Reads everything; raises MetadataError listing every problem."""
+    catalog, problems = read_catalog(root)
+    if problems:
+        text = "\n".join(str(p) for p in problems)
+        raise MetadataError(f"the metadata are not valid:\n{text}", "correct the lines named above")
+    return catalog
+
+
+def read_catalog(root: Path) -> tuple[Catalog, list[Problem]]:
+    """Reads everything that can be read, and says what cannot."""
+    problems: list[Problem] = []
+    if not root.is_dir():
+        problems.append(Problem(str(root), 1, "", "the metadata folder does not exist"))
+    sources = dict(_sources(root / "sources", problems))
+    models = dict(_models(root / "gold", problems))
+    return Catalog(root, sources, models), problems
+
+
+def _sources(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Source]]:
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        found = read_source(path, problems)
+        if found is not None:
+            yield found.source, found
+
+
+def read_source(path: Path, problems: list[Problem]) -> Source | None:
+    """One source's file; None where `problems` got longer."""
+    text = _read_text(path, problems)
+    document = _parse(text, path, 1, problems) if text is not None else None
+    if document is None:
+        return None
+    source = _validate(Source, document, path, problems)
+    if source is not None and source.source != path.stem:
+        problems.append(
+            Problem(str(path), document.line(("source",)), "source",
+                    "the source and its file must have the same name", source.source, path.stem)
+        )  # fmt: skip
+        return None
+    return source
+
+
+def _models(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, GoldModel]]:
+    seen: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.sql")):
+        model = read_model(path, problems)
+        if model is None:
+            continue
+        if model.name in seen:
+            problems.append(
+                Problem(str(path), 1, "", f"the model {model.name} is also in {seen[model.name]}")
+            )
+            continue
+        seen[model.name] = path
+        yield model.name, model
+
+
+def read_model(path: Path, problems: list[Problem]) -> GoldModel | None:
+    """One gold model; the header is the YAML in the first comment."""
+    text = _read_text(path, problems)
+    if text is None:
+        return None
+    match = _HEADER.match(text)
+    header_text, sql = (match.group(1), text[match.end() :]) if match else ("", text)
+    header_line = text[: match.start(1)].count("\n") + 1 if match else 1
+    document = _parse(header_text, path, header_line, problems)
+    if document is None:
+        return None
+    data = {} if document.data is None else document.data
+    header = _validate(GoldHeader, Document(data, document.lines), path, problems)
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", path.stem):
+        problems.append(
+            Problem(str(path), 1, "", "a model's name is its file's: lower-case letters, digits, _")
+        )
+        return None
+    if header is None:
+        return None
+    first_line = text[: match.end()].count("\n") + 1 if match else 1
+    return GoldModel(name=path.stem, header=header, sql=sql, file=str(path), first_line=first_line)
+
+
+def _read_text(path: Path, problems: list[Problem]) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        problems.append(Problem(str(path), 1, "", f"not UTF-8 text: {error.reason}"))
+    except OSError as error:
+        problems.append(Problem(str(path), 1, "", f"cannot be read: {error.strerror}"))
+    return None
+
+
+def _parse(text: str, path: Path, first: int, problems: list[Problem]) -> Document | None:
+    try:
+        return parse(text, first)
+    except YamlError as error:
+        problems.append(Problem(str(path), error.line, "", error.message))
+        return None
+
+
+def _validate(
+    model: type[T], document: Document, path: Path, problems: list[Problem]
+) -> T | None:
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            problems.append(_problem(model, detail, document, path))
+        return None
+
+
+def _problem(model: type[BaseModel], detail: Any, document: Document, path: Path) -> Problem:
+    located, legal = _locate(model, detail["loc"], document.data)
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        unknown = str(detail["loc"][-1])
+        close = difflib.get_close_matches(unknown, legal, 1)
+        message = "unknown field" + (f"; did you mean `{close[0]}`?" if close else "")
+    elif kind == "missing":
+        message = "this field is required"
+    shown = "" if kind in ("missing", "union_tag_not_found") else _shown(detail.get("input"))
+    wanted = ", ".join(legal) if kind == "extra_forbidden" else ""
+    if kind.startswith("union_tag"):
+        wanted = str(detail.get("ctx", {}).get("expected_tags", "")).replace("'", "")
+        message = "unknown type" if kind == "union_tag_invalid" else "`type` is required"
+    return Problem(
+        str(path), document.line(located), ".".join(map(str, located)), message, shown, wanted
+    )
+
+
+def _shown(value: Any) -> str:
+    """The value as the error shows it; what may hold a password is not shown."""
+    if isinstance(value, dict | list) or value is None:
+        return ""
+    text = json.dumps(value, default=str)
+    if "://" in text and "@" in text:
+        return "(hidden)"
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _locate(
+    model: type[BaseModel], loc: tuple[str | int, ...], data: Any
+) -> tuple[tuple[str | int, ...], list[str]]:
+    """The path in the document (without union tags), and the fields that are legal there."""
+    path: list[str | int] = []
+    kind: Any = model
+    for step in loc:
+        if isinstance(data, dict) and step in data:
+            data = data[step]
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        elif not (step == loc[-1] and _is_field(kind, step)):
+            kind = _tagged(kind, step) or kind
+            continue
+        path.append(step)
+        if step is not loc[-1] or _is_field(kind, step):
+            kind = _step(kind, step)
+    return tuple(path), _fields(kind)
+
+
+def _is_field(kind: Any, step: str | int) -> bool:
+    return any(step in _fields(option) for option in _options(kind))
+
+
+def _options(kind: Any) -> list[Any]:
+    """The alternatives of a type, its `Annotated` taken off."""
+    while hasattr(kind, "__metadata__"):
+        kind = kind.__origin__
+    if get_origin(kind) in (Union, types.UnionType):
+        return [o for k in get_args(kind) for o in _options(k)]
+    return [kind]
+
+
+def _tagged(kind: Any, tag: str | int) -> Any:
+    for option in _options(kind):
+        fields = getattr(option, "model_fields", {})
+        if "type" in fields and tag in get_args(fields["type"].annotation):
+            return option
+    return None
+
+
+def _step(kind: Any, step: str | int) -> Any:
+    for option in _options(kind):
+        fields = getattr(option, "model_fields", None)
+        if fields is not None:
+            for name, info in fields.items():
+                if step in (name, info.alias):
+                    return info.annotation
+        elif get_origin(option) in (dict, list, tuple):
+            return get_args(option)[1 if get_origin(option) is dict else 0]
+    return Any
+
+
+def _fields(kind: Any) -> list[str]:
+    return [
+        info.alias or name
+        for option in _options(kind)
+        for name, info in getattr(option, "model_fields", {}).items()
+    ]
+
+
+def source_schema() -> dict[str, Any]:
+    """JSON Schema of a source's YAML file, for editors."""
+    return TypeAdapter(Source).json_schema(by_alias=True)

@@ -1,0 +1,55 @@
+"""Paths into JSON documents, as metadata writes them: `data.items`, `a__b`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MISSING = object()
+
+
+def steps(path: str) -> list[str]:
+    """`a.b` and `a__b` name the same field."""
+    return re.split(r"\.|__", path)
+
+
+def dig(document: Any, path: str) -> Any:
+    """The value at the path, or MISSING. A field literally named like the path comes first."""
+    if isinstance(document, dict) and path in document:
+        return document[path]
+    value = document
+    for step in steps(path):
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.lstrip("-").isdigit() and abs(int(step)) < len(value):
+            value = value[int(step)]
+        else:
+            return MISSING
+    return value
+
+
+def records_in(document: Any, path: str | None) -> list[Any]:
+    """The records of a response: at the path, or the document itself, or its only list.
+
+    Raises ValueError saying what the document holds instead.
+    """
+    if path is not None:
+        found = dig(document, path)
+        if found is None or isinstance(found, list):
+            return found or []
+        if found is MISSING:
+            fields = sorted(document) if isinstance(document, dict) else type(document).__name__
+            raise ValueError(f"nothing at `{path}`; the document has {fields}")
+        return [found]
+    if isinstance(document, list):
+        return document
+    if isinstance(document, dict):
+        lists = [v for v in document.values() if isinstance(v, list)]
+        objects = [v for v in lists if v and all(isinstance(i, dict) for i in v)]
+        if len(objects) == 1 and len(lists) == 1 and len(document) <= 8:
+            return objects[0]
+        if len(lists) == 1 and not lists[0] and len(document) <= 8:
+            return []
+        return [document]
+    raise ValueError(f"a document that is {type(document).__name__} holds no records")
+

@@ -1,0 +1,254 @@
+"""A source and its entities: the models behind metadata/sources/*.yaml."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from dataplatform.metadata.base import Duration, Metadata, SecretRef
+from dataplatform.metadata.connector import Connector, Scalar
+from dataplatform.names import MAX_IDENTIFIER, NAME_PATTERN
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
+
+COLUMN_TYPES = (
+    "text", "boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision",
+    "date", "timestamp", "timestamptz", "time", "uuid", "jsonb",
+)  # fmt: skip
+_ALIASES = {
+    "int": "integer", "int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean",
+    "float": "double precision", "float8": "double precision", "double": "double precision",
+    "string": "text", "varchar": "text", "decimal": "numeric", "datetime": "timestamptz",
+    "json": "jsonb", "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+}  # fmt: skip
+_NUMERIC = re.compile(r"numeric\((\d{1,4})(,\s*\d{1,4})?\)")
+
+
+def check_type(value: str) -> str:
+    name = _ALIASES.get(value.strip().lower(), value.strip().lower())
+    name = re.sub(r"^decimal\(", "numeric(", name)
+    if name not in COLUMN_TYPES and not _NUMERIC.fullmatch(name):
+        raise ValueError(f"{value!r} is not a type; legal: {', '.join(COLUMN_TYPES)}, numeric(p,s)")
+    return name
+
+
+ColumnType = Annotated[str, AfterValidator(check_type)]
+
+
+def check_share(value: Any) -> Any:
+    """`50%` or 0.5."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            raise ValueError(f"{value!r} is not a share; write 50% or 0.5") from None
+    return value
+
+
+Share = Annotated[float, BeforeValidator(check_share), Field(ge=0, le=1)]
+
+
+class Column(Metadata):
+    """What a person says about one column."""
+
+    scd: Literal[1, 2] = Field(default=2, description="1: overwrite; 2: keep history.")
+    type: ColumnType | None = Field(default=None, description="Postgres type; inferred if absent.")
+    sensitive: bool = Field(default=False, description="Holds something private.")
+    description: str = Field(default="", description="Becomes the column's COMMENT.")
+
+
+class Request(Metadata):
+    """The request of a REST entity."""
+
+    path: str = Field(description="Appended to the connector's base_url.")
+    method: Literal["GET", "POST"] = Field(default="GET", description="HTTP method.")
+    params: dict[str, Scalar | list[Scalar]] = Field(default={}, description="Query parameters.")
+    headers: dict[str, str | SecretRef] = Field(default={}, description="Further headers.")
+    body: dict[str, object] | None = Field(default=None, description="JSON body of a POST.")
+    records: str | None = Field(
+        default=None,
+        description="Path of the list of records in the response, such as `data.items`; "
+        "absent: the response itself, or its only list.",
+    )
+
+
+class CursorField(Metadata):
+    """How a delta load knows where to go on."""
+
+    field: str = Field(description="Field of the record that grows with every change.")
+    param: str | None = Field(default=None, description="REST: parameter that carries it.")
+    overlap: Duration = Field(
+        default=timedelta(0), description="How far to step back, for changes that arrive late."
+    )
+    initial: str | int | float | None = Field(default=None, description="Where the first run begins.")
+
+
+class Child(Metadata):
+    """A nested list, kept in a table of its own."""
+
+    key: tuple[str, ...] = Field(
+        default=(), description="Fields that tell items apart; empty: the position does."
+    )
+    columns: dict[str, Column] = Field(default={}, description="What you say about its columns.")
+
+
+class Check(Metadata):
+    """One quality check; exactly one of its fields is given."""
+
+    not_null: tuple[str, ...] | None = Field(default=None, description="Columns without nulls.")
+    unique: tuple[str, ...] | None = Field(default=None, description="Columns unique together.")
+    row_count: dict[Literal["min", "max"], int] | None = Field(
+        default=None, description="Bounds of the number of rows."
+    )
+    values: dict[str, list[str | int | float | bool]] | None = Field(
+        default=None, description="Column and its accepted values."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Check:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a check names exactly one of not_null, unique, row_count, values")
+        return self
+
+
+class Retention(Metadata):
+    """How long each layer keeps what is no longer current."""
+
+    raw: Duration | Literal["keep"] = Field(default="keep", description="Raw batches.")
+    archive: str | None = Field(default=None, description="fsspec URL raw files are moved to.")
+    bronze: Duration | Literal["keep"] = Field(default="keep", description="Superseded versions.")
+    silver_history: Duration | Literal["keep"] = Field(default="keep", description="Closed rows.")
+
+
+class CronTrigger(Metadata):
+    """Runs at the times of a cron expression."""
+
+    type: Literal["cron"]
+    cron: str = Field(description="Five fields, such as `15 * * * *`.")
+    timezone: str = Field(default="UTC", description="IANA time zone.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Amsterdam") from None
+        return value
+
+    @field_validator("cron")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if not (value.startswith("@") or len(value.split()) in (5, 6)):
+            raise ValueError(f"{value!r} is no cron expression; it has five fields")
+        return value
+
+
+class IntervalTrigger(Metadata):
+    """Runs again and again after a fixed time."""
+
+    type: Literal["interval"]
+    every: Duration = Field(description="Time between two runs, such as 15m.")
+
+    @field_validator("every")
+    @classmethod
+    def _positive(cls, value: timedelta) -> timedelta:
+        if value.total_seconds() < 1:
+            raise ValueError("an interval is at least 1s")
+        return value
+
+
+Trigger = Annotated[CronTrigger | IntervalTrigger, Field(discriminator="type")]
+
+
+class Entity(Metadata):
+    """One kind of record of a source."""
+
+    description: str = Field(default="", description="Becomes the table's COMMENT.")
+    request: Request | None = Field(default=None, description="rest: what to ask for.")
+    file: str | None = Field(default=None, description="files: name or glob below the path.")
+    format: Literal["csv", "tsv", "json", "jsonl"] | None = Field(
+        default=None, description="files: the format, when the name does not tell."
+    )
+    records: str | None = Field(
+        default=None, description="files: path of the list of records in a JSON document."
+    )
+    table: str | None = Field(default=None, description="sql: the table to read.")
+    query: str | None = Field(default=None, description="sql: the query to read instead.")
+    key: tuple[str, ...] = Field(min_length=1, description="Fields that identify a record.")
+    load: Literal["full", "delta"] = Field(
+        default="full", description="full: what is missing was deleted; delta: only changes come."
+    )
+    cursor: CursorField | None = Field(default=None, description="delta: where to go on.")
+    effective_at: str | None = Field(
+        default=None, description="Field with the time a version became valid; else the batch's."
+    )
+    partial: bool = Field(default=False, description="A missing field means unchanged, not null.")
+    columns: dict[str, Column] = Field(default={}, description="What you say about columns.")
+    children: dict[str, Child] = Field(default={}, description="What you say about nested lists.")
+    checks: tuple[Check, ...] = Field(default=(), description="Quality checks.")
+    schema_changes: Literal["evolve", "freeze", "discard"] = Field(
+        default="evolve", description="What to do about columns never seen before."
+    )
+    null_values: tuple[str, ...] | None = Field(
+        default=None, description="Strings that mean null; default: the empty one, for CSV only."
+    )
+    max_delete: Share = Field(
+        default=0.5, description="Stop a full load that would delete more than this share of rows."
+    )
+    retention: Retention = Field(default=Retention(), description="How long data are kept.")
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_key(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("key")
+    @classmethod
+    def _distinct_key(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value) or not all(value):
+            raise ValueError("the fields of a key are distinct and not empty")
+        return value
+
+    @model_validator(mode="after")
+    def _delta_cursor(self) -> Entity:
+        if self.cursor and self.load == "full":
+            raise ValueError("a cursor needs `load: delta`; a full load always reads everything")
+        return self
+
+
+class Source(Metadata):
+    """metadata/sources/<source>.yaml."""
+
+    source: Name = Field(description="Name of the source, the same as the file's.")
+    description: str = Field(default="", description="What it is.")
+    connector: Connector = Field(description="How it is reached.")
+    triggers: tuple[Trigger, ...] = Field(default=(), description="When it runs by itself.")
+    entities: dict[Name, Entity] = Field(min_length=1, description="What it holds.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Source:
+        for name, entity in self.entities.items():
+            if len(f"{self.source}__{name}") > MAX_IDENTIFIER:
+                raise ValueError(f"{self.source}__{name} is over {MAX_IDENTIFIER} characters long")
+            _check_address(self.connector.type, name, entity)
+        return self
+
+
+_ADDRESS = {"rest": ("request",), "files": ("file",), "sql": ("table", "query")}
+
+
+def _check_address(kind: str, name: str, entity: Entity) -> None:
+    """Each connector kind has its own way to say which records an entity means."""
+    wanted = _ADDRESS.get(kind, ())
+    given = [f for fields in _ADDRESS.values() for f in fields if getattr(entity, f) is not None]
+    if wanted and len([f for f in given if f in wanted]) != 1:
+        raise ValueError(f"entity {name}: a {kind} entity needs `{'` or `'.join(wanted)}`")
+    foreign = [f for f in given if wanted and f not in wanted]
+    if foreign:
+        raise ValueError(f"entity {name}: `{foreign[0]}` does not belong to a {kind} source")

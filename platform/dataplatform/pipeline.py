@@ -1,0 +1,240 @@
+"""The four moves: land, load_bronze, load_silver, refresh_gold. Each may be repeated at any time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import sqlalchemy as sa
+
+from dataplatform.audit import record as audit
+from dataplatform.audit.database import database_errors
+from dataplatform.audit.record import Counts
+from dataplatform.connectors import Request, Since
+from dataplatform.connectors.registry import extract_of
+from dataplatform.context import Platform
+from dataplatform.errors import LoadError, StorageError
+from dataplatform.layers import bronze as bronze_layer
+from dataplatform.layers import raw as raw_layer
+from dataplatform.layers.bronze import quarantine
+from dataplatform.layers.bronze.store import server_errors
+from dataplatform.layers.gold import build as gold_build
+from dataplatform.layers.silver import load as silver_load
+from dataplatform.layers.silver.plan import whole_paths
+from dataplatform.metadata.cursor import later, step_back
+from dataplatform.metadata.source import Entity, Source
+from dataplatform.records import dump
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[int], None]
+
+
+def land(
+    platform: Platform,
+    source: Source,
+    name: str,
+    batch_id: str,
+    run_id: str,
+    full: bool = False,
+    force: bool = False,
+    report: Report = lambda _: None,
+) -> Counts:
+    """Source → raw. `full`: from the beginning; `force`: also what did not change since."""
+    entity, started = _entity(source, name), time.perf_counter()
+    before = None if force else _latest_manifest(platform, source.source, name, batch_id)
+    since = Since(
+        None if full else _cursor(platform, source.source, name, entity),
+        before.digests() if before else {},
+    )
+    request = Request(
+        source, name, entity, platform.secrets.resolve, platform.base_dirs,
+        platform.settings.http_timeout,
+    )  # fmt: skip
+    extract = extract_of(source, platform.settings.connectors)
+    with closing(_reported(extract(request, since), report)) as pages:
+        manifest = raw_layer.land(
+            platform.raw, source.source, name, batch_id, pages, entity.load, since.cursor, before
+        )
+    counts = Counts(read=manifest.records + manifest.rejects)
+    with database_errors(), platform.engine.begin() as conn:
+        audit.put_load(
+            conn, source.source, name, "raw", batch_id, run_id, counts,
+            time.perf_counter() - started, entity.load,
+        )  # fmt: skip
+        _emit(conn, "batch.landed", source.source, name, batch_id, counts)
+    return counts
+
+
+def _reported(pages: Iterator[Any], report: Report) -> Iterator[Any]:
+    try:
+        for page in pages:
+            report(len(page.data))
+            yield page
+    finally:
+        close = getattr(pages, "close", None)
+        if close:
+            close()
+
+
+def _cursor(platform: Platform, source: str, name: str, entity: Entity) -> Any:
+    if entity.cursor is None:
+        return None
+    with database_errors(), platform.engine.connect() as conn:
+        value = audit.get_cursor(conn, source, name)
+    return entity.cursor.initial if value is None else step_back(value, entity.cursor.overlap)
+
+
+def _latest_manifest(
+    platform: Platform, source: str, name: str, batch_id: str
+) -> raw_layer.RawManifest | None:
+    """Of the newest batch that has one; only recent batches are looked at."""
+    earlier = [b for b in raw_layer.batches(platform.raw, source) if b < batch_id]
+    for found in reversed(earlier[-20:]):
+        manifest = raw_layer.manifest(platform.raw, source, name, found)
+        if manifest is not None:
+            return manifest
+    return None
+
+
+def load_bronze(
+    platform: Platform, source: Source, name: str, batch_id: str, run_id: str
+) -> Counts:
+    """Raw → bronze, from the files alone."""
+    entity, started = _entity(source, name), time.perf_counter()
+    raw = raw_layer.manifest(platform.raw, source.source, name, batch_id)
+    if raw is None:
+        raise StorageError(
+            f"raw holds no batch {batch_id} of {source.source}.{name}",
+            f"ingest anew: dataplatform run {source.source} {name}",
+        )
+    pages = raw_layer.read(platform.raw, raw)
+    with closing(pages):
+        loaded = bronze_layer.load(platform.bronze, raw, pages, entity, whole_paths(entity))
+    manifest = loaded.manifest
+    counts = Counts(
+        read=manifest.records, inserted=manifest.new_versions, quarantined=manifest.quarantined,
+        unchanged=manifest.records - manifest.new_versions - manifest.quarantined,
+    )  # fmt: skip
+    with database_errors(), platform.engine.begin() as conn:
+        audit.put_load(
+            conn, source.source, name, "bronze", batch_id, run_id, counts,
+            time.perf_counter() - started, raw.load,
+        )  # fmt: skip
+    return counts
+
+
+def load_silver(
+    platform: Platform,
+    source: Source,
+    name: str,
+    batch_id: str,
+    run_id: str,
+    allow_deletes: bool = False,
+) -> Counts:
+    """Bronze → silver. Data, audit, cursor and event are committed together or not at all."""
+    with database_errors(), platform.engine.begin() as conn:
+        done = audit.get_load(conn, source.source, name, "silver", batch_id)
+        if done is not None and done[0] == "done":
+            return done[1]
+        applied = audit.loaded_batches(conn, source.source, name, "silver")
+        return apply_silver(platform, conn, source, name, batch_id, run_id, applied, allow_deletes)
+
+
+def apply_silver(
+    platform: Platform,
+    conn: sa.Connection,
+    source: Source,
+    name: str,
+    batch_id: str,
+    run_id: str,
+    applied: list[str],
+    allow_deletes: bool,
+) -> Counts:
+    """One batch into silver, in the caller's transaction."""
+    entity, started = _entity(source, name), time.perf_counter()
+    gold_build.hold_back(conn)
+    task = silver_load.Task(
+        source.source, name, entity, batch_id, run_id, applied, allow_deletes
+    )
+    history = _history(platform, source.source, name)
+    with server_errors():
+        counts, detail = silver_load.load(conn, task, history)
+        manifest = history.manifest(batch_id)
+    audit.put_load(
+        conn, source.source, name, "silver", batch_id, run_id, counts,
+        time.perf_counter() - started, entity.load, detail,
+    )  # fmt: skip
+    _advance_cursor(conn, source.source, name, entity, manifest, batch_id)
+    _emit(conn, "entity.loaded", source.source, name, batch_id, counts)
+    return counts
+
+
+def _advance_cursor(
+    conn: sa.Connection, source: str, name: str, entity: Entity, manifest: Any, batch_id: str
+) -> None:
+    if entity.cursor is None or manifest.cursor is None:
+        return
+    old = audit.get_cursor(conn, source, name)
+    new = later(old, manifest.cursor)
+    if new is not None and new != old:
+        audit.put_cursor(conn, source, name, new, batch_id)
+
+
+def _history(platform: Platform, source: str, name: str) -> silver_load.History:
+    """Bronze as silver sees it."""
+    bronze = platform.bronze
+    heads = {m.batch_id: m for m in bronze.manifests(source, name)}
+
+    def manifest(batch_id: str) -> Any:
+        if batch_id not in heads:
+            raise LoadError(
+                f"bronze holds no batch {batch_id} of {source}.{name}",
+                f"rebuild bronze and silver from raw: dataplatform replay {source}",
+            )
+        return heads[batch_id]
+
+    def set_aside(batch_id: str, found: list[tuple[str, bytes, dict[str, Any]]]) -> None:
+        bad = [quarantine.Bad(reason, dump(doc)) for reason, _, doc in found]
+        quarantine.store(bronze.db, source, name, batch_id, "silver", bad)
+
+    return silver_load.History(
+        manifest=manifest,
+        entries=bronze.held,
+        documents=lambda ids: bronze.documents(source, name, ids),
+        quarantine=set_aside,
+    )
+
+
+def refresh_gold(
+    platform: Platform, names: list[str] | None = None, full: bool = False
+) -> list[gold_build.Built]:
+    """Silver → gold: the models named (and only them), or all, in the order of their dependencies."""
+    return gold_build.build(platform.engine, platform.catalog.models, names, full)
+
+
+def record_failure(
+    platform: Platform, source: str, name: str, layer: str, batch_id: str, run_id: str, error: str
+) -> None:
+    """Notes that a load failed, in a transaction of its own."""
+    with database_errors(), platform.engine.begin() as conn:
+        done = audit.get_load(conn, source, name, layer, batch_id)
+        if done is None or done[0] != "done":
+            audit.put_load(
+                conn, source, name, layer, batch_id, run_id, Counts(), 0.0, error=error
+            )
+
+
+def _entity(source: Source, name: str) -> Entity:
+    return source.entities[name]
+
+
+def _emit(
+    conn: sa.Connection, event: str, source: str, name: str, batch_id: str, counts: Counts
+) -> None:
+    payload = {"source": source, "entity": name, "batch_id": batch_id, **counts.__dict__}
+    audit.emit(conn, f"dataplatform.{event}", f"dataplatform.{source}.{name}", payload)
+

@@ -1,0 +1,146 @@
+"""What a record is: its typed key, its flattened form and the hashes that identify both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+import xxhash
+
+from dataplatform.names import digest
+
+HASH_VERSION = 1  # of row_hash; raise it when the rule changes
+LIST = object()  # stands for a list in `walk`
+ITEM = "[]."  # between the path of a list and the fields of its items
+
+Scalars = dict[str, Any]
+Lists = dict[str, list[Any]]
+
+
+def flatten(record: Mapping[str, Any], whole: frozenset[str] = frozenset()) -> tuple[Scalars, Lists]:
+    """Scalars by path (`a__b`) and lists by path. Paths in `whole` stay JSON values."""
+    scalars: Scalars = {}
+    lists: Lists = {}
+    for name, value in record.items():
+        kind = type(value)
+        if (kind is dict or kind is list) and name not in whole:
+            _nested(name, value, scalars, lists, whole)
+        else:
+            _put(scalars, name, value)
+    return scalars, lists
+
+
+def _nested(
+    path: str, value: Any, scalars: Scalars, lists: Lists, whole: frozenset[str]
+) -> None:
+    if path in whole or not isinstance(value, dict | list):
+        _put(scalars, path, value)
+    elif isinstance(value, list):
+        lists[path] = value
+    elif not value:
+        _put(scalars, path, None)
+    else:
+        for name, inner in value.items():
+            _nested(f"{path}__{name}", inner, scalars, lists, whole)
+
+
+def _put(scalars: Scalars, path: str, value: Any) -> None:
+    """`{"a": {"b": 1}, "a__b": 2}` has two values for one path: the second gets a path of its own."""
+    if path in scalars:
+        path = f"{path}_{digest(path + '#')}"
+    scalars[path] = value
+
+
+def item_fields(item: Any) -> Mapping[str, Any]:
+    """A list's item as a record; what is no object gets the one field `value`."""
+    return item if isinstance(item, dict) else {"value": item}
+
+
+def walk(
+    record: Mapping[str, Any], whole: frozenset[str], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Every path of a record with its value (LIST for a list); paths of items are `list[].field`."""
+    scalars, lists = flatten(record, within(whole, prefix) if prefix and whole else whole)
+    for path, value in scalars.items():
+        yield prefix + path, value
+    for path, items in lists.items():
+        yield prefix + path, LIST
+        for item in items:
+            yield from walk(item_fields(item), whole, f"{prefix}{path}{ITEM}")
+
+
+def within(paths: Iterable[str], prefix: str) -> frozenset[str]:
+    """The paths that begin with the prefix, without it."""
+    return frozenset(p[len(prefix) :] for p in paths if p.startswith(prefix))
+
+
+def key_part(value: Any) -> bytes | None:
+    """One field of a key: its type and its text; None for what cannot be part of a key."""
+    if value is None or isinstance(value, dict | list):
+        return None
+    if isinstance(value, bool):
+        return b"b1" if value else b"b0"
+    if isinstance(value, str):
+        return b"s" + value.encode("utf-8", "surrogatepass")
+    if isinstance(value, int):
+        return b"i%d" % value
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    if number == number.to_integral_value():
+        return b"i%d" % int(number)
+    return b"n" + str(number.normalize()).encode()
+
+
+def key_hash(values: Iterable[Any], scope: bytes = b"") -> bytes | None:
+    """16 bytes of blake2b over the typed, length-prefixed fields; None where one is missing."""
+    hasher = blake2b(scope, digest_size=16)
+    for value in values:
+        part = key_part(value)
+        if part is None:
+            return None
+        hasher.update(b"%d:" % len(part) + part)
+    return hasher.digest()
+
+
+def number_text(value: Any) -> Any:
+    """orjson's `default`: numbers it does not know keep all their digits."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value).encode())
+    raise TypeError(type(value).__name__)
+
+
+def dump(value: Any) -> bytes:
+    """JSON with sorted keys; decimals and integers of any size."""
+    try:
+        return orjson.dumps(value, default=number_text, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, orjson.JSONEncodeError):
+        return orjson.dumps(_fragments(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _fragments(value: Any) -> Any:
+    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        return orjson.Fragment(str(value).encode())
+    if isinstance(value, dict):
+        return {k: _fragments(v) for k, v in value.items()}
+    return [_fragments(v) for v in value] if isinstance(value, list) else value
+
+
+def content_id(record: Mapping[str, Any]) -> bytes:
+    """Identity of a version: 16 bytes over the canonical JSON of its content."""
+    return blake2b(dump(record), digest_size=16).digest()
+
+
+def row_hash(values: Mapping[str, Any]) -> bytes:
+    """Hash of attributes by path. Null and missing are the same; 1.0 and 1 are the same number."""
+    present = {p: _number(v) for p, v in values.items() if v is not None}
+    return xxhash.xxh3_128_digest(dump(present))
+
+
+def _number(value: Any) -> Any:
+    if type(value) is float and value.is_integer():
+        return int(value)
+    if type(value) is Decimal and value == value.to_integral_value():
+        return int(value)
+    return value

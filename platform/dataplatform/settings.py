@@ -1,0 +1,91 @@
+"""Settings: everything that comes from the environment (`DATAPLATFORM_*`) or from `.env`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dataplatform.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """What the environment says. Paths are relative to the working directory."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DATAPLATFORM_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    home: Path = Field(
+        default=Path(".dataplatform"),
+        description="Folder for embedded servers, raw files and local secrets.",
+    )
+    metadata_path: Path = Field(
+        default=Path("metadata"),
+        alias="DATAPLATFORM_METADATA",
+        description="Folder with sources/*.yaml and gold/*.sql.",
+    )
+    connectors: Path = Field(
+        default=Path("connectors"),
+        description="Folder with your own connectors, one Python file each.",
+    )
+    postgres_url: SecretStr | None = Field(
+        default=None,
+        description="Postgres of silver, gold and audit; embedded when absent.",
+    )
+    mongo_url: SecretStr | None = Field(
+        default=None,
+        description="MongoDB of bronze, with the database's name; embedded when absent.",
+    )
+    raw_url: str | None = Field(
+        default=None,
+        description="Folder or fsspec URL of raw files; HOME/raw when absent.",
+    )
+    prefect_api_url: str | None = Field(
+        default=None,
+        alias="PREFECT_API_URL",
+        description="API of the Prefect server; embedded when absent.",
+    )
+    work_pool: str = Field(
+        default="dataplatform",
+        description="Prefect work pool that `dataplatform deploy` uses.",
+    )
+    linger: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds that embedded servers stay up after their last user has gone.",
+    )
+    http_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds until a request to a REST source is given up.",
+    )
+    log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
+
+    @property
+    def home_path(self) -> Path:
+        return self.home.expanduser().absolute()
+
+    @property
+    def raw_location(self) -> str:
+        return self.raw_url or str(self.home_path / "raw")
+
+
+def load_settings() -> Settings:
+    """Reads the environment; raises SettingsError naming the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        variable = name if name.isupper() else f"DATAPLATFORM_{name.upper()}"
+        raise SettingsError(
+            f"the setting {variable} is wrong: {first['msg']}",
+            f"correct {variable} in the environment or in .env (docs/settings.md lists them all)",
+        ) from None

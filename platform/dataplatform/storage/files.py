@@ -1,0 +1,141 @@
+"""A small store of files over fsspec: local folder, s3://, memory://, …"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import fsspec
+import zstandard
+from fsspec.implementations.local import LocalFileSystem
+
+from dataplatform.errors import StorageError
+
+ZSTD_LEVEL = 3
+Observer = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class FileStore:
+    """Paths are relative to `root` and use `/`."""
+
+    root: str
+
+    def _system(self) -> tuple[Any, str]:
+        system, base = fsspec.core.url_to_fs(self.root)
+        return system, str(base).rstrip("/")
+
+    def location(self, path: str) -> str:
+        return f"{self.root.rstrip('/')}/{path}"
+
+    def exists(self, path: str) -> bool:
+        system, base = self._system()
+        return bool(system.exists(f"{base}/{path}"))
+
+    def list(self, path: str = "") -> list[str]:
+        """Names directly below `path`, sorted; empty where it does not exist."""
+        system, base = self._system()
+        full = f"{base}/{path}".rstrip("/")
+        try:
+            found = system.ls(full, detail=False, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = {str(f).rstrip("/").rsplit("/", 1)[-1] for f in found}
+        return sorted(n for n in names if not n.startswith("."))
+
+    def read_bytes(self, path: str) -> bytes:
+        system, base = self._system()
+        with storage_errors(self.location(path)):
+            return bytes(system.cat_file(f"{base}/{path}"))
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Complete or absent: written beside, flushed to disk, then renamed (or put at once)."""
+        with self.writer(path) as file:
+            file.write(data)
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[IO[bytes]]:
+        """A file that appears under its name only when the block ends well."""
+        system, base = self._system()
+        full = f"{base}/{path}"
+        with storage_errors(self.location(path)):
+            system.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
+            if isinstance(system, LocalFileSystem):
+                with _local_writer(full) as file:
+                    yield file
+            else:
+                with system.open(full, "wb") as file:
+                    yield file
+
+    @contextmanager
+    def compressed_writer(self, path: str) -> Iterator[Any]:
+        """Like `writer`, through zstd."""
+        compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+        with self.writer(path) as file, compressor.stream_writer(file, closefd=False) as stream:
+            yield stream
+
+    @contextmanager
+    def compressed_lines(self, path: str) -> Iterator[Iterator[list[bytes]]]:
+        """Blocks of lines (without their ends) of a zstd file, in bounded memory."""
+        system, base = self._system()
+        with storage_errors(self.location(path)), system.open(f"{base}/{path}", "rb") as file:
+            reader = zstandard.ZstdDecompressor().stream_reader(file)
+            yield _line_blocks(reader)
+
+    def delete(self, path: str) -> None:
+        system, base = self._system()
+        if system.exists(f"{base}/{path}"):
+            system.rm(f"{base}/{path}", recursive=True)
+
+
+@contextmanager
+def _local_writer(full: str) -> Iterator[IO[bytes]]:
+    temporary = f"{full.rsplit('/', 1)[0]}/.{full.rsplit('/', 1)[1]}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, full)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def _line_blocks(reader: Any, size: int = 1 << 20) -> Iterator[list[bytes]]:
+    rest = b""
+    while chunk := reader.read(size):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+@contextmanager
+def storage_errors(where: str) -> Iterator[None]:
+    """Turns the system's errors into ones that say what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise StorageError(f"{where} does not exist", "restore it, or run the source anew") from None
+    except zstandard.ZstdError as error:
+        raise StorageError(
+            f"{where} is damaged: {error}", "restore it from a backup; its checksum is in the manifest"
+        ) from None
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "free some disk space and run again; what was there is whole",
+            errno.EDQUOT: "free some disk space and run again; what was there is whole",
+            errno.EACCES: "give this user the right to write there",
+            errno.EROFS: "the file system is read-only; choose another DATAPLATFORM_RAW_URL",
+        }.get(error.errno or 0, "check DATAPLATFORM_RAW_URL")
+        if error.errno is None:
+            raise
+        raise StorageError(f"{where}: {error.strerror or error}", remedy) from None
