@@ -51,6 +51,7 @@ def _use_prefect(settings: Settings, servers: Servers) -> None:
     os.environ["PREFECT_API_URL"] = str(servers.prefect_url)
     os.environ.setdefault("PREFECT_HOME", str(settings.home_path / "prefect"))
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "dataplatform")
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 

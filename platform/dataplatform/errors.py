@@ -6,6 +6,8 @@ by the class: `TransientError` may go away by itself, everything else will not.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DataplatformError(Exception):
     """Base of all errors that are meant for people; shown without a traceback.
@@ -56,6 +58,16 @@ class StorageError(TerminalError):
 
 class LoadError(TerminalError):
     """A layer refused a batch as a whole (too many deletes, a frozen schema)."""
+
+
+class RunFailedError(TerminalError):
+    """A run in which an entity failed. `result` is the document of `dataplatform run --json`."""
+
+    def __init__(
+        self, message: str, remedy: str = "", result: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, remedy)
+        self.result = result or {}
 
 
 class ModelError(TerminalError):

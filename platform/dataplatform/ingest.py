@@ -16,7 +16,7 @@ from dataplatform.audit import record as audit
 from dataplatform.audit.database import database_errors, exclusive
 from dataplatform.audit.record import Counts
 from dataplatform.context import Platform
-from dataplatform.errors import DataplatformError, MetadataError, TransientError
+from dataplatform.errors import DataplatformError, LoadError, MetadataError, TransientError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.metadata.source import Source
@@ -151,6 +151,26 @@ def _finish(platform: Platform, result: RunResult) -> None:
             )  # fmt: skip
 
 
+def reprocess(platform: Platform, source_name: str, name: str, batches: list[str]) -> Counts:
+    """Loads batches again from raw, under today's metadata (after a retry of quarantine)."""
+    source, run_id = platform.catalog.source(source_name), str(uuid.uuid4())
+    total = Counts()
+    with exclusive(platform.engine, f"source {source_name}"):
+        concerned = platform.bronze.leaning_on(source_name, name, set(batches))
+        for batch_id in concerned:
+            platform.bronze.forget_batch(source_name, name, batch_id)
+        for batch_id in concerned:
+            pipeline.load_bronze(platform, source, name, batch_id, run_id)
+            with database_errors(), platform.engine.begin() as conn:
+                audit.forget_loads(conn, source_name, name, ("silver",), [batch_id])
+                applied = audit.loaded_batches(conn, source_name, name, "silver")
+                done = pipeline.apply_silver(
+                    platform, conn, source, name, batch_id, run_id, applied, True
+                )
+            total = _sum(total, done)
+    return total
+
+
 def unprocessed(platform: Platform, source: str, name: str, before: str = "~") -> list[str]:
     """Batches that are landed but neither in silver nor refused by it, oldest first."""
     with database_errors(), platform.engine.connect() as conn:
@@ -173,6 +193,36 @@ def _catch_up(
         except DataplatformError as error:
             log.error("%s.%s, batch %s: %s", source.source, name, earlier, error)
             _note_failure(platform, source.source, name, "silver", earlier, order.run_id, error)
+
+
+def process_waiting(platform: Platform, source_name: str, run_id: str) -> list[str]:
+    """Loads what is landed but not in silver, raw files that no audit row knows of included."""
+    source = platform.catalog.source(source_name)
+    order = Order(source_name, run_id=run_id)
+    found: set[str] = set()
+    with exclusive(platform.engine, f"source {source_name}"):
+        for name in source.entities:
+            _adopt(platform, source, name, run_id)
+            waiting = unprocessed(platform, source_name, name)
+            _catch_up(platform, source, name, "~", order, plain_step)
+            found.update(waiting)
+    return sorted(found)
+
+
+def _adopt(platform: Platform, source: Source, name: str, run_id: str) -> None:
+    """A process killed between a manifest and its audit row leaves a batch that only raw knows."""
+    with database_errors(), platform.engine.connect() as conn:
+        known = set(audit.loaded_batches(conn, source.source, name, "raw"))
+    for batch_id in raw_layer.batches(platform.raw, source.source):
+        if batch_id in known:
+            continue
+        manifest = raw_layer.manifest(platform.raw, source.source, name, batch_id)
+        if manifest is not None:
+            counts = Counts(read=manifest.records + manifest.rejects)
+            with database_errors(), platform.engine.begin() as conn:
+                audit.put_load(
+                    conn, source.source, name, "raw", batch_id, run_id, counts, 0.0, manifest.load
+                )
 
 
 def replay(platform: Platform, source_name: str, since: str = "") -> RunResult:
@@ -200,14 +250,23 @@ def _replay_entity(
             status = {
                 b: audit.get_load(conn, source.source, name, "silver", b) for b in batches
             }
+            applied = audit.loaded_batches(conn, source.source, name, "silver")
         refused = {b for b, found in status.items() if found and found[0] == "failed"}
+        lost = [b for b in applied if b not in batches and (not since or b >= since)]
+        if lost:
+            raise LoadError(
+                f"raw no longer holds {len(lost)} batches that silver was built from, {lost[0]} first",
+                f"replay what is left: dataplatform replay {source.source} "
+                f"--from {batches[0] if batches else '…'}",
+            )
         if not since:
             platform.bronze.forget(source.source, name)
         else:
             platform.bronze.forget_batches(source.source, name, since)
         for batch_id in batches:
-            pipeline.load_bronze(platform, source, name, batch_id, run_id)
-        wanted = [b for b in batches if b not in refused]
+            if batch_id >= since:
+                pipeline.load_bronze(platform, source, name, batch_id, run_id)
+        wanted = sorted({*applied, *batches} - refused)
         return EntityResult(_replay_silver(platform, source, name, wanted, run_id))
     except DataplatformError as error:
         log.error("replay of %s.%s: %s", source.source, name, error)
@@ -226,9 +285,9 @@ def _replay_silver(
             done = pipeline.apply_silver(
                 platform, conn, source, name, batch_id, run_id, batches[:number], True
             )
-            total = Counts(*(a + b for a, b in zip(_values(total), _values(done), strict=True)))
+            total = _sum(total, done)
     return total
 
 
-def _values(counts: Counts) -> tuple[int, ...]:
-    return tuple(asdict(counts).values())
+def _sum(left: Counts, right: Counts) -> Counts:
+    return Counts(**{n: v + getattr(right, n) for n, v in asdict(left).items()})

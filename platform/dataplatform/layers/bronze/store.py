@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -45,19 +46,15 @@ class Bronze:
     def connect(cls, url: str) -> Bronze:
         """Connects and makes the indexes; raises SettingsError or ServerError."""
         with server_errors(url):
-            mongoengine.disconnect(alias=ALIAS)
-            mongoengine.connect(
-                host=url, alias=ALIAS, serverSelectionTimeoutMS=10_000, tz_aware=True,
-                uuidRepresentation="standard",
-            )  # fmt: skip
-            db = mongoengine.get_db(ALIAS)
-            db.command("ping")
-            for document in (BatchManifest, ManifestChunk, Quarantined):
-                document.ensure_indexes()
-        return cls(db)
+            client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+                url, serverSelectionTimeoutMS=10_000, tz_aware=True, uuidRepresentation="standard"
+            )
+            client.admin.command("ping")
+            _make_indexes(url)
+            return cls(client.get_default_database("dataplatform"))
 
     def close(self) -> None:
-        mongoengine.disconnect(alias=ALIAS)
+        self.db.client.close()
 
     def versions(self, source: str, entity: str) -> Collection[Any]:
         return self.db[entity_table(source, entity)]
@@ -182,9 +179,50 @@ class Bronze:
         query = {"source": source, "entity": entity, "batch_id": {"$gte": since}}
         self.db["batch_manifest"].delete_many(query)
 
+    def leaning_on(self, source: str, entity: str, batches: set[str]) -> list[str]:
+        """The batches and all whose manifests are written as a difference to theirs, oldest first."""
+        ids = {manifest_id(source, entity, b) for b in batches}
+        found = set(batches)
+        for manifest in self.manifests(source, entity):
+            if manifest.base in ids:
+                ids.add(manifest.id)
+                found.add(manifest.batch_id)
+        return sorted(found)
+
+    def forget_batch(self, source: str, entity: str, batch_id: str) -> None:
+        """Drops one batch's manifest and what it put into quarantine."""
+        query = {"source": source, "entity": entity, "batch_id": batch_id}
+        self.db["batch_manifest"].delete_one(query)
+        self.db["quarantine"].delete_many(query)
+
+    def quarantined(
+        self, source: str | None = None, entity: str | None = None, status: str | None = "open"
+    ) -> list[dict[str, Any]]:
+        """What is in quarantine, newest first."""
+        wanted = {"source": source, "entity": entity, "status": status}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        return list(self.db["quarantine"].find(query).sort("created_at", pymongo.DESCENDING))
+
     def count(self, source: str, entity: str) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(source, entity).estimated_document_count())
+
+
+_defining = threading.Lock()
+
+
+def _make_indexes(url: str) -> None:
+    """mongoengine's registry of connections is global: we are in it only for this moment."""
+    with _defining:
+        mongoengine.disconnect(alias=ALIAS)
+        mongoengine.connect(
+            host=url, alias=ALIAS, serverSelectionTimeoutMS=10_000, uuidRepresentation="standard"
+        )
+        try:
+            for document in (BatchManifest, ManifestChunk, Quarantined):
+                document.ensure_indexes()
+        finally:
+            mongoengine.disconnect(alias=ALIAS)
 
 
 def manifest_id(source: str, entity: str, batch_id: str) -> str:

@@ -1,0 +1,24 @@
+"""Builds gold models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from dataplatform.bootstrap import open_platform
+from dataplatform.orchestration.events import send
+from dataplatform.pipeline import refresh_gold
+from dataplatform.triggers.outbox import deliver
+
+
+@flow(name="gold", persist_result=False)
+def gold(models: list[str] | None = None, full: bool = False) -> list[dict[str, Any]]:
+    """All models, or those named, in the order of their dependencies."""
+    with open_platform() as platform:
+        built = [b.__dict__ for b in refresh_gold(platform, models, full)]
+        deliver(platform.engine, send)
+    if built:
+        create_table_artifact([dict(b) for b in built], key="gold-models")
+    return built

@@ -1,0 +1,16 @@
+"""Takes batches of a source that are landed but not loaded on to silver."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from dataplatform.bootstrap import open_platform
+from dataplatform.ingest import process_waiting
+from dataplatform.orchestration.tasks import run_id
+
+
+@flow(name="process", flow_run_name="process {source}", persist_result=False)
+def process(source: str) -> list[str]:
+    """Ids of the batches that were loaded."""
+    with open_platform() as platform:
+        return process_waiting(platform, source, run_id())

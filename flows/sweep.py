@@ -1,0 +1,25 @@
+"""Delivers events that were missed, and processes batches that nobody processed."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from dataplatform.bootstrap import open_platform
+from dataplatform.errors import BusyError
+from dataplatform.ingest import process_waiting
+from dataplatform.orchestration.events import send
+from dataplatform.orchestration.tasks import run_id
+from dataplatform.triggers.outbox import deliver
+
+
+@flow(name="sweep", persist_result=False)
+def sweep() -> dict[str, int]:
+    """Counts of what was done. A source that is running is left alone."""
+    batches = 0
+    with open_platform() as platform:
+        for source in platform.catalog.sources:
+            try:
+                batches += len(process_waiting(platform, source, run_id()))
+            except BusyError:
+                continue
+        return {"batches": batches, "events": deliver(platform.engine, send)}

@@ -1,0 +1,79 @@
+"""`dataplatform check` and `schema`: is what a person wrote right?"""
+
+from __future__ import annotations
+
+import typer
+
+from dataplatform.bootstrap import secrets_of
+from dataplatform.cli.common import Json, command, err, out, print_json
+from dataplatform.connectors.registry import extract_of
+from dataplatform.errors import DataplatformError
+from dataplatform.layers.gold.lineage import order
+from dataplatform.metadata import Catalog, Problem, read_catalog
+from dataplatform.metadata.catalog import source_schema
+from dataplatform.secrets.resolver import names_in
+from dataplatform.settings import Settings, load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+    app.command("schema")(schema)
+
+
+@command
+def check(json_: Json = False) -> None:
+    """Checks metadata, connectors and secrets: every problem, with file and line."""
+    settings = load_settings()
+    catalog, problems = read_catalog(settings.metadata_path)
+    problems += _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog)
+    if json_:
+        print_json({
+            "status": "failed" if problems else "done",
+            "sources": sorted(catalog.sources), "models": sorted(catalog.models),
+            "problems": [p.__dict__ for p in problems],
+        })  # fmt: skip
+    for problem in problems:
+        err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+    if not json_:
+        out.print(f"[green]✓[/] {len(catalog.sources)} sources and {len(catalog.models)} gold models")
+
+
+def _file(catalog: Catalog, source: str) -> str:
+    return str(catalog.root / "sources" / f"{source}.yaml")
+
+
+def _secrets(settings: Settings, catalog: Catalog) -> list[Problem]:
+    secrets, problems = secrets_of(settings), []
+    for name, source in catalog.sources.items():
+        for secret in sorted(names_in(source.model_dump(mode="python"))):
+            try:
+                secrets.get(secret)
+            except DataplatformError as error:
+                problems.append(Problem(_file(catalog, name), 1, "", str(error)))
+    return problems
+
+
+def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
+    problems = []
+    for name, source in catalog.sources.items():
+        try:
+            extract_of(source, settings.connectors)
+        except DataplatformError as error:
+            problems.append(Problem(_file(catalog, name), 1, "connector", str(error)))
+    return problems
+
+
+def _gold(catalog: Catalog) -> list[Problem]:
+    try:
+        order(catalog.models)
+    except DataplatformError as error:
+        return [Problem(str(catalog.root / "gold"), 1, "", str(error))]
+    return []
+
+
+@command
+def schema(json_: Json = False) -> None:
+    """Prints the JSON Schema of a source's file, for your editor."""
+    print_json(source_schema())

@@ -1,0 +1,75 @@
+"""What all commands share: --json, errors for people, logs on stderr."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+
+from dataplatform.errors import DataplatformError
+from dataplatform.settings import load_settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+ROOT = Path(__file__).parents[3]
+
+F = TypeVar("F", bound=Callable[..., Any])
+err = Console(stderr=True)
+out = Console()
+
+
+def command(function: F) -> F:
+    """Errors of ours become a message (or JSON) and exit code 1; Ctrl-C becomes 130."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        as_json = bool(kwargs.get("json_"))
+        try:
+            set_up_logging()
+            return function(*args, **kwargs)
+        except DataplatformError as error:
+            if as_json:
+                print_json({"status": "failed", "error": error.message, "remedy": error.remedy})
+            err.print(f"[red]error:[/] {_plain(error.message)}", highlight=False)
+            if error.remedy:
+                err.print(f"  → {_plain(error.remedy)}", highlight=False)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            err.print("stopped")
+            raise typer.Exit(130) from None
+
+    return wrapped  # type: ignore[return-value]  # functools.wraps keeps the signature
+
+
+def _plain(text: str) -> str:
+    """Square brackets of a message are no markup."""
+    return text.replace("[", r"\[")
+
+
+def print_json(document: Any) -> None:
+    sys.stdout.write(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.flush()
+
+
+def set_up_logging() -> None:
+    """Our log lines go to stderr; Prefect sets up its own."""
+    level = load_settings().log_level.upper()
+    logger = logging.getLogger("dataplatform")
+    logger.setLevel(level if level in logging.getLevelNamesMapping() else "INFO")
+    if not logger.handlers and not logging.getLogger().handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+
+
+def use_flows() -> None:
+    """Lets `flows` be imported from the project's folder; Prefect takes over our log lines."""
+    logging.getLogger("dataplatform").handlers.clear()
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))

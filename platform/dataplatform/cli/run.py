@@ -1,0 +1,107 @@
+"""`dataplatform run` and `replay`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dataplatform.bootstrap import open_platform
+from dataplatform.cli.common import Json, command, err, out, print_json, use_flows
+from dataplatform.errors import DataplatformError, LoadError, RunFailedError
+from dataplatform.ingest import replay as replay_source
+from dataplatform.metadata import load_catalog
+from dataplatform.settings import load_settings
+
+COLUMNS = ("read", "inserted", "updated", "closed", "unchanged", "quarantined")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+    app.command("replay")(replay)
+
+
+@command
+def run(
+    source: Annotated[str, typer.Argument(help="Name of the source.")],
+    entities: Annotated[list[str] | None, typer.Argument(help="Only these entities.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Delta entities: from the beginning.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also read files that are the same.")] = False,
+    allow_deletes: Annotated[
+        bool, typer.Option("--allow-deletes", help="Delete even more than max_delete.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Ingests a source now: a flow run in Prefect, a task for each entity and layer."""
+    settings = load_settings()
+    catalog = load_catalog(settings.metadata_path)
+    known = catalog.source(source)  # a wrong name is told before any server is started
+    wrong = [e for e in entities or () if e not in known.entities]
+    if wrong:
+        raise LoadError(
+            f"{source} has no entity {', '.join(wrong)}", f"its entities: {', '.join(known.entities)}"
+        )
+    with open_platform(settings, catalog, prefect=True):
+        result = run_flow(source, list(entities or ()), full, force, allow_deletes)
+    show(result, json_)
+
+
+def run_flow(
+    source: str, entities: list[str], full: bool, force: bool, allow_deletes: bool
+) -> dict[str, Any]:
+    """Runs the flow `ingest` in this process, on the Prefect server that is set."""
+    use_flows()
+    from dataplatform.orchestration.tasks import flush  # imports Prefect, 2 s: after cheap errors
+    from flows.ingest import ingest
+
+    try:
+        state = ingest(source, entities or None, full, force, allow_deletes, return_state=True)
+    finally:
+        flush()
+    try:
+        return dict(state.result())
+    except RunFailedError as error:
+        return error.result
+    except DataplatformError:
+        raise
+    except Exception as error:
+        logging.getLogger("dataplatform").exception("the run crashed")
+        raise LoadError(
+            f"the run crashed: {type(error).__name__}: {error}",
+            "this is a defect of dataplatform; the traceback above helps to mend it",
+        ) from error
+
+
+def show(result: dict[str, Any], json_: bool) -> None:
+    """Prints the counts; exit code 1 where an entity failed."""
+    if json_:
+        print_json(result)
+    else:
+        table = Table(title=f"{result['source']}, batch {result['batch_id']}")
+        table.add_column("entity")
+        for column in COLUMNS:
+            table.add_column(column, justify="right")
+        for name, counts in result["entities"].items():
+            table.add_row(name, *(f"{counts[c]:,}" for c in COLUMNS))
+        out.print(table)
+    for name, counts in result["entities"].items():
+        if counts.get("error"):
+            err.print(f"error: {name}: {counts['error']}", highlight=False, markup=False, style="red")
+    if result["status"] != "done":
+        raise typer.Exit(1)
+
+
+@command
+def replay(
+    source: Annotated[str, typer.Argument(help="Name of the source.")],
+    since: Annotated[
+        str, typer.Option("--from", help="Oldest batch (or date, 2026-01-31) to read from raw.")
+    ] = "",
+    json_: Json = False,
+) -> None:
+    """Makes bronze and silver again from raw, without asking the source."""
+    with open_platform() as platform:
+        result = replay_source(platform, source, since)
+    show(result.as_json(), json_)

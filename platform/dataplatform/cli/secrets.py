@@ -1,0 +1,56 @@
+"""`dataplatform secrets`: the local encrypted store."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dataplatform.bootstrap import secrets_of
+from dataplatform.cli.common import Json, command, out, print_json
+from dataplatform.errors import SecretError
+from dataplatform.settings import load_settings
+
+app = typer.Typer(help="Secrets of sources, encrypted under HOME.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Such as github/token.")]
+
+
+@app.command("set")
+@command
+def set_(name: Name, json_: Json = False) -> None:
+    """Sets a secret; the value is asked for, or read from standard input, never an argument."""
+    if sys.stdin.isatty():
+        value = typer.prompt("value", hide_input=True)
+    else:
+        value = sys.stdin.read().rstrip("\r\n")
+    if not value:
+        raise SecretError("the value is empty", f"echo VALUE | dataplatform secrets set {name}")
+    secrets_of(load_settings()).local.set(name, value)
+    if json_:
+        print_json({"status": "done", "name": name})
+    else:
+        out.print(f"{name} is set", markup=False)
+
+
+@app.command("list")
+@command
+def list_(json_: Json = False) -> None:
+    """Lists names, never values."""
+    names = sorted(secrets_of(load_settings()).local.read())
+    if json_:
+        print_json({"status": "done", "secrets": names})
+    else:
+        out.print("\n".join(names) or "no secrets in the local store", markup=False)
+
+
+@app.command("delete")
+@command
+def delete(name: Name, json_: Json = False) -> None:
+    """Removes a secret from the local store."""
+    if not secrets_of(load_settings()).local.delete(name):
+        raise SecretError(f"the local store has no secret {name!r}", "dataplatform secrets list")
+    if json_:
+        print_json({"status": "done", "name": name})
+    else:
+        out.print(f"{name} is removed", markup=False)

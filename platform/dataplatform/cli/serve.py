@@ -1,0 +1,103 @@
+"""`dataplatform up` and `deploy`: the platform as a service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from dataplatform.bootstrap import open_platform
+from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
+from dataplatform.context import Platform
+from dataplatform.settings import Settings, load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("up")(up)
+    app.command("deploy")(deploy)
+
+
+@command
+def deploy(json_: Json = False) -> None:
+    """Makes Prefect's deployments what the metadata say."""
+    with open_platform(prefect=True) as platform:
+        found = _deploy(platform)
+    if json_:
+        print_json({"status": "done", **found.__dict__})
+        return
+    for name in found.deployments:
+        out.print(f"deployed {name}", markup=False)
+    for name in found.removed:
+        out.print(f"removed {name}", markup=False)
+
+
+def _deploy(platform: Platform) -> Any:
+    from dataplatform.orchestration.deploy import deploy as make  # imports Prefect, 2 s
+
+    return make(platform.catalog, platform.settings.work_pool)
+
+
+@command
+def up(
+    limit: Annotated[int, typer.Option(help="Flow runs at the same time.")] = 2,
+    json_: Json = False,
+) -> None:
+    """Starts servers, deployments and a worker; Ctrl-C stops all."""
+    settings = load_settings()
+    with open_platform(settings, prefect=True) as platform:
+        found = _deploy(platform)
+        api = os.environ["PREFECT_API_URL"]
+        worker = _worker(settings, limit)
+        about = {
+            "status": "up", "prefect": api.removesuffix("/api"),
+            "postgres": platform.engine.url.render_as_string(hide_password=True),
+            "deployments": found.deployments,
+        }  # fmt: skip
+        if json_:
+            print_json(about)
+        else:
+            out.print(f"Prefect   {about['prefect']}")
+            out.print(f"Postgres  {about['postgres']}", markup=False)
+            out.print(f"{len(found.deployments)} deployments; Ctrl-C stops everything")
+        _wait(worker)
+
+
+def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
+    """A Prefect worker; its flow runs find the same servers through the same settings."""
+    env = os.environ | {
+        "DATAPLATFORM_HOME": str(settings.home_path),
+        "DATAPLATFORM_METADATA": str(settings.metadata_path.absolute()),
+        "DATAPLATFORM_CONNECTORS": str(settings.connectors.absolute()),
+        "PYTHONSAFEPATH": "1",
+    }
+    argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool,
+            "--type", "process", "--limit", str(limit)]  # fmt: skip
+    return subprocess.Popen(argv, env=env, cwd=ROOT, stdout=sys.stderr, start_new_session=True)
+
+
+def _wait(worker: subprocess.Popen[bytes]) -> None:
+    """Until Ctrl-C or SIGTERM; the worker ends its flow runs first."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        while worker.poll() is None:
+            time.sleep(0.2)
+        err.print(f"the worker ended with {worker.returncode}")
+        raise typer.Exit(1)
+    except KeyboardInterrupt:
+        err.print("stopping …")
+    finally:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGINT)
+            try:
+                worker.wait(60)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""What makes things happen: the outbox of events and its delivery."""
