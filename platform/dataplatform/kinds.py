@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 NULL, BOOLEAN, INT, BIG, HUGE = "null", "boolean", "int", "big", "huge"
@@ -80,6 +82,30 @@ def _kind_of_int(value: int) -> str:
     return BIG if -(2**63) <= value < 2**63 else HUGE
 
 
+def kind_of_values(values: Iterable[Any], textual: bool) -> str:
+    """Kind of many scalars at once: each distinct text is looked at once, numbers by their range."""
+    column = list(values)
+    result = NULL
+    for type_ in set(map(type, column)):
+        if type_ is str:
+            texts = {v for v in column if type(v) is str}
+            found = TEXT if _surely_text(texts, textual) else join_all(
+                _kind_of_text(v, textual) for v in texts
+            )
+        elif type_ is int:
+            numbers = [v for v in column if type(v) is int]
+            found = join(_kind_of_int(min(numbers)), _kind_of_int(max(numbers)))
+        else:
+            found = kind_of(next(v for v in column if type(v) is type_), textual)
+        result = join(result, found)
+    return result
+
+
+def _surely_text(texts: set[str], textual: bool) -> bool:
+    """One that is text settles it: try a few before looking at all."""
+    return any(_kind_of_text(v, textual) == TEXT for v in islice(texts, 3))
+
+
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _MOMENT = re.compile(
@@ -88,6 +114,7 @@ _MOMENT = re.compile(
 )
 
 
+@lru_cache(maxsize=50_000)
 def _kind_of_text(value: str, textual: bool) -> str:
     if len(value) >= 10 and value[4] == "-" and value[7] == "-":
         return _kind_of_moment(value)

@@ -52,7 +52,7 @@ def land(
     )
     request = Request(
         source, name, entity, platform.secrets.resolve, platform.base_dirs,
-        platform.settings.http_timeout,
+        {"DATAPLATFORM_HOME": str(platform.settings.home_path)}, platform.settings.http_timeout,
     )  # fmt: skip
     extract = extract_of(source, platform.settings.connectors)
     with closing(_reported(extract(request, since), report)) as pages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -13,8 +13,9 @@ import xxhash
 from dataplatform.names import digest
 
 HASH_VERSION = 1  # of row_hash; raise it when the rule changes
-LIST = object()  # stands for a list in `walk`
 ITEM = "[]."  # between the path of a list and the fields of its items
+
+_NESTED = frozenset({dict, list})
 
 Scalars = dict[str, Any]
 Lists = dict[str, list[Any]]
@@ -22,6 +23,8 @@ Lists = dict[str, list[Any]]
 
 def flatten(record: Mapping[str, Any], whole: frozenset[str] = frozenset()) -> tuple[Scalars, Lists]:
     """Scalars by path (`a__b`) and lists by path. Paths in `whole` stay JSON values."""
+    if _NESTED.isdisjoint(map(type, record.values())):
+        return dict(record), {}
     scalars: Scalars = {}
     lists: Lists = {}
     for name, value in record.items():
@@ -57,19 +60,6 @@ def _put(scalars: Scalars, path: str, value: Any) -> None:
 def item_fields(item: Any) -> Mapping[str, Any]:
     """A list's item as a record; what is no object gets the one field `value`."""
     return item if isinstance(item, dict) else {"value": item}
-
-
-def walk(
-    record: Mapping[str, Any], whole: frozenset[str], prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
-    """Every path of a record with its value (LIST for a list); paths of items are `list[].field`."""
-    scalars, lists = flatten(record, within(whole, prefix) if prefix and whole else whole)
-    for path, value in scalars.items():
-        yield prefix + path, value
-    for path, items in lists.items():
-        yield prefix + path, LIST
-        for item in items:
-            yield from walk(item_fields(item), whole, f"{prefix}{path}{ITEM}")
 
 
 def within(paths: Iterable[str], prefix: str) -> frozenset[str]:
@@ -134,8 +124,13 @@ def content_id(record: Mapping[str, Any]) -> bytes:
 
 def row_hash(values: Mapping[str, Any]) -> bytes:
     """Hash of attributes by path. Null and missing are the same; 1.0 and 1 are the same number."""
-    present = {p: _number(v) for p, v in values.items() if v is not None}
+    present = {p: v for p, v in values.items() if v is not None}
+    if not _FRACTIONAL.isdisjoint(map(type, present.values())):
+        present = {p: _number(v) for p, v in present.items()}
     return xxhash.xxh3_128_digest(dump(present))
+
+
+_FRACTIONAL = frozenset({float, Decimal})
 
 
 def _number(value: Any) -> Any:

@@ -37,13 +37,17 @@ class Since:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a connector. `resolve` turns `{secret: name}` into the value; call it late."""
+    """What is asked of a connector. `resolve` turns `{secret: name}` into the value; call it late.
+
+    `base_dirs`: where relative paths begin; `variables`: what `${NAME}` in a path stands for.
+    """
 
     source: Source
     name: str
     entity: Entity
     resolve: Callable[[Any], Any]
     base_dirs: tuple[Path, ...] = (Path(),)
+    variables: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from string import Template
 from typing import IO, Any
 
 import fsspec
@@ -58,7 +59,7 @@ def extract(request: Request, since: Since) -> Iterator[Page]:
 
 def find(request: Request, connector: FilesConnector) -> list[_File]:
     """The files; raises SourceError where there is none."""
-    base = str(request.resolve(connector.path))
+    base = Template(str(request.resolve(connector.path))).safe_substitute(request.variables)
     pattern = request.entity.file or "*"
     options = request.resolve(dict(connector.options))
     tried = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -133,7 +132,8 @@ class FilesConnector(Metadata):
 
     type: Literal["files"]
     path: Text = Field(
-        description="Folder or fsspec URL; relative to the working directory, then the YAML file."
+        description="Folder or fsspec URL; relative to the working directory, then to the YAML file. "
+        "${DATAPLATFORM_HOME} stands for the platform's folder."
     )
     encoding: str = Field(default="utf-8", description="Encoding of text files.")
     delimiter: str | None = Field(default=None, description="Of CSV files; guessed when absent.")
@@ -153,7 +153,3 @@ Connector = Annotated[
     RestConnector | SqlConnector | FilesConnector | PythonConnector, Field(discriminator="type")
 ]
 
-
-def relative_base(path: Path) -> Path:
-    """Folder that relative paths of a metadata file may start from."""
-    return path.parent

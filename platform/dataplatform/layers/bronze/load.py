@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import xxhash
-from bson.binary import Binary
 
-from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of
+from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of_values
 from dataplatform import hashes as hs
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
@@ -21,7 +20,7 @@ from dataplatform.layers.bronze.store import Bronze, manifest_id, server_errors
 from dataplatform.metadata.cursor import later
 from dataplatform.metadata.paths import dig
 from dataplatform.metadata.source import Entity
-from dataplatform.records import LIST, content_id, walk
+from dataplatform.records import ITEM, content_id, flatten, item_fields, within
 
 MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
 _BLOCK = 5_000  # records handled together
@@ -65,7 +64,7 @@ class _Work:
     paths: list[str]
     kinds: dict[str, str]
     bits: dict[str, int] = field(default_factory=dict)
-    masks_of: dict[tuple[str, ...], int] = field(default_factory=dict)
+    masks_of: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
     keys: list[bytes] = field(default_factory=list)
     versions: list[bytes] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
@@ -239,53 +238,72 @@ def _parsed(
         work.keys.append(item.key)
         work.versions.append(version)
         work.lines.append(digests[i] if digests is not None else version)
-        work.masks.append(_profile(work, item.doc))
         documents.append(_document(version, item, raw.batch_id))
+    records = [item.doc for item in parsed if isinstance(item, Record)]
+    work.masks.extend(_profile(work, records))
     if work.entity.cursor:
-        for document in documents:
-            work.cursor = later(work.cursor, dig(document["doc"], work.entity.cursor.field))
+        for record in records:
+            work.cursor = later(work.cursor, dig(record, work.entity.cursor.field))
     work.new_versions += bronze.insert(raw.source, raw.entity, documents)
     if bad:
         _quarantine(bronze, raw, bad, work)
 
 
 def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
-    document = {"_id": Binary(version), "key": Binary(record.key), "batch": batch_id}
+    document = {"_id": version, "key": record.key, "batch": batch_id}
     if record.exotic:
         return document | {"exotic": True, "doc": to_bson(record.doc)}
     return document | {"doc": record.doc}
 
 
-def _profile(work: _Work, doc: dict[str, Any]) -> int:
-    """Notes the kinds of the record's values; returns the mask of its paths."""
-    kinds, textual = work.kinds, work.rule.textual
-    seen: list[str] = []
-    for path, value in walk(doc, work.whole):
-        seen.append(path)
-        known = kinds.get(path, NULL)
-        if value is LIST:
-            kinds[path] = join(known, LISTS)
-        elif value is not None and known != TEXT:
-            kinds[path] = join(known, kind_of(value, textual))
-        elif path not in kinds:
-            kinds[path] = NULL
-    shape = tuple(seen)
-    mask = work.masks_of.get(shape)
-    if mask is None:
-        mask = _mask(work, seen)
-        if len(work.masks_of) < 100_000:
-            work.masks_of[shape] = mask
-    return mask
+def _profile(work: _Work, records: Sequence[Mapping[str, Any]], prefix: str = "") -> list[int]:
+    """Notes the kinds of the records' values, column by column; returns the mask of each's paths."""
+    whole = within(work.whole, prefix) if prefix and work.whole else work.whole
+    by_shape: dict[tuple[str, ...], list[Iterable[Any]]] = {}
+    nested: dict[str, tuple[list[Any], list[int]]] = {}
+    masks: list[int] = []
+    for number, record in enumerate(records):
+        scalars, lists = flatten(record, whole)
+        shape = tuple(scalars)
+        by_shape.setdefault(shape, []).append(scalars.values())
+        mask = _mask(work, prefix, shape)
+        for path, items in lists.items():
+            mask |= _mask(work, prefix, (path,))
+            found = nested.setdefault(path, ([], []))
+            found[0].extend(item_fields(item) for item in items)
+            found[1].extend([number] * len(items))
+        masks.append(mask)
+    for shape, rows in by_shape.items():
+        for path, column in zip(shape, zip(*rows, strict=True), strict=True):
+            _note_kind(work, prefix + path, column)
+    for path, (items, owners) in nested.items():
+        work.kinds[prefix + path] = join(work.kinds.get(prefix + path, NULL), LISTS)
+        inner = _profile(work, items, prefix + path + ITEM)
+        for owner, mask in zip(owners, inner, strict=True):
+            masks[owner] |= mask
+    return masks
 
 
-def _mask(work: _Work, paths: list[str]) -> int:
+def _note_kind(work: _Work, path: str, column: Iterable[Any]) -> None:
+    known = work.kinds.get(path, NULL)
+    if known != TEXT:
+        work.kinds[path] = join(known, kind_of_values(column, work.rule.textual))
+
+
+def _mask(work: _Work, prefix: str, paths: tuple[str, ...]) -> int:
+    """Bits of the paths; each set of paths is worked out once."""
+    known = work.masks_of.get((prefix, paths))
+    if known is not None:
+        return known
     mask = 0
     for path in paths:
-        bit = work.bits.get(path)
+        bit = work.bits.get(prefix + path)
         if bit is None:
-            bit = work.bits[path] = len(work.paths)
-            work.paths.append(path)
+            bit = work.bits[prefix + path] = len(work.paths)
+            work.paths.append(prefix + path)
         mask |= 1 << bit
+    if len(work.masks_of) < 100_000:
+        work.masks_of[prefix, paths] = mask
     return mask
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +16,11 @@ from dataplatform.records import dump, key_hash
 
 MAX_BYTES = 15_500_000  # of JSON; a BSON document ends at 16 MiB, our own fields included
 MAX_DEPTH = 90  # MongoDB's limit is 100
-_PRECISE = re.compile(rb"\d[\d.]{15}|[eE][+-]?\d{3}")  # numbers that a double may not hold
+# each byte as what it is to a number: digits and the point, exponent, sign, anything else
+_SHAPE = bytes(
+    ord("0") if chr(b) in "0123456789." else ord("e") if chr(b) in "eE" else ord("s")
+    if chr(b) in "+-" else ord(" ") for b in range(256)
+)  # fmt: skip
 NUMBER = "$number"
 
 
@@ -49,7 +52,7 @@ class _Problem(Exception):
 def parse(line: bytes, rule: Rule) -> Record | Bad:
     """One JSON text as a record, or why it is none."""
     try:
-        value, exotic = _value(line)
+        value, exotic = _value(line, rule.textual)
     except _Problem as problem:
         return Bad(str(problem), line)
     return accept(value, rule, line, exotic)
@@ -81,15 +84,22 @@ def key_of(record: dict[str, Any], rule: Rule) -> tuple[bytes | None, str]:
     return key_hash(values), ""
 
 
-def _value(line: bytes) -> tuple[Any, bool]:
+def _value(line: bytes, textual: bool = False) -> tuple[Any, bool]:
+    """The JSON value, and whether it has exotic numbers. `textual`: there are no numbers at all."""
     if len(line) > MAX_BYTES:
         raise _Problem(f"too large: {len(line):,} bytes of JSON, MongoDB holds 16 MB")
-    if _PRECISE.search(line):
+    if not textual and _precise_needed(line):
         return _precise(line)
     try:
         return orjson.loads(line), False
     except orjson.JSONDecodeError as error:
         return _precise(line) if _lenient(line) else _fail(f"not JSON: {error}")
+
+
+def _precise_needed(line: bytes) -> bool:
+    """Whether the text may hold a number that a double or 64 bits cannot: 16 digits, a big exponent."""
+    shape = line.translate(_SHAPE)
+    return b"0000000000000000" in shape or b"e000" in shape or b"es000" in shape
 
 
 def _fail(reason: str) -> tuple[Any, bool]:
@@ -175,6 +185,11 @@ def _depth(value: Any) -> int:
 
 def _with_nulls(value: dict[str, Any], nulls: frozenset[str]) -> dict[str, Any]:
     """Strings that mean null become null, on the top level and below."""
+    try:
+        if nulls.isdisjoint(value.values()):
+            return value
+    except TypeError:
+        pass  # nested: its values cannot be members of a set
     return {
         name: (None if inner in nulls else inner)
         if isinstance(inner, str)
@@ -206,7 +221,7 @@ def items_of(line: bytes, path: str | None, rule: Rule) -> Iterator[Record | Bad
             key, _ = key_of(item, rule) if isinstance(item, dict) else (None, "")
             yield Bad("too large: MongoDB holds 16 MB", text, key=key, readable=key is not None)
         else:
-            yield accept(item, rule, text, exotic or bool(_PRECISE.search(text)))
+            yield accept(item, rule, text, exotic or _precise_needed(text))
 
 
 @dataclass(frozen=True)
@@ -217,7 +232,7 @@ class _Broken:
 
 def _document(line: bytes) -> tuple[Any, bool]:
     """A document longer than a record may be; its records are measured one by one."""
-    if _PRECISE.search(line):
+    if _precise_needed(line):
         return _precise(line)
     return orjson.loads(line), False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -239,10 +239,6 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     fields["kinds"] = dict(fields["kinds"])
     fields.pop("created_at", None)
     return Manifest(**fields)
-
-
-def ids_of(found: Iterable[bytes]) -> list[Binary]:
-    return [Binary(f) for f in found]
 
 
 @contextmanager

@@ -44,10 +44,12 @@ def _text(value: Any) -> str:
 
 
 def _integer(low: int, high: int) -> Convert:
+    safe = len(str(high))
+
     def convert(value: Any) -> str:
-        number = value
-        if type(value) is not int:
-            number = _whole(value)
+        if type(value) is str and len(value) < safe and value.isdigit() and value.isascii():
+            return value  # the usual case, and certainly within the bounds
+        number = value if type(value) is int else _whole(value)
         if not low <= number <= high:
             raise BadValue(f"{value} is beyond {low}…{high}")
         return str(number)

@@ -76,6 +76,11 @@ class TablePlan:
     def paths(self) -> frozenset[str]:
         return frozenset(c.path for c in self.columns)
 
+    @cached_property
+    def converters(self) -> tuple[tuple[str, Convert], ...]:
+        """Path and conversion of each column, in their order."""
+        return tuple((c.path, c.convert) for c in self.columns)
+
     def tables(self) -> Iterator[TablePlan]:
         """This table and all below it."""
         yield self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from dataplatform.layers.silver.convert import NULL, BadValue
@@ -41,6 +42,7 @@ def micros(moment: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+@lru_cache(maxsize=1_000)
 def moment_text(at: int) -> str:
     """Microseconds since 1970 as text for COPY; exact, for any year Python knows."""
     seconds, rest = divmod(at, 1_000_000)
@@ -78,22 +80,30 @@ def child_key(table: TablePlan, parent: bytes, values: Mapping[str, Any], index:
 def hashes(table: TablePlan, values: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """dp_hash1 (attributes that are overwritten) and dp_hash2 (attributes with history)."""
     scd2 = table.scd2
-    second = row_hash({p: v for p, v in values.items() if p in scd2})
+    second = row_hash({p: v for p, v in values.items() if v is not None and p in scd2})
     scd1 = table.scd1
     return (row_hash({p: values.get(p) for p in scd1}) if scd1 else NO_VALUES), second
 
 
 def texts(table: TablePlan, values: Mapping[str, Any]) -> list[str]:
     """Fields for COPY in the order of the table's columns; raises BadValue naming the column."""
-    result = []
+    get = values.get
+    try:
+        return [
+            NULL if (value := get(path)) is None else convert(value)
+            for path, convert in table.converters
+        ]
+    except BadValue:
+        raise _naming_the_column(table, values) from None
+
+
+def _naming_the_column(table: TablePlan, values: Mapping[str, Any]) -> BadValue:
     for column in table.columns:
         value = values.get(column.path)
-        if value is None:
-            result.append(NULL)
-            continue
         try:
-            result.append(column.convert(value))
+            if value is not None:
+                column.convert(value)
         except BadValue as error:
-            raise BadValue(f"column {column.name} ({column.type}): {error}") from None
-    return result
+            return BadValue(f"column {column.name} ({column.type}): {error}")
+    raise AssertionError("a value did not convert before and does now")
 
