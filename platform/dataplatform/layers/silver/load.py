@@ -215,6 +215,7 @@ def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
     if not manifest.complete:
         return candidate, hs.EMPTY
     open_ = held.keys if before.complete and not len(held.held) else state.open_keys(work.conn, work.plan)
+    open_ = hs.unique(open_)
     gone = open_[~hs.member(open_, entries.keys) & ~hs.member(open_, entries.held)]
     return candidate, gone
 

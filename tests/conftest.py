@@ -1,0 +1,137 @@
+"""Real servers for all tests: one embedded Postgres and MongoDB, a database of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from dataplatform.audit import migrate
+from dataplatform.audit.database import make_engine
+from dataplatform.bootstrap import open_platform
+from dataplatform.context import Platform
+from dataplatform.embedded import Servers, start_servers
+from dataplatform.ingest import Order, RunResult, run
+from dataplatform.metadata import load_catalog
+from dataplatform.settings import Settings
+
+for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
+    del os.environ[name]  # a developer's own settings must not reach the tests
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dp-test-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def servers(home: Path) -> Iterator[Servers]:
+    found = start_servers(Settings(home=home), prefect=False)
+    engine = make_engine(found.postgres_url)
+    migrate.upgrade(engine)  # the template of every test's database
+    engine.dispose()
+    yield found
+    found.close()
+
+
+@dataclass(frozen=True)
+class Databases:
+    """URLs of a pair of fresh databases."""
+
+    postgres: str
+    mongo: str
+
+
+@pytest.fixture
+def databases(servers: Servers) -> Iterator[Databases]:
+    name = f"t{next(_numbers)}"
+    admin = servers.postgres_url.replace("/dataplatform?", "/postgres?")
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(f"create database {name} template dataplatform")
+    found = Databases(
+        servers.postgres_url.replace("/dataplatform?", f"/{name}?"),
+        servers.mongo_url.removesuffix("/dataplatform") + f"/{name}",
+    )
+    yield found
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(f"drop database {name} with (force)")
+
+
+@dataclass(frozen=True)
+class World:
+    """A platform with its metadata and files in a temporary folder."""
+
+    platform: Platform
+    folder: Path
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def run(self, source: str = "s", *entities: str, **options: Any) -> RunResult:
+        return run(self.platform, Order(source, entities, **options))
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.platform.engine.connect() as conn:
+            return [tuple(row) for row in conn.execute(sa.text(query))]
+
+    def quarantine(self) -> list[dict[str, Any]]:
+        return self.platform.bronze.quarantined()
+
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def make_world(databases: Databases, tmp_path: Path) -> Iterator[MakeWorld]:
+    """make_world(s="yaml…", gold={"m": "select…"}): `{data}` in a text is the data folder."""
+    stack = ExitStack()
+
+    def make(gold: dict[str, str] | None = None, **sources: str) -> World:
+        for kind in ("sources", "gold"):
+            (tmp_path / "metadata" / kind).mkdir(parents=True, exist_ok=True)
+        for name, text in sources.items():
+            path = tmp_path / "metadata" / "sources" / f"{name}.yaml"
+            path.write_text(text.replace("{data}", str(tmp_path / "data")))
+        for name, text in (gold or {}).items():
+            (tmp_path / "metadata" / "gold" / f"{name}.sql").write_text(text)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        settings = Settings(
+            home=tmp_path / "home", metadata_path=tmp_path / "metadata",
+            postgres_url=databases.postgres, mongo_url=databases.mongo,
+            connectors=tmp_path / "connectors",
+        )  # fmt: skip
+        catalog = load_catalog(settings.metadata_path)
+        platform = stack.enter_context(open_platform(settings, catalog))
+        return World(platform, tmp_path)
+
+    yield make
+    stack.close()
+
+
+FILES = """
+source: s
+connector: {type: files, path: "{data}"}
+entities:
+"""
+
+
+@pytest.fixture
+def files() -> str:
+    """Head of a YAML file for a source `s` of files."""
+    return FILES
