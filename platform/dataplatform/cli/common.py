@@ -53,7 +53,8 @@ def _plain(text: str) -> str:
 
 
 def print_json(document: Any) -> None:
-    sys.stdout.write(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2).decode() + "\n")
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # SQLAlchemy's names are their own type
+    sys.stdout.write(orjson.dumps(document, default=str, option=options).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -77,7 +77,15 @@ def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
     }
     argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool,
             "--type", "process", "--limit", str(limit)]  # fmt: skip
-    return subprocess.Popen(argv, env=env, cwd=ROOT, stdout=sys.stderr, start_new_session=True)
+    return subprocess.Popen(
+        argv, env=env, cwd=ROOT, stdout=sys.stderr, start_new_session=True,
+        preexec_fn=_hear_interrupts,
+    )  # fmt: skip
+
+
+def _hear_interrupts() -> None:
+    """A script's background job inherits a deaf SIGINT; the worker is stopped by one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait(worker: subprocess.Popen[bytes]) -> None:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from prefect import deploy as prefect_deploy
 from prefect import flow as prefect_flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.sorting import DeploymentSort
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron, Interval, Schedule
 
@@ -37,10 +37,9 @@ def deploy(catalog: Catalog, work_pool: str) -> Deployed:
     _work_pool(work_pool)
     wanted = [_of_source(source) for source in catalog.sources.values()]
     wanted += [_gold(), _sweep()]
-    prefect_deploy(
-        *wanted, work_pool_name=work_pool, build=False, push=False,
-        print_next_steps_message=False, ignore_warnings=True,
-    )  # fmt: skip
+    for deployment in wanted:
+        # not prefect.deploy(): it asks for the pool's workers in a way Prefect 3.8 answers with 422
+        deployment.apply(work_pool_name=work_pool)
     names = [f"{d.flow_name}/{d.name}" for d in wanted]
     return Deployed(names, _remove_others(names))
 
@@ -95,7 +94,9 @@ def _remove_others(names: Iterable[str]) -> list[str]:
     removed = []
     with get_client(sync_client=True) as client:
         ours = client.read_deployments(
-            deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+            deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
+            limit=200,
+            sort=DeploymentSort.NAME_ASC,  # both explicit: the server refuses the client's nulls
         )
         for found in ours:
             flow_name = client.read_flow(found.flow_id).name
