@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
-from prefect.artifacts import create_table_artifact
-
 from dataplatform.bootstrap import open_platform
 from dataplatform.orchestration.events import send
 from dataplatform.pipeline import refresh_gold
 from dataplatform.triggers.outbox import deliver
+from prefect import flow
+from prefect.artifacts import create_table_artifact
 
 
 @flow(name="gold", persist_result=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
-
 from dataplatform.bootstrap import open_platform
 from dataplatform.errors import RunFailedError
 from dataplatform.ingest import Order, run
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.tasks import publish, quiet_errors, run_id, task_step
 from dataplatform.triggers.outbox import deliver
+from prefect import flow
 
 
 @flow(name="ingest", flow_run_name="ingest {source}", persist_result=False, log_prints=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from dataplatform.bootstrap import open_platform
 from dataplatform.ingest import process_waiting
 from dataplatform.orchestration.tasks import run_id
+from prefect import flow
 
 
 @flow(name="process", flow_run_name="process {source}", persist_result=False)

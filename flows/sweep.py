@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from dataplatform.bootstrap import open_platform
 from dataplatform.errors import BusyError
 from dataplatform.ingest import process_waiting
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.tasks import run_id
 from dataplatform.triggers.outbox import deliver
+from prefect import flow
 
 
 @flow(name="sweep", persist_result=False)

@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-
 from dataplatform.audit import migrate
 from dataplatform.audit.database import make_engine
 from dataplatform.bootstrap import open_platform
@@ -135,3 +134,14 @@ entities:
 def files() -> str:
     """Head of a YAML file for a source `s` of files."""
     return FILES
+
+
+@pytest.fixture(scope="session")
+def prefect_url(home: Path) -> Iterator[str]:
+    """One Prefect server for all tests that need one: its start takes ten seconds."""
+    from dataplatform.embedded import prefect_server
+
+    found = prefect_server.start(home, 0)
+    yield prefect_server.url(found.about)
+    found.release()
+    found.wait_stopped()

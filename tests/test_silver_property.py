@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import MakeWorld, World
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from oracle import history, items
-
 from dataplatform import pipeline
 from dataplatform.connectors import page_of
 from dataplatform.layers import raw
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.names import new_batch_id
 from dataplatform.records import key_hash
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import history, items
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
 YAML = """
@@ -149,7 +148,7 @@ def run_example(world: World, example: tuple[str, list[dict[str, Any]], list[lis
 
 @pytest.fixture
 def world(make_world: MakeWorld) -> Iterator[World]:
-    yield make_world(s=YAML)
+    return make_world(s=YAML)
 
 
 @settings(

@@ -52,18 +52,14 @@ def upgrade() -> None:
             nullable=False,
             comment="Versions changed in place",
         ),
-        sa.Column(
-            "closed", sa.BigInteger, nullable=False, comment="Versions that ended"
-        ),
+        sa.Column("closed", sa.BigInteger, nullable=False, comment="Versions that ended"),
         sa.Column(
             "unchanged",
             sa.BigInteger,
             nullable=False,
             comment="Records that changed nothing",
         ),
-        sa.Column(
-            "quarantined", sa.BigInteger, nullable=False, comment="Records set aside"
-        ),
+        sa.Column("quarantined", sa.BigInteger, nullable=False, comment="Records set aside"),
         sa.Column("seconds", sa.Double, nullable=False, comment="Wall time"),
         sa.Column("detail", JSONB, comment="Which path was taken, and notes"),
         sa.Column("error", sa.Text, comment="Why it failed"),
@@ -75,9 +71,7 @@ def upgrade() -> None:
         "cursor",
         sa.Column("source", sa.Text, primary_key=True, comment="Source"),
         sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
-        sa.Column(
-            "value", JSONB, nullable=False, comment="Greatest value of the cursor field"
-        ),
+        sa.Column("value", JSONB, nullable=False, comment="Greatest value of the cursor field"),
         sa.Column("batch_id", sa.Text, nullable=False, comment="Batch that moved it"),
         sa.Column("updated_at", _moment, nullable=False, comment="UTC"),
         schema="audit",
@@ -90,9 +84,7 @@ def upgrade() -> None:
         sa.Column("entity", sa.Text, nullable=False, comment="Entity"),
         sa.Column("table_name", sa.Text, nullable=False, comment="Table in silver"),
         sa.Column("column_name", sa.Text, comment="Column; null for the table itself"),
-        sa.Column(
-            "change", sa.Text, nullable=False, comment="create, add, widen or drop"
-        ),
+        sa.Column("change", sa.Text, nullable=False, comment="create, add, widen or drop"),
         sa.Column("before", sa.Text, comment="Type before"),
         sa.Column("after", sa.Text, comment="Type after"),
         sa.Column("batch_id", sa.Text, comment="Batch that brought it"),
@@ -138,33 +130,23 @@ def upgrade() -> None:
         sa.Column("column_name", sa.Text, nullable=False, comment="Column in silver"),
         sa.Column("kind", sa.Text, nullable=False, comment="Join of its values' kinds"),
         sa.Column("type", sa.Text, comment="Postgres type; null: no column (yet)"),
-        sa.Column(
-            "first_batch", sa.Text, nullable=False, comment="Oldest batch that has it"
-        ),
+        sa.Column("first_batch", sa.Text, nullable=False, comment="Oldest batch that has it"),
         schema="audit",
     )
 
     op.create_table(
         "gold_model",
         sa.Column("name", sa.Text, primary_key=True, comment="Model"),
-        sa.Column(
-            "fingerprint", sa.Text, nullable=False, comment="Hash of header and SQL"
-        ),
+        sa.Column("fingerprint", sa.Text, nullable=False, comment="Hash of header and SQL"),
         sa.Column(
             "materialized",
             sa.Text,
             nullable=False,
             comment="view, table or incremental",
         ),
-        sa.Column(
-            "seen_until", _moment, comment="incremental: changes seen so far, UTC"
-        ),
-        sa.Column(
-            "rows", sa.BigInteger, nullable=False, comment="Rows after the build"
-        ),
-        sa.Column(
-            "seconds", sa.Double, nullable=False, comment="Wall time of the build"
-        ),
+        sa.Column("seen_until", _moment, comment="incremental: changes seen so far, UTC"),
+        sa.Column("rows", sa.BigInteger, nullable=False, comment="Rows after the build"),
+        sa.Column("seconds", sa.Double, nullable=False, comment="Wall time of the build"),
         sa.Column("built_at", _moment, nullable=False, comment="UTC"),
         schema="audit",
     )

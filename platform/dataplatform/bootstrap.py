@@ -56,7 +56,7 @@ def _use_prefect(settings: Settings, servers: Servers) -> None:
 
 
 def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Container:
-    container = Container()
+    container = Container()  # type: ignore[no-untyped-call]  # kink has no types here
     container[Settings] = settings
     container[Catalog] = catalog
     container[Secrets] = lambda c: secrets_of(c[Settings])

@@ -63,9 +63,7 @@ class LoadError(TerminalError):
 class RunFailedError(TerminalError):
     """A run in which an entity failed. `result` is the document of `dataplatform run --json`."""
 
-    def __init__(
-        self, message: str, remedy: str = "", result: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, remedy: str = "", result: dict[str, Any] | None = None) -> None:
         super().__init__(message, remedy)
         self.result = result or {}
 

@@ -43,7 +43,7 @@ class Order:
 class EntityResult:
     """What became of one entity: the counts of its silver load, or the error."""
 
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     error: str | None = None
     transient: bool = False
 
@@ -161,13 +161,12 @@ def reprocess(platform: Platform, source_name: str, name: str, batches: list[str
             platform.bronze.forget_batch(source_name, name, batch_id)
         for batch_id in concerned:
             pipeline.load_bronze(platform, source, name, batch_id, run_id)
-            with database_errors(), platform.engine.begin() as conn:
-                audit.forget_loads(conn, source_name, name, ("silver",), [batch_id])
+        with database_errors(), platform.engine.begin() as conn:
+            audit.forget_loads(conn, source_name, name, ("silver",), concerned)
+            for batch_id in concerned:
                 applied = audit.loaded_batches(conn, source_name, name, "silver")
-                done = pipeline.apply_silver(
-                    platform, conn, source, name, batch_id, run_id, applied, True
-                )
-            total = _sum(total, done)
+                done = pipeline.apply_silver(platform, conn, source, name, batch_id, run_id, applied, True)
+                total = _sum(total, done)
     return total
 
 
@@ -181,9 +180,7 @@ def unprocessed(platform: Platform, source: str, name: str, before: str = "~") -
     return [b for b in waiting if status[b] is None]
 
 
-def _catch_up(
-    platform: Platform, source: Source, name: str, batch_id: str, order: Order, step: Step
-) -> None:
+def _catch_up(platform: Platform, source: Source, name: str, batch_id: str, order: Order, step: Step) -> None:
     """Batches that a killed run left between raw and silver come first."""
     for earlier in unprocessed(platform, source.source, name, batch_id):
         log.info("%s.%s: going on with batch %s", source.source, name, earlier)
@@ -220,9 +217,7 @@ def _adopt(platform: Platform, source: Source, name: str, run_id: str) -> None:
         if manifest is not None:
             counts = Counts(read=manifest.records + manifest.rejects)
             with database_errors(), platform.engine.begin() as conn:
-                audit.put_load(
-                    conn, source.source, name, "raw", batch_id, run_id, counts, 0.0, manifest.load
-                )
+                audit.put_load(conn, source.source, name, "raw", batch_id, run_id, counts, 0.0, manifest.load)
 
 
 def replay(platform: Platform, source_name: str, since: str = "") -> RunResult:
@@ -247,9 +242,7 @@ def _replay_entity(
 ) -> EntityResult:
     try:
         with database_errors(), platform.engine.connect() as conn:
-            status = {
-                b: audit.get_load(conn, source.source, name, "silver", b) for b in batches
-            }
+            status = {b: audit.get_load(conn, source.source, name, "silver", b) for b in batches}
             applied = audit.loaded_batches(conn, source.source, name, "silver")
         refused = {b for b, found in status.items() if found and found[0] == "failed"}
         lost = [b for b in applied if b not in batches and (not since or b >= since)]
@@ -273,9 +266,7 @@ def _replay_entity(
         return EntityResult(Counts(), str(error))
 
 
-def _replay_silver(
-    platform: Platform, source: Source, name: str, batches: list[str], run_id: str
-) -> Counts:
+def _replay_silver(platform: Platform, source: Source, name: str, batches: list[str], run_id: str) -> Counts:
     """All batches in one transaction: readers see the old table until the new one is there."""
     total = Counts()
     with database_errors(), platform.engine.begin() as conn:

@@ -42,7 +42,7 @@ def join(left: str, right: str) -> str:
     """The narrowest kind that holds the values of both."""
     if left == right or right == NULL:
         return left
-    if left == NULL or left == LISTS:
+    if left in (NULL, LISTS):
         return right
     if right == LISTS:
         return left
@@ -89,8 +89,8 @@ def kind_of_values(values: Iterable[Any], textual: bool) -> str:
     for type_ in set(map(type, column)):
         if type_ is str:
             texts = {v for v in column if type(v) is str}
-            found = TEXT if _surely_text(texts, textual) else join_all(
-                _kind_of_text(v, textual) for v in texts
+            found = (
+                TEXT if _surely_text(texts, textual) else join_all(_kind_of_text(v, textual) for v in texts)
             )
         elif type_ is int:
             numbers = [v for v in column if type(v) is int]

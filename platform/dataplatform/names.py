@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 MAX_IDENTIFIER = 63  # bytes, Postgres' NAMEDATALEN - 1
 SYSTEM_PREFIX = "dp_"
+_POSTGRES_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}  # every table has them
 BATCH_TIME = "%Y%m%dT%H%M%S%fZ"
 NAME_PATTERN = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"  # of sources and entities: no double underscore
 
@@ -48,7 +49,7 @@ def digest(text: str) -> str:
 def plain(path: str) -> str:
     """Lower case, letters, digits and underscores; never the reserved prefix, never empty."""
     name = re.sub(r"\W", "_", path.strip().lower()) or "_"
-    if name[0].isdigit() or name.startswith(SYSTEM_PREFIX):
+    if name[0].isdigit() or name.startswith(SYSTEM_PREFIX) or name in _POSTGRES_COLUMNS:
         name = "_" + name
     return name
 

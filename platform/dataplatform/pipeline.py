@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -69,7 +69,7 @@ def land(
     return counts
 
 
-def _reported(pages: Iterator[Any], report: Report) -> Iterator[Any]:
+def _reported(pages: Iterator[Any], report: Report) -> Generator[Any]:
     try:
         for page in pages:
             report(len(page.data))
@@ -100,9 +100,7 @@ def _latest_manifest(
     return None
 
 
-def load_bronze(
-    platform: Platform, source: Source, name: str, batch_id: str, run_id: str
-) -> Counts:
+def load_bronze(platform: Platform, source: Source, name: str, batch_id: str, run_id: str) -> Counts:
     """Raw → bronze, from the files alone."""
     entity, started = _entity(source, name), time.perf_counter()
     raw = raw_layer.manifest(platform.raw, source.source, name, batch_id)
@@ -157,9 +155,7 @@ def apply_silver(
     """One batch into silver, in the caller's transaction."""
     entity, started = _entity(source, name), time.perf_counter()
     gold_build.hold_back(conn)
-    task = silver_load.Task(
-        source.source, name, entity, batch_id, run_id, applied, allow_deletes
-    )
+    task = silver_load.Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes)
     history = _history(platform, source.source, name)
     with server_errors():
         counts, detail = silver_load.load(conn, task, history)
@@ -198,7 +194,7 @@ def _history(platform: Platform, source: str, name: str) -> silver_load.History:
         return heads[batch_id]
 
     def set_aside(batch_id: str, found: list[tuple[str, bytes, dict[str, Any]]]) -> None:
-        bad = [quarantine.Bad(reason, dump(doc)) for reason, _, doc in found]
+        bad = [quarantine.Bad(reason, dump(doc), version=id_.hex()) for reason, id_, doc in found]
         quarantine.store(bronze.db, source, name, batch_id, "silver", bad)
 
     return silver_load.History(
@@ -206,6 +202,9 @@ def _history(platform: Platform, source: str, name: str) -> silver_load.History:
         entries=bronze.held,
         documents=lambda ids: bronze.documents(source, name, ids),
         quarantine=set_aside,
+        set_aside=lambda: [
+            bytes.fromhex(d["version"]) for d in bronze.quarantined(source, name) if d.get("version")
+        ],
     )
 
 
@@ -223,18 +222,13 @@ def record_failure(
     with database_errors(), platform.engine.begin() as conn:
         done = audit.get_load(conn, source, name, layer, batch_id)
         if done is None or done[0] != "done":
-            audit.put_load(
-                conn, source, name, layer, batch_id, run_id, Counts(), 0.0, error=error
-            )
+            audit.put_load(conn, source, name, layer, batch_id, run_id, Counts(), 0.0, error=error)
 
 
 def _entity(source: Source, name: str) -> Entity:
     return source.entities[name]
 
 
-def _emit(
-    conn: sa.Connection, event: str, source: str, name: str, batch_id: str, counts: Counts
-) -> None:
+def _emit(conn: sa.Connection, event: str, source: str, name: str, batch_id: str, counts: Counts) -> None:
     payload = {"source": source, "entity": name, "batch_id": batch_id, **counts.__dict__}
     audit.emit(conn, f"dataplatform.{event}", f"dataplatform.{source}.{name}", payload)
-

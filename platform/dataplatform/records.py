@@ -36,9 +36,7 @@ def flatten(record: Mapping[str, Any], whole: frozenset[str] = frozenset()) -> t
     return scalars, lists
 
 
-def _nested(
-    path: str, value: Any, scalars: Scalars, lists: Lists, whole: frozenset[str]
-) -> None:
+def _nested(path: str, value: Any, scalars: Scalars, lists: Lists, whole: frozenset[str]) -> None:
     if path in whole or not isinstance(value, dict | list):
         _put(scalars, path, value)
     elif isinstance(value, list):

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         default=3, ge=0, description="Tries of a task after a transient error (Prefect's retries)."
     )
     retry_delay: float = Field(
-        default=5.0, ge=0, description="Seconds before the first retry; each next waits three times as long."
+        default=5.0,
+        ge=0,
+        description="Seconds before the first retry; each next waits three times as long.",
     )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 

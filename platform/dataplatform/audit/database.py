@@ -10,7 +10,13 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.errors import BusyError, DataplatformError, ServerError, SettingsError, StorageError
+from dataplatform.errors import (
+    BusyError,
+    DataplatformError,
+    ServerError,
+    SettingsError,
+    StorageError,
+)
 from dataplatform.secrets import redact
 
 

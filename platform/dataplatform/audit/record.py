@@ -26,9 +26,7 @@ class Counts:
     quarantined: int = 0
 
 
-def start_run(
-    conn: Connection, run_id: str, source: str, batch_id: str, parameters: dict[str, Any]
-) -> str:
+def start_run(conn: Connection, run_id: str, source: str, batch_id: str, parameters: dict[str, Any]) -> str:
     """Notes that a run begins; a run that began before keeps its batch. Returns the batch's id."""
     row = {
         "run_id": run_id, "source": source, "batch_id": batch_id, "status": "running",

@@ -169,7 +169,9 @@ def _history(story: _Story) -> Table:
 def _rows(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=title, title_style="bold")
     for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "), justify="left" if name in ("airline", "weather") else "right")
+        table.add_column(
+            name.replace("_", " "), justify="left" if name in ("airline", "weather") else "right"
+        )
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int | float) else str(v) for v in row.values()))
     return table

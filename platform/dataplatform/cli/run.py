@@ -41,7 +41,8 @@ def run(
     wrong = [e for e in entities or () if e not in known.entities]
     if wrong:
         raise LoadError(
-            f"{source} has no entity {', '.join(wrong)}", f"its entities: {', '.join(known.entities)}"
+            f"{source} has no entity {', '.join(wrong)}",
+            f"its entities: {', '.join(known.entities)}",
         )
     with open_platform(settings, catalog, prefect=True):
         result = run_flow(source, list(entities or ()), full, force, allow_deletes)

@@ -20,10 +20,7 @@ Name = Annotated[str, typer.Argument(help="Such as github/token.")]
 @command
 def set_(name: Name, json_: Json = False) -> None:
     """Sets a secret; the value is asked for, or read from standard input, never an argument."""
-    if sys.stdin.isatty():
-        value = typer.prompt("value", hide_input=True)
-    else:
-        value = sys.stdin.read().rstrip("\r\n")
+    value = typer.prompt("value", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
     if not value:
         raise SecretError("the value is empty", f"echo VALUE | dataplatform secrets set {name}")
     secrets_of(load_settings()).local.set(name, value)

@@ -74,16 +74,23 @@ def _entity(
 ) -> dict[str, Any]:
     table = entity_table(source, entity)
     cursor = conn.execute(
-        sa.select(t.cursor.c.value).where(
-            t.cursor.c.source == source, t.cursor.c.entity == entity
-        )
+        sa.select(t.cursor.c.value).where(t.cursor.c.source == source, t.cursor.c.entity == entity)
     ).scalar_one_or_none()
     raw_records = conn.execute(
         sa.select(sa.func.coalesce(sa.func.sum(t.load.c["in"]), 0)).where(
             t.load.c.source == source, t.load.c.entity == entity, t.load.c.layer == "raw"
         )
     ).scalar_one()
-    names = ("inserted", "updated", "closed", "unchanged", "quarantined", "seconds", "status", "error")
+    names = (
+        "inserted",
+        "updated",
+        "closed",
+        "unchanged",
+        "quarantined",
+        "seconds",
+        "status",
+        "error",
+    )
     return {
         "raw_records": int(raw_records),
         "bronze_versions": platform.bronze.count(source, entity),

@@ -61,7 +61,13 @@ def _trace(platform: Platform, table: str, key: str) -> dict[str, Any]:
             )
         versions = [_version(platform, source, entity_name, entity, row) for row in rows]
         runs = {r: _run(conn, r) for r in {v["run_id"] for v in versions}}
-    return {"status": "done", "table": f"silver.{table}", "key": key, "versions": versions, "runs": runs}
+    return {
+        "status": "done",
+        "table": f"silver.{table}",
+        "key": key,
+        "versions": versions,
+        "runs": runs,
+    }
 
 
 def _entity(platform: Platform, table: str) -> tuple[str, str, Entity]:

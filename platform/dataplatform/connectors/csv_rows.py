@@ -74,9 +74,7 @@ def _page(
     first: int,
 ) -> Page:
     request = {**about, "line": first}
-    return Page(
-        data, request, columns=tuple(header), rejects=tuple(rejects), part=part, textual=True
-    )
+    return Page(data, request, columns=tuple(header), rejects=tuple(rejects), part=part, textual=True)
 
 
 def _header(lines: _Lines, delimiter: str | None, name: str) -> tuple[list[str], str]:

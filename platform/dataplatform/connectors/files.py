@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -156,9 +158,7 @@ def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
         ) from None
 
 
-def _json_lines(
-    stream: IO[bytes], about: dict[str, Any], part: Part, size: int
-) -> Iterator[Page]:
+def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int) -> Iterator[Page]:
     """Lines as they are, not parsed; empty ones are left out, and so is a byte order mark."""
     first, number = True, 0
     while block := list(islice(stream, size)):
@@ -176,7 +176,7 @@ def _source_errors(name: str) -> Iterator[None]:
         yield
     except DataplatformError:
         raise
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(f"{name} is not whole: {error}", "fetch the file again") from None
     except (ConnectionError, TimeoutError) as error:
         raise SourceUnavailableError(f"{name}: {error}") from None

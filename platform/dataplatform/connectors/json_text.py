@@ -24,9 +24,7 @@ def one_line(text: bytes) -> bytes:
     return text.replace(b"\r", b" ").replace(b"\n", b" ").strip()
 
 
-def pages(
-    stream: IO[bytes], about: dict[str, Any], part: Part, records: str | None
-) -> Iterator[Page]:
+def pages(stream: IO[bytes], about: dict[str, Any], part: Part, records: str | None) -> Iterator[Page]:
     """One document page, or pages of records for a long array."""
     head = stream.read(WHOLE + 1)
     if head.startswith(b"\xef\xbb\xbf"):
@@ -54,9 +52,7 @@ def check(text: bytes, name: str) -> None:
             ) from None
 
 
-def _array(
-    head: bytes, stream: IO[bytes], about: dict[str, Any], part: Part
-) -> Iterator[Page]:
+def _array(head: bytes, stream: IO[bytes], about: dict[str, Any], part: Part) -> Iterator[Page]:
     """Items of a long array, each exactly as it is written."""
     decode = json.JSONDecoder().raw_decode
     text = _decoded(head, stream)

@@ -128,9 +128,7 @@ def _auth(connector: RestConnector, resolved: Any) -> tuple[dict[str, str], dict
     return {}, {}
 
 
-def _first_call(
-    request: Request, connector: RestConnector, session: _Session, since: Since
-) -> paging.Call:
+def _first_call(request: Request, connector: RestConnector, session: _Session, since: Since) -> paging.Call:
     wanted = request.entity.request
     assert wanted is not None
     params = request.resolve({**connector.params, **wanted.params})
@@ -142,9 +140,7 @@ def _first_call(
     return paging.first_call(connector.paginator, url, params)
 
 
-def _send(
-    client: httpx.Client, session: _Session, call: paging.Call, retries: int
-) -> httpx.Response:
+def _send(client: httpx.Client, session: _Session, call: paging.Call, retries: int) -> httpx.Response:
     """One request, tried again while that may help; waits as long as the server asks for."""
     for attempt in range(retries + 1):
         wait: float | None = None

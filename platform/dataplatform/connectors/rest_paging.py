@@ -25,15 +25,13 @@ def first_call(paginator: Any, url: str, params: dict[str, Any]) -> Call:
     if isinstance(paginator, kinds.Offset):
         params = {paginator.limit_param: paginator.limit, paginator.offset_param: 0} | params
     if isinstance(paginator, kinds.PageNumber):
-        size = paginator.size_param and paginator.page_size
-        sized = {paginator.size_param: paginator.page_size} if size else {}
+        name, size = paginator.size_param, paginator.page_size
+        sized = {name: size} if name and size else {}
         params = {paginator.page_param: paginator.start} | sized | params
     return Call(url, params)
 
 
-def next_call(
-    paginator: Any, call: Call, response: httpx.Response, document: Any, count: int
-) -> Call | None:
+def next_call(paginator: Any, call: Call, response: httpx.Response, document: Any, count: int) -> Call | None:
     """The call after this answer, which held `count` records; None when it was the last."""
     match paginator:
         case kinds.LinkHeader():

@@ -64,9 +64,9 @@ def _statement(
         inner = sa.text(entity.query.strip().rstrip(";"))
         described: dict[str, Any] = {"query": entity.query}
         if entity.cursor is None or ":since" in entity.query:
-            bound = inner.bindparams(since=since.cursor) if ":since" in entity.query else inner
+            bound = inner.bindparams(since=_moment(since.cursor)) if ":since" in entity.query else inner
             return bound, {**described, "since": since.cursor}
-        field = sa.column(entity.cursor.field)
+        field: Any = sa.column(entity.cursor.field)
         columns = sa.text(f"SELECT * FROM ({inner.text}) AS q")  # names only, for the filter
         subject: Any = columns.columns(field).subquery("q2")
         statement = sa.select(sa.text("*")).select_from(subject)
@@ -88,6 +88,14 @@ def _statement(
     return _since(statement, column, since), {**described, "since": since.cursor}
 
 
+def _moment(value: Any) -> Any:
+    """Text that is a time as a time: the database would not compare a varchar with its own."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def _since(statement: sa.Select[Any], column: Any, since: Since) -> sa.Select[Any]:
     """`>=` and not `>`: rows with the cursor's own value may have come after the last run."""
     if since.cursor is None:
@@ -100,9 +108,7 @@ def _since(statement: sa.Select[Any], column: Any, since: Since) -> sa.Select[An
     return statement.where(column >= value).order_by(column)
 
 
-def _table(
-    connection: sa.Connection, name: str, schema: str | None, request: Request
-) -> sa.Table:
+def _table(connection: sa.Connection, name: str, schema: str | None, request: Request) -> sa.Table:
     schema_name, _, table_name = name.rpartition(".")
     try:
         return sa.Table(

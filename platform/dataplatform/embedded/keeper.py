@@ -5,6 +5,8 @@ however they end. When nobody holds it, the keeper stops the server cleanly. If 
 killed, the kernel tells the server to stop (PR_SET_PDEATHSIG).
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import fcntl
@@ -14,7 +16,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 POLL = 0.1  # seconds
 PATIENCE = 60.0  # seconds a server may take to stop before it is killed
@@ -42,21 +46,21 @@ def main(folder: Path) -> int:
                 (folder / "state.json").unlink()
 
 
-def start(spec: dict, log: object) -> subprocess.Popen:  # type: ignore[type-arg]  # run by any Python
+def start(spec: dict[str, Any], log: Any) -> subprocess.Popen[bytes]:
     libc = ctypes.CDLL(None, use_errno=True)
     end = signal.Signals[spec["stop_signal"]]
 
     def before_exec() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(end))
 
-    who = {"user": spec["uid"], "group": spec["gid"], "extra_groups": []} if spec["uid"] else {}
+    who: Any = {"user": spec["uid"], "group": spec["gid"], "extra_groups": []} if spec["uid"] else {}
     return subprocess.Popen(
         spec["argv"], env=spec["env"], cwd=spec["cwd"], stdin=subprocess.DEVNULL, stdout=log,
         stderr=log, preexec_fn=before_exec, **who,
     )  # fmt: skip
 
 
-def watch(folder: Path, spec: dict, server: subprocess.Popen, asked: list[int]) -> int:  # type: ignore[type-arg]
+def watch(folder: Path, spec: dict[str, Any], server: subprocess.Popen[bytes], asked: list[int]) -> int:
     """Returns when the server has ended."""
     idle_since = None
     while server.poll() is None:
@@ -87,7 +91,7 @@ def in_use(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path):  # type: ignore[no-untyped-def]
+def locked(path: Path) -> Iterator[None]:
     try:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -96,7 +100,7 @@ def locked(path: Path):  # type: ignore[no-untyped-def]
         yield
 
 
-def stop(spec: dict, server: subprocess.Popen) -> int:  # type: ignore[type-arg]
+def stop(spec: dict[str, Any], server: subprocess.Popen[bytes]) -> int:
     server.send_signal(signal.Signals[spec["stop_signal"]])
     try:
         return server.wait(PATIENCE)

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -55,12 +56,11 @@ def _spec(folder: Path, linger: float) -> Spec:
         _open_ways([folder, _bin()])
         os.chown(sockets, uid, gid)
     _init(data, uid, gid)
+    _clear_stale_pid(data, sockets)
     argv = [str(_bin() / "postgres"), "-D", str(data), "-k", str(sockets)]
     for name, value in _OPTIONS.items():
         argv += ["-c", f"{name}={value}"]
-    return Spec(
-        argv, server_env(), str(data), "SIGINT", uid, gid, linger, {"socket": str(sockets)}
-    )
+    return Spec(argv, server_env(), str(data), "SIGINT", uid, gid, linger, {"socket": str(sockets)})
 
 
 def _server_user(data: Path) -> tuple[int, int]:
@@ -110,6 +110,29 @@ def _init(data: Path, uid: int, gid: int) -> None:
     if result.returncode:
         raise _explain(result.stdout + result.stderr, result.returncode)
     beside.rename(data)
+
+
+def _clear_stale_pid(data: Path, sockets: Path, limit: float = 30.0) -> None:
+    """Removes the lock files of a server that is gone.
+
+    Postgres does so itself unless the number still belongs to a process: a zombie that nobody
+    collects (a container without an init), or a stranger after a restart of the machine. A server
+    whose keeper was killed is just stopping; it is waited for.
+    """
+    file = data / "postmaster.pid"
+    end = time.monotonic() + limit
+    while file.exists() and time.monotonic() < end:
+        words = file.read_text().split()
+        command = Path("/proc") / (words[0] if words else "0") / "cmdline"
+        try:
+            alive = b"postgres" in command.read_bytes()
+        except OSError:
+            alive = False
+        if not alive:
+            for stale in (file, *sockets.glob(".s.PGSQL.*")):
+                stale.unlink(missing_ok=True)
+            return
+        time.sleep(0.1)
 
 
 def _ready(about: dict[str, str]) -> bool:

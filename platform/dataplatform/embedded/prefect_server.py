@@ -59,5 +59,6 @@ def _explain(log: str, code: int | None) -> EmbeddedServerError:
     if "No space left" in log or "disk is full" in log:
         remedy = "free some disk space, or set DATAPLATFORM_HOME to another disk"
     return EmbeddedServerError(
-        f"the embedded Prefect server did not start (exit code {code}):\n{log.strip()[-1500:]}", remedy
+        f"the embedded Prefect server did not start (exit code {code}):\n{log.strip()[-1500:]}",
+        remedy,
     )

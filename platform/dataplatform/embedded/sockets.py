@@ -24,9 +24,7 @@ def socket_folder(folder: Path) -> Path:
     far.mkdir(mode=0o700, exist_ok=True)
     owner = far.stat().st_uid
     if os.geteuid() not in (0, owner):
-        raise EmbeddedServerError(
-            f"{far} belongs to somebody else", "choose a shorter DATAPLATFORM_HOME"
-        )
+        raise EmbeddedServerError(f"{far} belongs to somebody else", "choose a shorter DATAPLATFORM_HOME")
     return far
 
 

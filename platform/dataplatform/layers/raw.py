@@ -9,7 +9,7 @@ A part (file) that is the same as in the batch before is not copied: the manifes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -189,24 +189,22 @@ def manifest(store: FileStore, source: str, entity: str, batch_id: str) -> RawMa
             document.pop(derived, None)
         return RawManifest(parts=parts, **document)
     except (orjson.JSONDecodeError, TypeError, KeyError):
-        raise StorageError(
-            f"{store.location(path)} is damaged", "restore it from a backup"
-        ) from None
+        raise StorageError(f"{store.location(path)} is damaged", "restore it from a backup") from None
 
 
 def batches(store: FileStore, source: str) -> list[str]:
     """Ids of all batches of a source, oldest first."""
-    found = (store.list(f"{source}/{date}") for date in store.list(source))
+    found = (store.names(f"{source}/{date}") for date in store.names(source))
     return sorted(batch for ids in found for batch in ids)
 
 
 def entities(store: FileStore, source: str, batch_id: str) -> list[str]:
     """Entities that a batch holds."""
-    names = store.list(folder(source, batch_id))
+    names = store.names(folder(source, batch_id))
     return [n.removesuffix(SUFFIX) for n in names if n.endswith(SUFFIX)]
 
 
-def read(store: FileStore, raw: RawManifest) -> Iterator[PageLines]:
+def read(store: FileStore, raw: RawManifest) -> Generator[PageLines]:
     """The pages of a batch as they were landed, in their order, in bounded memory."""
     for part in raw.parts:
         with store.compressed_lines(part.file) as blocks:

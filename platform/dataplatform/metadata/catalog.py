@@ -161,9 +161,7 @@ def _parse(text: str, path: Path, first: int, problems: list[Problem]) -> Docume
         return None
 
 
-def _validate(
-    model: type[T], document: Document, path: Path, problems: list[Problem]
-) -> T | None:
+def _validate(model: type[T], document: Document, path: Path, problems: list[Problem]) -> T | None:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -187,9 +185,7 @@ def _problem(model: type[BaseModel], detail: Any, document: Document, path: Path
     if kind.startswith("union_tag"):
         wanted = str(detail.get("ctx", {}).get("expected_tags", "")).replace("'", "")
         message = "unknown type" if kind == "union_tag_invalid" else "`type` is required"
-    return Problem(
-        str(path), document.line(located), ".".join(map(str, located)), message, shown, wanted
-    )
+    return Problem(str(path), document.line(located), ".".join(map(str, located)), message, shown, wanted)
 
 
 def _shown(value: Any) -> str:
@@ -209,10 +205,11 @@ def _locate(
     path: list[str | int] = []
     kind: Any = model
     for step in loc:
-        if isinstance(data, dict) and step in data:
-            data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
+        inside: Any = data
+        if (isinstance(data, dict) and step in data) or (
+            isinstance(data, list) and isinstance(step, int) and step < len(data)
+        ):
+            data = inside[step]
         elif not (step == loc[-1] and _is_field(kind, step)):
             kind = _tagged(kind, step) or kind
             continue

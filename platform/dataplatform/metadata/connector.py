@@ -152,4 +152,3 @@ class PythonConnector(Metadata):
 Connector = Annotated[
     RestConnector | SqlConnector | FilesConnector | PythonConnector, Field(discriminator="type")
 ]
-

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dataplatform.metadata.base import Metadata
 from dataplatform.metadata.source import Check
@@ -28,6 +28,11 @@ class GoldHeader(Metadata):
     )
     checks: tuple[Check, ...] = Field(default=(), description="Tried before the result is shown.")
     columns: dict[str, GoldColumn | str] = Field(default={}, description="Columns described.")
+
+    @field_validator("unique_key", mode="before")
+    @classmethod
+    def _one_column(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _key(self) -> GoldHeader:

@@ -52,4 +52,3 @@ def records_in(document: Any, path: str | None) -> list[Any]:
             return []
         return [document]
     raise ValueError(f"a document that is {type(document).__name__} holds no records")
-

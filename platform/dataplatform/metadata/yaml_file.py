@@ -71,9 +71,7 @@ def parse(text: str, first_line: int = 1) -> Document:
 def _build(loader: _Loader, node: Node, path: Path, lines: dict[Path, int], first: int) -> Any:
     lines.setdefault(path, node.start_mark.line + first)
     if isinstance(node, SequenceNode):
-        return [
-            _build(loader, item, (*path, i), lines, first) for i, item in enumerate(node.value)
-        ]
+        return [_build(loader, item, (*path, i), lines, first) for i, item in enumerate(node.value)]
     if isinstance(node, MappingNode):
         return _mapping(loader, node, path, lines, first)
     assert isinstance(node, ScalarNode)
@@ -88,7 +86,7 @@ def _mapping(
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + first
-        if not isinstance(key, str | int | float | bool):
+        if not isinstance(key, str | int):
             raise YamlError(f"a key must be a word, not {key!r}", line)
         if key in result:
             raise YamlError(f"the key {key!r} is there twice", line)

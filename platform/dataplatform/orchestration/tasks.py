@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from prefect import task
+from prefect import Task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
@@ -32,10 +32,10 @@ def task_step(retries: int, delay: float) -> Step:
     """A step for ingest.run: every entity × layer becomes a task run."""
 
     def step(layer: str, name: str, work: Callable[[], Counts]) -> Counts:
-        move = task(
+        move: Task[[], Counts] = Task(
             work, name=f"{name} {layer}", task_run_name=f"{name}: {_ARROWS[layer]}",
             tags=[layer], retries=retries, retry_condition_fn=_may_pass,
-            retry_delay_seconds=[delay * 3**n for n in range(retries)] or None,
+            retry_delay_seconds=[delay * 3**n for n in range(retries)],
             cache_policy=NO_CACHE, persist_result=False,
         )  # fmt: skip
         return move()
@@ -48,7 +48,7 @@ def _may_pass(task_: Any, run: Any, state: Any) -> bool:
         state.result()
     except TransientError:
         return True
-    except BaseException:  # noqa: BLE001  # only asks whether to retry; the error is raised anyway
+    except BaseException:  # only asks whether to retry; the error is raised anyway
         return False
     return False
 

@@ -44,8 +44,7 @@ class Secrets:
             return value
         raise SecretError(
             f"the secret {name!r} is not set",
-            f"set {variable} or {variable}_FILE, mount {docker}, "
-            f"or run: dataplatform secrets set {name}",
+            f"set {variable} or {variable}_FILE, mount {docker}, or run: dataplatform secrets set {name}",
         )
 
     def resolve(self, value: Any) -> Any:

@@ -36,7 +36,7 @@ class FileStore:
         system, base = self._system()
         return bool(system.exists(f"{base}/{path}"))
 
-    def list(self, path: str = "") -> list[str]:
+    def names(self, path: str = "") -> list[str]:
         """Names directly below `path`, sorted; empty where it does not exist."""
         system, base = self._system()
         full = f"{base}/{path}".rstrip("/")
@@ -127,7 +127,8 @@ def storage_errors(where: str) -> Iterator[None]:
         raise StorageError(f"{where} does not exist", "restore it, or run the source anew") from None
     except zstandard.ZstdError as error:
         raise StorageError(
-            f"{where} is damaged: {error}", "restore it from a backup; its checksum is in the manifest"
+            f"{where} is damaged: {error}",
+            "restore it from a backup; its checksum is in the manifest",
         ) from None
     except OSError as error:
         remedy = {

@@ -109,5 +109,6 @@ class Quarantined(Document):
     truncated = BooleanField(default=False)
     raw_file = StringField()
     raw_line = IntField()
+    version = StringField()
     status = StringField(required=True, choices=("open", "resolved"), default="open")
     created_at = DateTimeField()

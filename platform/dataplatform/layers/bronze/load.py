@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import xxhash
 
-from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of_values
 from dataplatform import hashes as hs
+from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of_values
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
@@ -29,21 +29,28 @@ _BLOCK = 5_000  # records handled together
 class RawBatch(Protocol):
     """What bronze needs to know of a landed batch."""
 
-    source: str
-    entity: str
-    batch_id: str
-    load: Any
-
+    @property
+    def source(self) -> str: ...
+    @property
+    def entity(self) -> str: ...
+    @property
+    def batch_id(self) -> str: ...
+    @property
+    def load(self) -> Any: ...
     def fingerprint(self) -> str: ...
 
 
 class RawPage(Protocol):
     """A page read back from raw."""
 
-    header: dict[str, Any]
-    lines: list[bytes]
-    file: str
-    line: int
+    @property
+    def header(self) -> dict[str, Any]: ...
+    @property
+    def lines(self) -> list[bytes]: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -307,9 +314,7 @@ def _mask(work: _Work, prefix: str, paths: tuple[str, ...]) -> int:
     return mask
 
 
-def _finish(
-    bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, before: Held
-) -> Manifest:
+def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, before: Held) -> Manifest:
     words = max(1, -(-len(work.paths) // 64))
     held = Held(
         hs.hashes(work.keys), hs.hashes(work.versions), hs.hashes(work.lines),

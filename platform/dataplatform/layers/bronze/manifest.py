@@ -29,9 +29,7 @@ class Held:
 
     def take(self, which: Any) -> Held:
         """The entries at the indexes (or under the mask)."""
-        return Held(
-            self.keys[which], self.versions[which], self.lines[which], self.masks[which], self.held
-        )
+        return Held(self.keys[which], self.versions[which], self.lines[which], self.masks[which], self.held)
 
     def is_unique(self) -> bool:
         return len(unique(self.keys)) == len(self.keys)

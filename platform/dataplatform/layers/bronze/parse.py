@@ -138,9 +138,7 @@ def _precise(line: bytes) -> tuple[Any, bool]:
         raise _Problem(f"{text} is not a JSON number")
 
     try:
-        value = json.loads(
-            line, parse_float=number, parse_int=integer, parse_constant=constant
-        )
+        value = json.loads(line, parse_float=number, parse_int=integer, parse_constant=constant)
     except (ValueError, RecursionError, ArithmeticError) as error:
         raise _Problem(f"not JSON: {error}") from None
     return value, bool(exotic)

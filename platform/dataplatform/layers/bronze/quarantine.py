@@ -24,6 +24,7 @@ class Bad:
     raw_line: int = 0
     key: bytes | None = None
     readable: bool = False  # whether we know which key it is about, or that it is about none
+    version: str = ""  # of a record that bronze holds and silver cannot
 
 
 def store(
@@ -42,9 +43,7 @@ def store(
     return len(documents)
 
 
-def _document(
-    source: str, entity: str, batch_id: str, layer: str, bad: Bad
-) -> dict[str, Any]:
+def _document(source: str, entity: str, batch_id: str, layer: str, bad: Bad) -> dict[str, Any]:
     place = f"{source}\0{entity}\0{batch_id}\0{layer}\0{bad.raw_file}\0{bad.raw_line}\0{bad.reason}"
     identity = blake2b(place.encode("utf-8", "replace") + bad.record, digest_size=12).hexdigest()
     text = bad.record[:LONGEST].decode("utf-8", "backslashreplace")
@@ -59,6 +58,7 @@ def _document(
         "truncated": len(bad.record) > LONGEST,
         "raw_file": bad.raw_file,
         "raw_line": bad.raw_line,
+        "version": bad.version,
         "status": "open",
         "created_at": datetime.now(UTC),
     }

@@ -17,8 +17,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
 
-from dataplatform.errors import LoadError, ServerError, SettingsError, StorageError
 from dataplatform import hashes as hs
+from dataplatform.errors import LoadError, ServerError, SettingsError, StorageError
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze.documents import (
     ALIAS,
@@ -84,9 +84,7 @@ class Bronze:
             found.update(bytes(d["_id"]) for d in cursor)
         return found
 
-    def documents(
-        self, source: str, entity: str, ids: list[bytes]
-    ) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    def documents(self, source: str, entity: str, ids: list[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Version id and record for each id, in the order asked for."""
         collection = self.versions(source, entity)
         for start in range(0, len(ids), FETCH):
@@ -153,16 +151,14 @@ class Bronze:
                 "keys": entries.keys, "versions": entries.versions, "lines": entries.lines,
                 "masks": masks, "gone": gone, "held": entries.held,
             }  # fmt: skip
-            document = {name: _binary(array[start:end]) for name, array in arrays.items()}
-            pieces.replace_one({"_id": f"{manifest.id}/{n}"}, document, upsert=True)
+            piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
+            pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
         document = asdict(manifest)
         document["chunks"] = -(-count // CHUNK)
         document["kinds"] = [list(pair) for pair in manifest.kinds.items()]
         document["created_at"] = datetime.now(UTC)
         document["_id"] = document.pop("id")
-        heads = self.db.get_collection(
-            "batch_manifest", write_concern=pymongo.WriteConcern(w=1, j=True)
-        )
+        heads = self.db.get_collection("batch_manifest", write_concern=pymongo.WriteConcern(w=1, j=True))
         heads.replace_one({"_id": document["_id"]}, document, upsert=True)
         return _manifest(document)
 
@@ -255,5 +251,6 @@ def server_errors(url: str = "") -> Iterator[None]:
     except PyMongoError as error:
         text = redact(str(error)).split(", Timeout:")[0]
         raise ServerError(
-            f"MongoDB{where} failed: {text}", "check that it runs and has disk space, then run again"
+            f"MongoDB{where} failed: {text}",
+            "check that it runs and has disk space, then run again",
         ) from None

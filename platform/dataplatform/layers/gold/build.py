@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Engine
 from sqlglot.dialects.postgres import Postgres
-from sqlglot.tokens import TokenType
 
 from dataplatform.audit import record as audit
 from dataplatform.audit import tables as t
@@ -105,9 +105,7 @@ def _build(engine: Engine, job: _Job) -> Built:
             _make_table(raw, job, kind)
         _describe(raw, job.model)
         rows = 0 if job.model.header.materialized == "view" else _count(raw, job.model.name)
-        built = Built(
-            job.model.name, job.model.header.materialized, rows, time.perf_counter() - started
-        )
+        built = Built(job.model.name, job.model.header.materialized, rows, time.perf_counter() - started)
         _record(conn, job.model, built, until)
     return built
 
@@ -116,9 +114,7 @@ def _point(engine: Engine) -> datetime:
     """A time such that everything committed later is stamped later."""
     with engine.begin() as conn:
         conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
-        return datetime.fromisoformat(
-            str(conn.execute(sa.text("select clock_timestamp()")).scalar_one())
-        )
+        return datetime.fromisoformat(str(conn.execute(sa.text("select clock_timestamp()")).scalar_one()))
 
 
 def _fingerprint(model: GoldModel) -> str:
@@ -147,8 +143,8 @@ def _kind(raw: psycopg.Connection, name: str) -> str | None:
 def bound(text: str, since: str) -> str:
     """The SQL with `:since` replaced, wherever it is a placeholder (not in a string or comment)."""
     tokens = Postgres().tokenize(text)
-    for colon, word in reversed(list(zip(tokens, tokens[1:], strict=False))):
-        placeholder = colon.token_type == TokenType.COLON and word.text.lower() == "since"
+    for colon, word in reversed(list(itertools.pairwise(tokens))):
+        placeholder = colon.text == ":" and word.text.lower() == "since"
         if placeholder and word.start == colon.end + 1:
             text = text[: colon.start] + f"timestamptz '{since}'" + text[word.end + 1 :]
     return text
@@ -219,9 +215,7 @@ def _make_table(raw: psycopg.Connection, job: _Job, kind: str | None) -> None:
     checks.run(raw, model, beside)
 
     def rename() -> None:
-        raw.execute(
-            sql.SQL("alter table {} rename to {}").format(_name(beside), sql.Identifier(model.name))
-        )
+        raw.execute(sql.SQL("alter table {} rename to {}").format(_name(beside), sql.Identifier(model.name)))
         if model.header.unique_key:
             _unique_index(raw, model)
 
@@ -248,8 +242,7 @@ def _advance(raw: psycopg.Connection, job: _Job, since: str) -> None:
     raw.execute("drop table if exists pg_temp.dp_changes")
     _execute(raw, model, "create temporary table dp_changes on commit drop as ", _query(model, since))
     same = sql.SQL(" and ").join(
-        sql.SQL("t.{0} is not distinct from c.{0}").format(sql.Identifier(k))
-        for k in model.header.unique_key
+        sql.SQL("t.{0} is not distinct from c.{0}").format(sql.Identifier(k)) for k in model.header.unique_key
     )
     columns = [
         row[0] for row in raw.execute(
@@ -260,9 +253,7 @@ def _advance(raw: psycopg.Connection, job: _Job, since: str) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     target = _name(model.name)
     raw.execute(sql.SQL("delete from {} t using dp_changes c where {}").format(target, same))
-    raw.execute(
-        sql.SQL("insert into {} ({}) select {} from dp_changes").format(target, names, names)
-    )
+    raw.execute(sql.SQL("insert into {} ({}) select {} from dp_changes").format(target, names, names))
     checks.run(raw, model, model.name)
 
 

@@ -55,13 +55,11 @@ def _count(raw: psycopg.Connection, table: sql.Identifier, where: sql.Composable
     return int(row[0]) if row else 0
 
 
-def _not_unique(
-    raw: psycopg.Connection, table: sql.Identifier, columns: tuple[str, ...]
-) -> list[str]:
+def _not_unique(raw: psycopg.Connection, table: sql.Identifier, columns: tuple[str, ...]) -> list[str]:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    query = sql.SQL(
-        "select count(*) from (select from {} group by {} having count(*) > 1) repeated"
-    ).format(table, names)
+    query = sql.SQL("select count(*) from (select from {} group by {} having count(*) > 1) repeated").format(
+        table, names
+    )
     row = raw.execute(query).fetchone()
     count = int(row[0]) if row else 0
     return [f"({', '.join(columns)}) repeats {count:,} times"] if count else []

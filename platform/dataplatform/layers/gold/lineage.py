@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import sqlglot
@@ -58,7 +59,7 @@ def lineage(model: GoldModel) -> Lineage:
 def order(models: Mapping[str, GoldModel]) -> tuple[list[str], dict[str, Lineage]]:
     """Names in build order, and the lineage of each; raises ModelError for cycles and unknowns."""
     found = {name: lineage(model) for name, model in models.items()}
-    graph = nx.DiGraph()
+    graph: Any = nx.DiGraph()
     graph.add_nodes_from(sorted(models))
     for name, reads in found.items():
         for parent in reads.models:

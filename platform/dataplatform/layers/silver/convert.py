@@ -58,7 +58,7 @@ def _integer(low: int, high: int) -> Convert:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or isinstance(value, dict | list):
+    if isinstance(value, (bool, dict | list)):
         raise BadValue(f"{value!r} is no integer")
     try:
         number = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
@@ -104,9 +104,11 @@ def _numeric(value: Any, precision: int | None = None, scale: int = 0) -> str:
     if isinstance(value, bool | dict | list):
         raise BadValue(f"{value!r} is no number")
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else repr(value)) if not isinstance(
-            value, Decimal
-        ) else value
+        number = (
+            Decimal(value.strip() if isinstance(value, str) else repr(value))
+            if not isinstance(value, Decimal)
+            else value
+        )
     except InvalidOperation:
         raise BadValue(f"{value!r} is no number") from None
     if not number.is_finite():
@@ -156,7 +158,7 @@ def moment(value: Any) -> datetime:
             found = datetime.fromisoformat(value.strip())
             return found if found.tzinfo else found.replace(tzinfo=UTC)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            seconds = float(value) / 1000 if abs(value) > 1e11 else float(value)
+            seconds = float(value) / 1000 if abs(float(value)) > 1e11 else float(value)
             return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         pass

@@ -106,13 +106,9 @@ def _create(table: TablePlan) -> Change:
     name = qualified(SCHEMA, table.name)
     # fillfactor: closing a version updates its row; room on the page keeps that cheap (HOT)
     sql = [f"create table {name} ({', '.join(lines)}) with (fillfactor = 90)"]
-    sql.append(
-        f"create unique index {_index(table, 'current')} on {name} (dp_key) where dp_current"
-    )
+    sql.append(f"create unique index {_index(table, 'current')} on {name} (dp_key) where dp_current")
     sql.append(f"create unique index {_index(table, 'from')} on {name} (dp_key, dp_valid_from)")
-    sql.append(
-        f"create index {_index(table, 'touched')} on {name} using brin (dp_updated_at)"
-    )
+    sql.append(f"create index {_index(table, 'touched')} on {name} using brin (dp_updated_at)")
     if table.is_child:
         sql.append(f"create index {_index(table, 'root')} on {name} (dp_root_key)")
     sql += [_comment(name, column, text) for column, (_, text) in system.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,15 +16,14 @@ from dataplatform.audit.record import Counts, note_schema_change
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
-from dataplatform.layers.silver.convert import BadValue, moment
+from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import Batch, Done, Merger, prepare
+from dataplatform.layers.silver.observe import Reader, effective_at, histories, present_paths
 from dataplatform.layers.silver.plan import Known, Plan
-from dataplatform.layers.silver.rebuild import Payload, Seen, rebuild
-from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, texts
-from dataplatform.layers.silver.timeline import Absence, Observation
-from dataplatform.metadata.paths import MISSING, dig
+from dataplatform.layers.silver.rebuild import rebuild
+from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros
 from dataplatform.metadata.source import Entity
-from dataplatform.names import batch_time
+from dataplatform.names import batch_time, qualified
 from dataplatform.records import flatten
 
 PARTITION = 400_000  # observations held in memory by a rebuild
@@ -54,25 +53,15 @@ class BatchManifest(Protocol):
     def paths(self) -> list[str]: ...
 
 
-class Entries(Protocol):
-    """Arrays of what a batch held."""
-
-    keys: hs.Hashes
-    versions: hs.Hashes
-    held: hs.Hashes
-
-    def __len__(self) -> int: ...
-    def present(self, paths: list[str]) -> set[str]: ...
-
-
 @dataclass(frozen=True)
 class History:
     """Access to bronze, handed in by the pipeline: the layers do not know one another."""
 
     manifest: Callable[[str], BatchManifest]
-    entries: Callable[[BatchManifest], Any]
+    entries: Callable[[Any], Any]
     documents: Callable[[list[bytes]], Iterator[tuple[bytes, dict[str, Any]]]]
     quarantine: Callable[[str, list[tuple[str, bytes, dict[str, Any]]]], None]
+    set_aside: Callable[[], list[bytes]]
 
 
 @dataclass(frozen=True)
@@ -101,6 +90,7 @@ class _Work:
     entries: Any
     bad: list[tuple[str, bytes, dict[str, Any]]]
     path: str = "merge"
+    still_bad: int = 0
     rebuilt: int = 0
 
 
@@ -117,14 +107,9 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
     batch = Batch(task.batch_id, task.run_id, micros(batch_time(task.batch_id)), now)
-    work = _Work(
-        task, history, plan, raw_connection(conn), batch, manifest, history.entries(manifest), []
-    )
+    work = _Work(task, history, plan, raw_connection(conn), batch, manifest, history.entries(manifest), [])
     newest = not task.applied or task.batch_id > task.applied[-1]
-    if everything or not newest:
-        done = _rebuild_for(work, everything)
-    else:
-        done = _merge(work)
+    done = _rebuild_for(work, everything) if everything or not newest else _merge(work)
     state.put_known(conn, plan, before)
     state.put_rule(conn, task.source, task.name, rule)
     if work.bad:
@@ -134,7 +119,7 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
 
 def _counts(work: _Work, done: Done) -> Counts:
     manifest = work.manifest
-    bad = manifest.quarantined + len(work.bad)
+    bad = manifest.quarantined + len(work.bad) + work.still_bad
     changed = done.inserted + done.updated
     return Counts(
         read=manifest.records, inserted=done.inserted, updated=done.updated, closed=done.closed,
@@ -159,12 +144,6 @@ def _evolve(
     return plan, any(c.rebuild for c in found)
 
 
-def _present(plan: Plan, manifest: BatchManifest, entries: Any) -> frozenset[str]:
-    """Paths that the batch knew of."""
-    found = entries.present(manifest.paths) | set(manifest.columns)
-    return frozenset(found)
-
-
 # the fast path
 
 
@@ -174,16 +153,16 @@ def _merge(work: _Work) -> Done:
     first = state.is_empty(work.conn, plan)
     candidate, gone = _candidates(work, first)
     _check_deletes(work, len(gone))
-    present = _present(plan, work.manifest, entries)
+    present = present_paths(work.manifest, entries)
     slow = [entries.keys[~single]]
-    if task.entity.partial or not _covers(plan, present):
-        if first and not task.applied:
-            pass  # nothing is known of any key: there is nothing to carry on
-        else:
-            slow.append(entries.keys[candidate])
-            candidate[:] = False
+    if task.applied and (task.entity.partial or not _covers(plan, present)):
+        # last known values have to be carried on
+        slow.append(entries.keys[candidate])
+        candidate[:] = False
     merger = Merger(work.conn, plan, work.batch, first)
     chosen = np.flatnonzero(candidate & single)
+    if not candidate.all():
+        work.still_bad = _still_bad(work, entries.versions[~candidate])
     for key, version, doc in _documents(work, entries.keys[chosen], entries.versions[chosen]):
         staged = _staged(work, key, version, doc)
         if staged is not None:
@@ -220,6 +199,11 @@ def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
     return candidate, gone
 
 
+def _still_bad(work: _Work, unchanged: hs.Hashes) -> int:
+    """How many of the unchanged records silver could not take before, and cannot now."""
+    return int(hs.member(unchanged, hs.unique(hs.hashes(work.history.set_aside()))).sum())
+
+
 def _check_deletes(work: _Work, gone: int) -> None:
     """A full load that would delete most of the table is more likely broken than true."""
     entity = work.task.entity
@@ -252,9 +236,7 @@ def _documents(
     work: _Work, keys: hs.Hashes, versions: hs.Hashes
 ) -> Iterator[tuple[bytes, bytes, dict[str, Any]]]:
     wanted = hs.pieces(versions)
-    for key, (version, doc) in zip(
-        hs.pieces(keys), work.history.documents(wanted), strict=True
-    ):
+    for key, (version, doc) in zip(hs.pieces(keys), work.history.documents(wanted), strict=True):
         yield key, version, doc
 
 
@@ -269,19 +251,6 @@ def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any
         return prepare(plan, Row(key, scalars), children, work.batch.at if at is None else at)
     except BadValue as error:
         work.bad.append((str(error), version, doc))
-        return None
-
-
-def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:
-    """Valid time that the record itself claims, in microseconds; None where it claims none."""
-    if entity.effective_at is None:
-        return None
-    value = dig(doc, entity.effective_at)
-    if value is MISSING or value is None:
-        return None
-    try:
-        return micros(moment(value))
-    except BadValue:
         return None
 
 
@@ -327,112 +296,10 @@ def _rebuild_keys(work: _Work, keys: hs.Hashes, force: bool) -> Done:
     batches = sorted({*work.task.applied, work.task.batch_id})
     parts = max(1, -(-len(keys) * len(batches) // PARTITION))
     done = Done()
+    reader = Reader(work.task.entity, work.plan, work.history, work.bad)
     for part in np.array_split(keys, min(parts, max(1, len(keys)))):
-        done.add(
-            rebuild(work.conn, work.plan, work.batch, _histories(work, part, batches), force)
-        )
+        done.add(rebuild(work.conn, work.plan, work.batch, histories(reader, part, batches), force))
     return done
-
-
-def _histories(
-    work: _Work, keys: hs.Hashes, batches: list[str]
-) -> Iterator[tuple[bytes, Seen]]:
-    """Everything ever observed of each key, in the order of batches and positions."""
-    seen: list[list[tuple[int, bytes | None]]] = [[] for _ in range(len(keys))]
-    about: list[tuple[str, int, frozenset[str]]] = []
-    ordering = hs.order(keys)
-    for number, batch_id in enumerate(batches):
-        manifest = work.history.manifest(batch_id)
-        entries = work.entries if batch_id == work.task.batch_id else work.history.entries(manifest)
-        present = _present(work.plan, manifest, entries)
-        about.append((batch_id, micros(batch_time(batch_id)), present))
-        at = hs.find(entries.keys, keys, ordering)
-        mine = np.flatnonzero(at >= 0)
-        for place, version in zip(
-            at[mine].tolist(), hs.pieces(entries.versions[mine]), strict=True
-        ):
-            seen[place].append((number, version))
-        if manifest.complete:
-            absent = ~hs.member(keys, entries.keys) & ~hs.member(keys, entries.held)
-            for place in np.flatnonzero(absent).tolist():
-                if seen[place]:
-                    seen[place].append((number, None))
-    yield from _observed(work, hs.pieces(keys), seen, about)
-
-
-def _observed(
-    work: _Work,
-    keys: list[bytes],
-    seen: list[list[tuple[int, bytes | None]]],
-    about: list[tuple[str, int, frozenset[str]]],
-) -> Iterator[tuple[bytes, Seen]]:
-    size = 1_000
-    root_paths = work.plan.root.paths
-    known = [present & root_paths for _, _, present in about]
-    for start in range(0, len(keys), size):
-        block = seen[start : start + size]
-        ids = list(dict.fromkeys(v for items in block for _, v in items if v is not None))
-        read = dict(_read(work, ids))
-        for key, items in zip(keys[start : start + size], block, strict=True):
-            result: Seen = []
-            for number, version in items:
-                batch_id, batch_at, present = about[number]
-                if version is None:
-                    result.append(Absence(batch_id, batch_at))
-                    continue
-                found = read[version]
-                if found is None:
-                    continue
-                result.append(_observation(
-                    work, key, version, found, batch_id, batch_at, present, known[number]
-                ))  # fmt: skip
-            yield key, result
-
-
-def _read(
-    work: _Work, ids: list[bytes]
-) -> Iterator[tuple[bytes, tuple[dict[str, Any], Any, Any] | None]]:
-    """Version id → record, its scalars and lists; None where a value does not fit its column."""
-    for version, doc in work.history.documents(ids):
-        scalars, lists = flatten(doc, work.plan.whole)
-        try:
-            texts(work.plan.root, scalars)
-            children: Rows = {}
-            if work.plan.root.children:
-                child_rows(work.plan.root, b"", lists, work.plan.whole, children)
-                for table in work.plan.root.tables():
-                    for row in children.get(table.name, ()) if table.is_child else ():
-                        texts(table, row.values)
-        except BadValue as error:
-            work.bad.append((str(error), version, doc))
-            yield version, None
-            continue
-        yield version, (doc, scalars, lists)
-
-
-def _observation(
-    work: _Work, key: bytes, version: bytes, found: Any, batch_id: str, batch_at: int,
-    present: frozenset[str], known: frozenset[str],
-) -> Observation:  # fmt: skip
-    doc, scalars, lists = found
-    rows: Rows = {}
-    if work.plan.root.children:
-        child_rows(work.plan.root, key, lists, work.plan.whole, rows)
-    if work.task.entity.partial:
-        present = frozenset([*scalars, *lists, *_inner(work, rows)])
-        known = present & work.plan.root.paths
-    return Observation(
-        batch_id, batch_at, version, effective_at(work.task.entity, doc), scalars, known,
-        Payload(rows, present),
-    )  # fmt: skip
-
-
-def _inner(work: _Work, rows: Rows) -> Iterable[str]:
-    """Full paths of what the items of a partial record hold."""
-    for table in work.plan.root.tables():
-        if table.is_child:
-            for row in rows.get(table.name, ()):
-                yield from (table.prefix + path for path in row.values)
 
 
 def reset(conn: sa.Connection, source: str, name: str, entity: Entity) -> Plan:
@@ -442,5 +309,5 @@ def reset(conn: sa.Connection, source: str, name: str, entity: Entity) -> Plan:
     there = evolve.existing(conn, [t.name for t in plan.root.tables()])
     for table in plan.root.tables():
         if table.name in there.tables:
-            conn.exec_driver_sql(f"truncate {evolve.qualified(evolve.SCHEMA, table.name)}")
+            conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table.name)}")
     return replace(plan)

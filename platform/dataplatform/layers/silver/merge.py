@@ -100,9 +100,7 @@ class Merger:
         types = {c.name: c.type for c in table.columns}
         system = {"dp_valid_from": "timestamptz", "dp_index": "integer"}
         name = self.stages[table.name]
-        temporary(
-            self.conn, name, [(c, types.get(c) or system.get(c, "uuid")) for c in columns]
-        )
+        temporary(self.conn, name, [(c, types.get(c) or system.get(c, "uuid")) for c in columns])
         return CopyBuffer(self.conn, sql.Identifier(name), columns)
 
     def _defaults(self, table: TablePlan, set_: bool) -> None:
@@ -211,9 +209,7 @@ class Merger:
         updated = 0
         if table.scd1:
             names = ["dp_hash1", *(c.name for c in table.columns if c.scd == 1)]
-            pairs = sql.SQL(", ").join(
-                sql.SQL("{0} = s.{0}").format(sql.Identifier(n)) for n in names
-            )
+            pairs = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(n)) for n in names)
             updated = self.conn.execute(_UPDATED.format(**parts, pairs=pairs)).rowcount
         columns = _columns(table)
         constants = _constants(self.batch)

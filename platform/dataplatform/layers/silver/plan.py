@@ -101,10 +101,7 @@ class Plan:
     def whole(self) -> frozenset[str]:
         """Paths kept as JSON."""
         return frozenset(
-            table.prefix + c.path
-            for table in self.root.tables()
-            for c in table.columns
-            if c.type == "jsonb"
+            table.prefix + c.path for table in self.root.tables() for c in table.columns if c.type == "jsonb"
         )
 
 

@@ -133,9 +133,7 @@ def _fields(table: TablePlan, row: Row, root: bytes, version: Version) -> list[s
     return head + texts(table, values)
 
 
-def _replace(
-    conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch, force: bool
-) -> Done:
+def _replace(conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch, force: bool) -> Done:
     """Removes, closes, changes, inserts; closing comes first, for a key has one open version."""
     wanted = sql.Identifier(want)
     conn.execute(sql.SQL("create index on {} (dp_key)").format(wanted))

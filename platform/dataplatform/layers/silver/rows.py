@@ -52,9 +52,7 @@ def moment_text(at: int) -> str:
     return f"{day:%Y-%m-%d} {hours:02}:{seconds // 60:02}:{seconds % 60:02}.{rest:06}+00"
 
 
-def child_rows(
-    table: TablePlan, parent: bytes, lists: Lists, whole: frozenset[str], into: Rows
-) -> None:
+def child_rows(table: TablePlan, parent: bytes, lists: Lists, whole: frozenset[str], into: Rows) -> None:
     """Rows of all child tables below a record; a repeated key: the last one wins."""
     for child in table.children:
         inner_whole = within(whole, child.prefix) if whole else whole
@@ -90,8 +88,7 @@ def texts(table: TablePlan, values: Mapping[str, Any]) -> list[str]:
     get = values.get
     try:
         return [
-            NULL if (value := get(path)) is None else convert(value)
-            for path, convert in table.converters
+            NULL if (value := get(path)) is None else convert(value) for path, convert in table.converters
         ]
     except BadValue:
         raise _naming_the_column(table, values) from None
@@ -106,4 +103,3 @@ def _naming_the_column(table: TablePlan, values: Mapping[str, Any]) -> BadValue:
         except BadValue as error:
             return BadValue(f"column {column.name} ({column.type}): {error}")
     raise AssertionError("a value did not convert before and does now")
-

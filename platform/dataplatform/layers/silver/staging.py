@@ -19,13 +19,9 @@ def identifiers(names: Iterable[str]) -> sql.Composed:
 
 def temporary(conn: psycopg.Connection, name: str, columns: Sequence[tuple[str, str]]) -> None:
     """A temporary table that goes with the transaction."""
-    ddl = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in columns  # type: ignore[arg-type]  # types come from the plan, never from data
-    )
+    ddl = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in columns)
     conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
-    conn.execute(
-        sql.SQL("create temporary table {} ({}) on commit drop").format(sql.Identifier(name), ddl)
-    )
+    conn.execute(sql.SQL("create temporary table {} ({}) on commit drop").format(sql.Identifier(name), ddl))
 
 
 @dataclass

@@ -74,16 +74,12 @@ def open_keys(conn: psycopg.Connection, plan: Plan) -> hs.Hashes:
 
 
 def count_open(conn: psycopg.Connection, plan: Plan) -> int:
-    query = sql.SQL("select count(*) from {} where dp_current").format(
-        sql.Identifier(SCHEMA, plan.root.name)
-    )
+    query = sql.SQL("select count(*) from {} where dp_current").format(sql.Identifier(SCHEMA, plan.root.name))
     row = conn.execute(query).fetchone()
     return int(row[0]) if row else 0
 
 
 def is_empty(conn: psycopg.Connection, plan: Plan) -> bool:
-    query = sql.SQL("select exists (select from {})").format(
-        sql.Identifier(SCHEMA, plan.root.name)
-    )
+    query = sql.SQL("select exists (select from {})").format(sql.Identifier(SCHEMA, plan.root.name))
     row = conn.execute(query).fetchone()
     return not (row and row[0])

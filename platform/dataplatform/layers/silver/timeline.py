@@ -151,9 +151,7 @@ def fold(happened: Iterable[Event], scd1: frozenset[str]) -> list[Version]:
 
 def _changed(before: Values, after: Values, scd1: frozenset[str]) -> bool:
     """Whether a column with history, known before, has another value now."""
-    return any(
-        path not in scd1 and not same(value, after[path]) for path, value in before.items()
-    )
+    return any(path not in scd1 and not same(value, after[path]) for path, value in before.items())
 
 
 def _different(before: Values, after: Values) -> bool:

@@ -1,0 +1,225 @@
+"""Bad input: a clear error or quarantine, nothing lost, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeWorld, World
+from dataplatform.errors import DataplatformError, MetadataError, ServerError, SettingsError
+from dataplatform.metadata import read_catalog
+
+
+@pytest.fixture
+def world(make_world: MakeWorld, files: str) -> World:
+    return make_world(
+        s=files + "  j: {file: j.jsonl, key: [id], max_delete: 1.0}\n"
+        "  c: {file: 'c*.csv', key: [id], max_delete: 1.0}\n"
+    )
+
+
+def load_json(world: World, *texts: str) -> Any:
+    world.write("j.jsonl", "\n".join(texts) + "\n")
+    result = world.run("s", "j")
+    assert not result.failed, result.failed
+    return result.entities["j"].counts
+
+
+def reasons(world: World) -> str:
+    return " | ".join(q["reason"] for q in world.quarantine())
+
+
+GOOD = '{"id": 99, "v": "good"}'
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ('{"id": 1', "not JSON"),
+        ("[1, 2]", "not an object but list"),
+        ("nonsense", "not JSON"),
+        ('{"v": 1}', "the key field `id` is missing"),
+        ('{"id": null}', "the key field `id` is missing"),
+        ('{"id": {"a": 1}}', "not a scalar"),
+        ('{"id": 1, "v": NaN}', "NaN is not a JSON number"),
+        ('{"id": 1, "v": -Infinity}', "-Infinity is not a JSON number"),
+        ('{"id": 1, "v": "a\\u0000b"}', "NUL byte"),
+        ('{"id": 1, "a\\u0000b": 1}', "NUL byte"),
+        ('{"id": 1, "v": "\\ud800"}', "lone surrogate"),
+        ('{"id": 1, "v": ' + "[" * 200 + "]" * 200 + "}", "nested more than"),
+        ('{"id": 1, "v": "' + "x" * 16_000_000 + '"}', "too large"),
+    ],
+    ids=lambda v: v[:24] if isinstance(v, str) else "",
+)
+def test_a_bad_record_is_set_aside_and_the_others_are_loaded(world: World, bad: str, why: str) -> None:
+    counts = load_json(world, bad, GOOD)
+    assert (counts.read, counts.inserted, counts.quarantined) == (2, 1, 1)
+    assert why in reasons(world)
+    item = world.quarantine()[0]
+    assert item["raw_file"]
+    assert item["raw_line"] == 2
+    assert item["record"].startswith(bad[:50].encode("utf-8", "backslashreplace").decode()[:20])
+
+
+def test_a_raw_nul_byte_and_invalid_utf8(world: World) -> None:
+    world.write("j.jsonl", b'{"id": 1, "v": "a\x00"}\n{"id": 2, "v": "\xff"}\n' + GOOD.encode())
+    counts = world.run("s", "j").entities["j"].counts
+    assert (counts.inserted, counts.quarantined) == (1, 2)
+
+
+def test_a_bad_record_with_a_known_key_deletes_nothing(world: World) -> None:
+    load_json(world, '{"id": 1, "v": "x"}', GOOD)
+    counts = load_json(world, '{"id": 1, "v": "a\\u0000b"}', GOOD)
+    assert (counts.quarantined, counts.closed) == (1, 0)
+    assert world.rows("select v from silver.s__j where id = 1 and dp_current") == [("x",)]
+
+
+def test_numbers_keep_every_digit(world: World) -> None:
+    big, fine = 2**64 + 1, "0.12345678901234567890123"
+    counts = load_json(
+        world, f'{{"id": 1, "n": {big}, "d": {fine}, "i": {2**63 - 1}}}',
+        f'{{"id": 2, "n": -{10**40}, "d": 1.5, "i": 1}}',
+    )  # fmt: skip
+    assert counts.inserted == 2
+    rows = world.rows("select n::text, d::text, i::text from silver.s__j order by id")
+    assert rows == [(str(big), fine, str(2**63 - 1)), (str(-(10**40)), "1.5", "1")]
+    assert load_json(
+        world, f'{{"id": 1, "n": {big}, "d": {fine}, "i": {2**63 - 1}}}',
+        f'{{"id": 2, "n": -{10**40}, "d": 1.5, "i": 1}} ',
+    ).unchanged == 2  # fmt: skip
+
+
+def test_duplicate_keys_in_a_batch(world: World) -> None:
+    load_json(world, '{"id": 1, "v": "a"}', '{"id": 1, "v": "b"}', '{"id": 1, "v": "b"}')
+    assert world.rows("select v, dp_current from silver.s__j") == [("b", True)]
+
+
+NAMES = [
+    "order", "SELECT", 'a"b', "x; drop table y --", "$dollar", "a.b", "with space", "Name", "NAME",
+    "1st", "dp_id", "größe", "é", "", "a__b", "x" * 70, "x" * 71, "%s", "a'b", "ctid", "\\n",
+]  # fmt: skip
+
+
+def test_any_field_name_becomes_a_column(world: World) -> None:
+    record = {"id": 1, **{name: f"v{n}" for n, name in enumerate(NAMES)}, "a": {"b": "nested"}}
+    load_json(world, json.dumps(record))
+    load_json(world, json.dumps({**record, "order": "changed"}))
+    columns = world.rows(
+        "select column_name from information_schema.columns where table_schema = 'silver' and "
+        "table_name = 's__j' and column_name not like 'dp!_%' escape '!'"
+    )
+    with world.platform.engine.connect() as conn:
+        rows = conn.exec_driver_sql("select * from silver_current.s__j").mappings().all()
+    values = {v for v in rows[0].values() if isinstance(v, str)}
+    assert {f"v{n}" for n, name in enumerate(NAMES) if name != "order"} | {"nested"} <= values
+    assert all(len(c[0].encode()) <= 63 for c in columns)
+    assert len(columns) == len(NAMES) + 2
+
+
+def test_broken_csv_rows_are_set_aside(world: World) -> None:
+    world.write("c.csv", 'id,name\n1,Ann\n2,Ben,extra\n3\n4,"never closed\n5,Eve\n6,"a ""b"""\n')
+    counts = world.run("s", "c").entities["c"].counts
+    assert (counts.read, counts.inserted, counts.quarantined) == (6, 3, 3)
+    assert world.rows("select id, name from silver.s__c order by id") == [
+        (1, "Ann"), (5, "Eve"), (6, 'a "b"'),
+    ]  # fmt: skip
+    records = {q["record"] for q in world.quarantine()}
+    assert records == {"2,Ben,extra", "3", '4,"never closed'}
+
+
+def test_csv_that_is_not_utf8(world: World) -> None:
+    world.write("c.csv", b"id,name\n1,Ann\n2,Z\xfcrich\n")
+    counts = world.run("s", "c").entities["c"].counts
+    assert (counts.inserted, counts.quarantined) == (1, 1)
+    assert "not valid text" in reasons(world)
+
+
+def test_an_empty_csv_and_one_with_a_header_only(world: World) -> None:
+    world.write("c.csv", "")
+    assert not world.run("s", "c").failed
+    world.write("c.csv", "id,name\n")
+    assert not world.run("s", "c").failed
+
+
+def test_missing_files(world: World) -> None:
+    error = world.run("s", "j").failed["j"]
+    assert "no file matches" in error
+    assert "correct `path`" in error
+
+
+def test_a_broken_zip_and_a_broken_gz(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  z: {file: x.csv.zip, key: [id]}\n  g: {file: x.csv.gz, key: [id]}\n")
+    world.write("x.csv.zip", b"PK\x03\x04 nothing")
+    world.write("x.csv.gz", b"\x1f\x8b\x08 nothing")
+    failed = world.run().failed
+    assert "not whole" in failed["z"]
+    assert "x.csv.gz" in failed["g"]
+    assert world.rows("select count(*) from audit.load where layer = 'raw' and status = 'done'") == [(0,)]
+
+
+def test_a_broken_json_document_names_line_and_column(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  d: {file: d.json, key: [id]}\n")
+    world.write("d.json", '[{"id": 1},\n {"id": }]')
+    assert "line 2, column" in world.run().failed["d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("source: s\n\tentities: x", "not YAML"),
+        ("source: s\nsource: s\n", "is there twice"),
+        ("- a\n- b\n", "valid dictionary"),
+        ("", "valid dictionary"),
+        ("source: other\nconnector: {type: files, path: x}\nentities: {e: {file: x, key: [a]}}", "same name"),
+        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {fil: x, key: [a]}}",
+         "did you mean `file`"),
+        ("source: s\nconnector: {type: ftp}\nentities: {e: {file: x, key: [a]}}", "unknown type"),
+        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {file: x}}", "required"),
+        ("source: s\nconnector: {type: files, path: x}\nentities: {'E; drop': {file: x, key: [a]}}",
+         "pattern"),
+        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {table: x, key: [a]}}", "needs `file`"),
+        ("source: s\nconnector: {type: files, path: x}\ntriggers: [{type: cron, cron: 'x'}]\n"
+         "entities: {e: {file: x, key: [a]}}", "no cron expression"),
+    ],
+)  # fmt: skip
+def test_wrong_metadata_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "s.yaml").write_text(text)
+    catalog, problems = read_catalog(tmp_path)
+    assert not catalog.sources
+    found = "\n".join(map(str, problems))
+    assert message in found
+    assert "s.yaml:" in found
+
+
+def test_wrong_database_urls(make_world: MakeWorld, files: str, monkeypatch: Any, tmp_path: Path) -> None:
+    from dataplatform.bootstrap import open_platform
+    from dataplatform.layers.bronze import Bronze
+    from dataplatform.settings import Settings
+
+    (tmp_path / "sources").mkdir()
+    cases: list[tuple[str, type[DataplatformError]]] = [
+        ("postgresql://u:secret@127.0.0.1:1/x", ServerError),
+        ("mysql://u:secret@127.0.0.1/x", SettingsError),
+        ("not a url", SettingsError),
+    ]
+    for url, kind in cases:
+        settings = Settings(
+            home=tmp_path,
+            metadata_path=tmp_path,
+            postgres_url=url,
+            mongo_url="mongodb://127.0.0.1:1/x",
+        )
+        with pytest.raises(kind) as caught, open_platform(settings):
+            pass
+        assert "secret" not in str(caught.value)
+        assert caught.value.remedy
+    with pytest.raises(SettingsError):
+        Bronze.connect("http://u:secret@127.0.0.1")
+
+
+def test_a_missing_source_says_what_there_is(world: World) -> None:
+    with pytest.raises(MetadataError, match="known sources: s"):
+        world.run("nope")

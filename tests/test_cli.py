@@ -1,0 +1,120 @@
+"""The command line as others script against it: one program, JSON on stdout, right exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Databases
+
+Run = Callable[..., Any]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def cli(databases: Databases, tmp_path: Path, prefect_url: str) -> Run:
+    """cli("run", "s") → parsed JSON; `code` is the exit code that is expected."""
+    for folder in ("sources", "gold"):
+        (tmp_path / "metadata" / folder).mkdir(parents=True)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
+        "DATAPLATFORM_HOME": str(tmp_path / "home"),
+        "DATAPLATFORM_METADATA": str(tmp_path / "metadata"),
+        "DATAPLATFORM_POSTGRES_URL": databases.postgres,
+        "DATAPLATFORM_MONGO_URL": databases.mongo,
+        "DATAPLATFORM_RETRIES": "0",
+        "PREFECT_API_URL": prefect_url,
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+    }
+
+    def run(*args: str, code: int = 0, stdin: str | None = None, json_: bool = True, **more: str) -> Any:
+        argv = [Path(sys.executable).with_name("dataplatform"), *args, *(["--json"] if json_ else [])]
+        result = subprocess.run(
+            argv, env=env | more, cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == code, result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+        return json.loads(result.stdout) if json_ else result.stdout + result.stderr
+
+    return run
+
+
+SOURCE = """source: s
+connector: {type: files, path: data}
+entities:
+  e: {file: e.jsonl, key: [id], columns: {n: {type: integer}}}
+"""
+
+
+@pytest.mark.prefect
+def test_a_day_with_the_program(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "metadata" / "sources" / "s.yaml").write_text(SOURCE)
+    (tmp_path / "metadata" / "gold" / "m.sql").write_text("select count(*) as n from silver_current.s__e")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "e.jsonl").write_text('{"id": 1, "n": 1}\n{"id": 2, "n": "x"}\n{"id": 3, "n": 3}\n')
+
+    assert cli("check")["status"] == "done"
+    first = cli("run", "s")
+    assert first["status"] == "done"
+    zero = {"updated": 0, "closed": 0, "unchanged": 0}
+    assert first["entities"] == {"e": {"read": 3, "inserted": 2, "quarantined": 1, **zero}}
+    assert cli("run", "s", "e")["entities"]["e"]["unchanged"] == 2
+    assert cli("gold")["models"]["m"]["rows"] == 1
+    assert cli("gold", "lineage") == {"m": {"models": [], "tables": ["silver_current.s__e"]}}
+
+    status = cli("status")["sources"]["s"]["entities"]["e"]
+    assert (status["silver_rows"], status["bronze_versions"], status["quarantine"]) == (2, 3, 1)
+    trace = cli("trace", "silver.s__e", "3")["versions"][0]
+    assert trace["batch_id"] == first["batch_id"]
+    assert trace["raw_line"] == 4
+    assert Path(trace["raw_file"]).exists()
+    cli("trace", "s__e", "99", code=1)
+
+    waiting = cli("quarantine", "list")
+    assert waiting["count"] == 1
+    assert "'x' is no integer" in cli("quarantine", "show", waiting["quarantine"][0]["id"])["reason"]
+    (tmp_path / "metadata" / "sources" / "s.yaml").write_text(SOURCE.replace("integer", "text"))
+    assert cli("migrate", "--plan")["destructive"] == ["widen s__e.n integer → text"]
+    assert cli("quarantine", "retry", "s") == {"status": "done", "before": 1, "after": 0}
+    assert cli("status")["sources"]["s"]["entities"]["e"]["silver_current"] == 3
+    assert cli("replay", "s")["status"] == "done"
+    assert cli("status")["sources"]["s"]["entities"]["e"]["silver_rows"] == 3
+
+
+@pytest.mark.prefect
+def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
+    assert "known sources: none" in cli("run", "nope", code=1)["remedy"]
+    assert "known sources: none" in cli("run", "nope", code=1, json_=False)
+    (tmp_path / "metadata" / "sources" / "s.yaml").write_text(SOURCE)
+    assert "no file matches" in cli("run", "s", code=1)["entities"]["e"]["error"]
+    assert "its entities: e" in cli("run", "s", "nope", code=1)["remedy"]
+    assert "models: none" in cli("gold", "nope", code=1)["remedy"]
+    assert "DATAPLATFORM_LINGER" in cli("status", code=1, DATAPLATFORM_LINGER="soon")["error"]
+    (tmp_path / "metadata" / "sources" / "t.yaml").write_text("source: t\nentities: [\n")
+    (tmp_path / "metadata" / "sources" / "u.yaml").write_text(
+        SOURCE.replace("source: s", "source: u").replace("path: data", "path: {secret: no/such}")
+    )
+    problems = cli("check", code=1)["problems"]
+    assert [Path(p["file"]).name for p in problems] == ["t.yaml", "u.yaml"]
+    assert "DATAPLATFORM_SECRET_NO_SUCH" in problems[1]["message"]
+
+
+def test_secrets(cli: Run, tmp_path: Path) -> None:
+    cli("secrets", "set", "github/token", stdin="t0ps3cret\n")
+    assert cli("secrets", "list")["secrets"] == ["github/token"]
+    store = tmp_path / "home" / "secrets.enc"
+    assert b"t0ps3cret" not in store.read_bytes()
+    assert store.stat().st_mode & 0o077 == 0
+    cli("secrets", "delete", "github/token")
+    cli("secrets", "delete", "github/token", code=1)
+
+
+def test_the_schema_is_for_editors(cli: Run) -> None:
+    schema = cli("schema")
+    assert schema["properties"]["entities"]
+    assert schema["additionalProperties"] is False

@@ -1,0 +1,157 @@
+"""Embedded servers: shared, stopped when nobody uses them, alive again after every kind of death."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dataplatform.embedded import Servers, mongo, postgres, start_servers
+from dataplatform.embedded.process import _keeper_alive
+from dataplatform.errors import EmbeddedServerError
+from dataplatform.settings import Settings
+
+USER = """
+import sys, time
+from pathlib import Path
+from dataplatform.embedded import start_servers
+from dataplatform.settings import Settings
+import psycopg
+s = start_servers(Settings(home=Path(sys.argv[1])), prefect=False)
+with psycopg.connect(s.postgres_url, autocommit=True) as c:
+    c.execute("create table if not exists t (n int)")
+    c.execute("insert into t values (1)")
+print("ready", flush=True)
+time.sleep(float(sys.argv[2]))
+s.close()
+"""
+
+
+@pytest.fixture
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("own")
+    for part in (folder, *folder.parents[:2]):
+        part.chmod(0o755)
+    yield folder
+    wait_stopped(folder)
+
+
+def user(home: Path, seconds: float) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", USER, str(home), str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def wait_stopped(home: Path, limit: float = 30) -> None:
+    end = time.monotonic() + limit
+    while any(_keeper_alive(home / name) for name in ("postgres", "mongo")):
+        assert time.monotonic() < end, "servers still run"
+        time.sleep(0.1)
+
+
+def pid(home: Path, name: str) -> int:
+    return int(json.loads((home / name / "state.json").read_text())["pid"])
+
+
+def rows(servers: Servers) -> int:
+    import psycopg
+
+    with psycopg.connect(servers.postgres_url) as conn:
+        found = conn.execute("select count(*) from t").fetchone()
+        assert found is not None
+        return int(found[0])
+
+
+def test_two_processes_share_them_and_the_last_one_stops_them(own_home: Path) -> None:
+    first, second = user(own_home, 1), user(own_home, 3)
+    server = pid(own_home, "postgres")
+    assert first.wait(30) == 0
+    os.kill(server, 0)  # the second still uses it
+    assert second.wait(30) == 0
+    wait_stopped(own_home)
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+
+
+def test_a_killed_user_leaves_no_server_behind_and_loses_nothing(own_home: Path) -> None:
+    first = user(own_home, 60)
+    server = pid(own_home, "mongo")
+    first.kill()
+    first.wait()
+    wait_stopped(own_home)
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+    servers = start_servers(Settings(home=own_home), prefect=False)
+    assert rows(servers) == 1
+    servers.close()
+
+
+def test_killed_servers_and_keepers_come_back(own_home: Path) -> None:
+    first = user(own_home, 60)
+    for name in ("postgres", "mongo"):
+        os.kill(pid(own_home, name), signal.SIGKILL)
+    state = json.loads((own_home / "postgres" / "state.json").read_text())
+    os.kill(state["keeper"], signal.SIGKILL)
+    time.sleep(1)
+    servers = start_servers(Settings(home=own_home), prefect=False)
+    assert rows(servers) == 1
+    servers.close()
+    first.kill()
+    first.wait()
+
+
+def test_long_paths_get_short_sockets(own_home: Path) -> None:
+    deep = own_home / ("x" * 60) / ("y" * 60)
+    found = postgres.start(deep, 0)
+    assert len(found.about["socket"]) < 100
+    found.release()
+    found.wait_stopped()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbeddedServerError) as caught:
+        start_servers(Settings(home=tmp_path / "file"), prefect=False)
+    assert "DATAPLATFORM_HOME" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "remedy"),
+    [
+        (
+            "mongod: error while loading shared libraries: libcurl.so.4: cannot open",
+            127,
+            "libcurl4",
+        ),
+        ("mongod: error while loading shared libraries: libcrypto.so.3", 127, "libssl3"),
+        ("", -4, "AVX"),
+        ("No space left on device", 1, "disk space"),
+    ],
+)
+def test_what_is_wrong_with_mongod_is_said_with_the_remedy(log: str, code: int, remedy: str) -> None:
+    assert remedy in mongo._explain(log, code).remedy
+
+
+def test_a_damaged_data_folder(own_home: Path) -> None:
+    data = own_home / "postgres" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("9\n")
+    with pytest.raises(EmbeddedServerError):
+        postgres.start(own_home, 0)
+
+
+def test_no_wheel_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EmbeddedServerError, match="no embedded MongoDB for"):
+        mongo.binary()
+    with pytest.raises(EmbeddedServerError, match="no embedded Postgres"):
+        postgres._bin()

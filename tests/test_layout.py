@@ -1,0 +1,170 @@
+"""The shape of the code: import order, who may import what, sizes, docs that name everything."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dataplatform.audit.migrate import MIGRATIONS
+from dataplatform.audit.tables import HEAD, metadata
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "platform" / "dataplatform"
+
+LEVELS = [
+    {"errors", "names", "settings", "kinds", "records", "hashes"},
+    {"metadata"},
+    {"audit", "secrets", "storage", "embedded"},
+    {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},
+    {"context"},
+    {"pipeline", "auto_dw", "retention"},
+    {"ingest"},
+    {"orchestration", "triggers"},
+    {"bootstrap"},
+    {"cli", "web"},
+]
+# layers never import one another; raw stores the connectors' pages, so it knows their contract
+ALLOWED_SIDEWAYS = {("layers.raw", "connectors")}
+
+
+def part(module: str) -> str:
+    """`dataplatform.layers.silver.plan` → `layers.silver`."""
+    names = module.split(".")[1:]
+    if names and names[0] == "layers" and len(names) > 1:
+        return ".".join(names[:2])
+    return names[0] if names else ""
+
+
+def level(name: str) -> int:
+    return next(i for i, names in enumerate(LEVELS) if name in names)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_imports_point_downwards() -> None:
+    wrong = []
+    for path in modules():
+        own = part(module_name(path))
+        if own in ("", "layers"):
+            continue
+        for name in imports(path):
+            other = part(name) if name.startswith("dataplatform.") else ""
+            if other in ("", "layers", "__version__") or other == own:
+                continue
+            layers = level(other) == level(own) == level("connectors")
+            sideways = layers and (own, other) not in ALLOWED_SIDEWAYS
+            if level(other) > level(own) or sideways:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("library", "where"),
+    [
+        ("prefect", {"orchestration"}), ("kink", {"bootstrap"}), ("openai", {"auto_dw"}),
+        ("mongoengine", {"layers.bronze"}), ("alembic", {"audit"}),
+    ],
+)  # fmt: skip
+def test_libraries_stay_in_their_place(library: str, where: set[str]) -> None:
+    users = {
+        part(module_name(path)) for path in modules()
+        for name in imports(path) if name.split(".")[0] == library
+    }  # fmt: skip
+    assert users <= where
+
+
+def test_platform_is_no_package() -> None:
+    assert not (ROOT / "platform" / "__init__.py").exists()
+    code = "import platform, dataplatform; print(platform.python_version())"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_sizes() -> None:
+    large = []
+    for path in modules():
+        text = path.read_text()
+        if text.count("\n") > 400:
+            large.append(f"{path.name}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno > 60:
+                large.append(f"{path.name}: {node.name}")
+            if isinstance(node, ast.ClassDef):
+                count = sum(isinstance(n, ast.FunctionDef) for n in node.body)
+                if count > 20:
+                    large.append(f"{path.name}: {node.name} has {count} methods")
+    assert not large
+
+
+def test_head_is_the_newest_revision() -> None:
+    revisions = [p.stem.split("_")[0] for p in sorted((MIGRATIONS / "versions").glob("*.py"))]
+    assert revisions[-1] == HEAD
+
+
+def test_migrations_make_the_tables_that_code_uses(databases: object) -> None:
+    import sqlalchemy as sa
+    from dataplatform.audit.database import make_engine
+
+    engine = make_engine(databases.postgres)  # type: ignore[attr-defined]
+    inspector = sa.inspect(engine)
+    for table in metadata.tables.values():
+        there = {c["name"] for c in inspector.get_columns(table.name, schema="audit")}
+        assert there == {c.name for c in table.columns}, table.name
+    engine.dispose()
+
+
+def docs() -> str:
+    return "\n".join(p.read_text() for p in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def test_everything_is_documented() -> None:
+    from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
+    from dataplatform.settings import Settings
+
+    text = docs()
+    words = {
+        f"DATAPLATFORM_{n.upper()}"
+        for n in Settings.model_fields
+        if not n.endswith("_path") and n != "prefect_api_url"
+    }
+    words |= {"DATAPLATFORM_METADATA", "PREFECT_API_URL", *SYSTEM, *CHILD_SYSTEM}
+    words |= {f"`{c.name}`" for t in metadata.tables.values() for c in t.columns}
+    source = "\n".join(p.read_text() for p in modules())
+    words |= set(re.findall(r'"(dataplatform\.[a-z]+\.[a-z]+)"', source)) - {"dataplatform.cli.app"}
+    missing = sorted(w for w in words if w not in text)
+    assert not missing
+
+
+def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "generate_docs.py"
+    result = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    for page in tmp_path.iterdir():
+        assert (ROOT / "docs" / page.name).read_text() == page.read_text(), f"run: make docs ({page.name})"
+
+
+def test_nothing_of_a_registry_or_a_machine_is_in_the_lock() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert all(re.fullmatch(r"#.*|[\w.\[\]-]+==[\w.+]+(; .*)?|", line) for line in lines)

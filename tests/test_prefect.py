@@ -1,0 +1,149 @@
+"""Prefect as the orchestrator: deployments from metadata, flow and task runs, logs, artifacts, retries."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Databases
+
+pytestmark = pytest.mark.prefect
+ROOT = Path(__file__).parents[1]
+
+SOURCE = """source: s
+connector: {type: files, path: "{data}"}
+triggers:
+  - {type: cron, cron: "15 * * * *", timezone: Europe/Amsterdam}
+  - {type: interval, every: 6h}
+entities:
+  good: {file: good.jsonl, key: [id]}
+  late: {file: late.jsonl, key: [id]}
+"""
+
+
+class Api:
+    """Prefect's REST interface."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.url + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def wait(self, run_id: str, limit: float = 90) -> dict[str, Any]:
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            run = self.call("GET", f"/flow_runs/{run_id}")
+            if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED"):
+                return dict(run)
+            time.sleep(0.5)
+        raise AssertionError("the flow run did not end")
+
+
+@pytest.fixture
+def env(databases: Databases, tmp_path: Path, prefect_url: str) -> dict[str, str]:
+    (tmp_path / "metadata" / "sources").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    text = SOURCE.replace("{data}", str(tmp_path / "data"))
+    (tmp_path / "metadata" / "sources" / "s.yaml").write_text(text)
+    return {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
+        "DATAPLATFORM_HOME": str(tmp_path / "home"),
+        "DATAPLATFORM_METADATA": str(tmp_path / "metadata"),
+        "DATAPLATFORM_POSTGRES_URL": databases.postgres,
+        "DATAPLATFORM_MONGO_URL": databases.mongo,
+        "DATAPLATFORM_WORK_POOL": "test-pool",
+        "PREFECT_API_URL": prefect_url,
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "dataplatform",
+    }
+
+
+def program(env: dict[str, str], *args: str) -> Any:
+    argv = [Path(sys.executable).with_name("dataplatform"), *args, "--json"]
+    result = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_path: Path) -> None:
+    api = Api(env["PREFECT_API_URL"])
+    found = program(env, "deploy")
+    assert set(found["deployments"]) == {"ingest/s", "gold/gold", "sweep/sweep"}
+    deployment = api.call("GET", "/deployments/name/ingest/s")
+    schedules = [s["schedule"] for s in deployment["schedules"]]
+    assert {(s.get("cron"), s.get("interval")) for s in schedules} == {("15 * * * *", None), (None, 6 * 3600)}
+    assert "Europe/Amsterdam" in {s["timezone"] for s in schedules}
+    assert deployment["global_concurrency_limit"]["limit"] == 1
+
+    (tmp_path / "data" / "good.jsonl").write_text('{"id": 1}\n')
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "test-pool", "--type", "process"],
+        env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        run = api.call("POST", f"/deployments/{deployment['id']}/create_flow_run", {})
+        assert api.wait(run["id"])["state"]["type"] == "FAILED"
+        before = audit(env)
+        assert before == {"good": ("done", 1), "late": None}
+
+        (tmp_path / "data" / "late.jsonl").write_text('{"id": 2}\n')
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+        api.call("POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        assert api.wait(run["id"])["state"]["type"] == "COMPLETED"
+        assert audit(env) == {"good": ("done", 1), "late": ("done", 1)}
+    finally:
+        worker.terminate()
+        worker.wait(60)
+
+    filters = {"flow_run_id": {"any_": [run["id"]]}}
+    tasks = {t["name"] for t in api.call("POST", "/task_runs/filter", {"task_runs": filters})}
+    assert {
+        "good: source → raw",
+        "good: raw → bronze",
+        "good: bronze → silver",
+        "late: bronze → silver",
+    } <= tasks
+    artifacts = {a["key"]: a for a in api.call("POST", "/artifacts/filter", {"artifacts": filters})}
+    assert {"s-counts", "s-run"} <= set(artifacts)
+    logs = api.call("POST", "/logs/filter", {"logs": filters})
+    assert any("no file matches" in entry["message"] for entry in logs)
+    assert not any("Traceback" in entry["message"] for entry in logs)
+    batches = program(env, "status")["sources"]["s"]["batches"]
+    assert batches == 1
+
+
+def audit(env: dict[str, str]) -> dict[str, Any]:
+    entities = program(env, "status")["sources"]["s"]["entities"]
+    return {
+        n: (e["last_load"]["status"], e["silver_rows"])
+        if (e["last_load"] or {}).get("status") == "done"
+        else None
+        for n, e in entities.items()
+    }
+
+
+def test_deployments_of_removed_sources_go_away(env: dict[str, str], tmp_path: Path) -> None:
+    program(env, "deploy")
+    (tmp_path / "metadata" / "sources" / "s.yaml").unlink()
+    assert program(env, "deploy")["removed"] == ["ingest/s"]
+    assert program(env, "deploy")["removed"] == []
+
+
+def test_events_are_delivered_once_from_the_outbox(env: dict[str, str], tmp_path: Path) -> None:
+    for name in ("good", "late"):
+        (tmp_path / "data" / f"{name}.jsonl").write_text('{"id": 1}\n')
+    program(env, "run", "s")
+    assert program(env, "status")["events_waiting"] == 0
