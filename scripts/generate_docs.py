@@ -1,0 +1,174 @@
+"""Writes the reference pages from the code: metadata, command line, settings, tables.
+
+usage: generate_docs.py [FOLDER]      (default: docs/)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from dataplatform.audit.tables import metadata as audit
+from dataplatform.cli.app import app
+from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
+from dataplatform.metadata import connector, gold, source
+from dataplatform.metadata.catalog import source_schema
+from dataplatform.settings import Settings
+
+NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
+
+
+def main(folder: Path) -> None:
+    pages = {
+        "metadata-reference.md": metadata_page(),
+        "commands.md": commands_page(),
+        "settings.md": settings_page(),
+        "tables.md": tables_page(),
+        "source.schema.json": json.dumps(source_schema(), indent=2, ensure_ascii=False) + "\n",
+    }
+    for name, text in pages.items():
+        (folder / name).write_text(text)
+
+
+def metadata_page() -> str:
+    parts = [
+        NOTE + "# Metadata reference\n\nOne YAML file a source: `metadata/sources/<source>.yaml`. "
+        "One SQL file a gold model, its header the YAML in the first comment: `metadata/gold/<name>.sql`.\n"
+        "Unknown fields are errors. Anywhere a text stands, `{secret: name}` may stand. Durations are written "
+        "`30s`, `15m`, `1h`, `7d`, `2w`; shares `50%` or `0.5`.\n"
+    ]
+    models: list[tuple[str, type[BaseModel]]] = [
+        ("A source", source.Source), ("An entity", source.Entity), ("Column", source.Column),
+        ("Request of a REST entity", source.Request), ("Cursor", source.CursorField),
+        ("Child (nested list)", source.Child), ("Check", source.Check), ("Retention", source.Retention),
+        ("Trigger: cron", source.CronTrigger), ("Trigger: interval", source.IntervalTrigger),
+        ("Connector: files", connector.FilesConnector), ("Connector: sql", connector.SqlConnector),
+        ("Connector: rest", connector.RestConnector), ("Connector: python", connector.PythonConnector),
+        ("Auth: bearer", connector.BearerAuth), ("Auth: api_key", connector.ApiKeyAuth),
+        ("Auth: basic", connector.BasicAuth), ("Paginator: link_header", connector.LinkHeader),
+        ("Paginator: offset", connector.Offset), ("Paginator: page", connector.PageNumber),
+        ("Paginator: cursor", connector.Cursor), ("Paginator: next_url", connector.NextUrl),
+        ("Header of a gold model", gold.GoldHeader),
+    ]  # fmt: skip
+    parts += [f"## {title}\n\n{_first_line(model)}\n\n{fields(model)}" for title, model in models]
+    parts.append(
+        "## Types of columns\n\n" + ", ".join(f"`{t}`" for t in source.COLUMN_TYPES) + ", `numeric(p,s)`.\n"
+    )
+    return "\n".join(parts)
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def fields(model: type[BaseModel]) -> str:
+    lines = ["| field | legal | default | meaning |", "|---|---|---|---|"]
+    for name, info in model.model_fields.items():
+        default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
+        lines.append(
+            f"| `{info.alias or name}` | {_type(info.annotation)} | {default} | {_cell(info.description or '')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined or value is None or value in ("", (), {}, []):
+        return "—"
+    if isinstance(value, BaseModel):
+        return f"`{getattr(value, 'type', '…')}`"
+    return f"`{value}`"
+
+
+def _type(annotation: Any) -> str:
+    arguments = get_args(annotation)
+    if arguments and all(isinstance(a, str | int) and not isinstance(a, type) for a in arguments):
+        return " \\| ".join(f"`{a}`" for a in arguments)
+    text = str(annotation) if arguments else getattr(annotation, "__name__", str(annotation))
+    for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.metadata.connector.",
+                   "dataplatform.metadata.base.", "dataplatform.metadata.gold.", "datetime."):  # fmt: skip
+        text = text.replace(prefix, "")
+    if "Annotated[" in text or len(text) > 60:
+        return "see below"
+    return _cell(text)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def commands_page() -> str:
+    parts = [
+        NOTE
+        + "# Commands\n\nThe program is `.venv/bin/dataplatform`. Every command takes `--json`: one JSON "
+        "document on stdout, logs on stderr. The exit code is 0 where all went well, 1 where something failed, "
+        "2 where the call was wrong, 130 after Ctrl-C.\n"
+    ]
+    root = typer.main.get_command(app)
+    for path, command in walk(root, ()):
+        parts.append(f"## dataplatform {' '.join(path)}\n\n{command.help or ''}\n")
+        parts.append(_parameters(command))
+    return "\n".join(parts)
+
+
+def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, sub in inner.items():
+        yield from walk(sub, (*path, name))
+
+
+def _parameters(command: click.Command) -> str:
+    lines = ["| parameter | meaning |", "|---|---|"]
+    for parameter in command.params:
+        names = (
+            ", ".join(f"`{o}`" for o in parameter.opts)
+            if parameter.param_type_name == "option"
+            else f"`{(parameter.name or '').upper().rstrip('_')}`"
+        )
+        if names == "`--help`":
+            continue
+        lines.append(f"| {names} | {_cell(getattr(parameter, 'help', None) or '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    lines = [
+        NOTE + "# Settings\n\nFrom the environment or from `.env` in the working directory.\n",
+        "| variable | default | meaning |", "|---|---|---|",
+    ]  # fmt: skip
+    for name, info in Settings.model_fields.items():
+        variable = info.alias or f"DATAPLATFORM_{name.upper()}"
+        lines.append(f"| `{variable}` | {_default(info.get_default())} | {_cell(info.description or '')} |")
+    lines += [
+        "| `DATAPLATFORM_SECRET_<NAME>` | — | Value of a secret; `github/token` is `DATAPLATFORM_SECRET_GITHUB_TOKEN`. |",
+        "| `DATAPLATFORM_SECRET_<NAME>_FILE` | — | File that holds the value. |",
+        "| `DATAPLATFORM_SECRETS_KEY` | — | Key of the local secret store, in place of HOME/secrets.key. |",
+        "\nSecrets are looked for in this order: `DATAPLATFORM_SECRET_<NAME>`, `…_FILE`, `/run/secrets/<name>`, the "
+        "local store (`dataplatform secrets set`). They are read when they are needed and never written anywhere.\n",
+    ]
+    return "\n".join(lines)
+
+
+def tables_page() -> str:
+    lines = [NOTE + "# Tables\n\n## System columns of silver\n", "| column | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {text} |" for name, (_, text) in SYSTEM.items()]
+    lines += ["\nChild tables (nested lists) have these too:\n", "| column | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {text} |" for name, (_, text) in CHILD_SYSTEM.items()]
+    for table in audit.tables.values():
+        lines += [f"\n## audit.{table.name}\n", "| column | type | meaning |", "|---|---|---|"]
+        lines += [f"| `{c.name}` | {c.type} | {c.comment or ''} |" for c in table.columns]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs")
