@@ -13,15 +13,14 @@ from typing import Any, get_args
 
 import click
 import typer
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
-
 from dataplatform.audit.tables import metadata as audit
 from dataplatform.cli.app import app
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
 from dataplatform.metadata import connector, gold, source
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.settings import Settings
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
 

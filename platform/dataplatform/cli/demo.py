@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 import typer
 from rich.panel import Panel
+from rich.status import Status
 from rich.table import Table
 
 from dataplatform.bootstrap import open_platform
@@ -50,6 +53,7 @@ class _Story:
 @command
 def demo(json_: Json = False) -> None:
     """Everything end to end on real data (336,776 flights), then a summary. May be repeated."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")  # the spinner tells
     settings = load_settings()
     catalog = _catalog(settings)
     story = _Story()
@@ -96,12 +100,31 @@ def _ingest() -> dict[str, Any]:
 
 @contextmanager
 def _step(story: _Story, name: str, text: str) -> Iterator[None]:
-    """Shows a spinner on stderr and notes the wall time."""
+    """Shows a spinner with the task at work on stderr, and notes the wall time."""
     started = time.perf_counter()
-    with err.status(f"{text} …"):
-        yield
+    with err.status(f"{text} …") as status:
+        handler = _TaskNames(status, text)
+        logger = logging.getLogger("prefect.task_runs")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
     story.seconds[name] = round(time.perf_counter() - started, 2)
     err.print(f"[green]✓[/] {text} [dim]{story.seconds[name]:.1f} s[/]")
+
+
+class _TaskNames(logging.Handler):
+    """Shows the name of each task that Prefect reports as finished."""
+
+    def __init__(self, status: Status, text: str) -> None:
+        super().__init__(logging.INFO)
+        self.status, self.text, self.done = status, text, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.done += 1
+        name = getattr(record, "task_run_name", "")
+        self.status.update(f"{self.text} … [dim]{self.done} tasks done, last {name}[/]")
 
 
 def _read_results(platform: Platform, story: _Story) -> None:
@@ -145,13 +168,14 @@ def _layers(story: _Story) -> Table:
 def _batch_two(story: _Story) -> Table:
     table = Table(title="What the second delivery changed in silver", title_style="bold")
     table.add_column("entity")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    table.add_column("what happened")
+    columns = [c for c in COLUMNS if c != "quarantined"]
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("what happened", min_width=24)
     for name, counts in story.second["entities"].items():
         same = not (counts["inserted"] or counts["updated"] or counts["closed"])
         text = "the same file: nothing was written" if same else story.changes.get(name, "")
-        table.add_row(name, *(f"{counts[c]:,}" for c in COLUMNS), text)
+        table.add_row(name, *(f"{counts[c]:,}" for c in columns), text)
     return table
 
 
