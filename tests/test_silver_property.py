@@ -75,7 +75,9 @@ def reset(world: World) -> None:
             conn.exec_driver_sql(f"drop schema {schema} cascade; create schema {schema}")
         for table in ("load", "cursor", "schema_change", "outbox", "entity_rule", "entity_column"):
             conn.exec_driver_sql(f"delete from audit.{table}")
-    world.platform.bronze.db.client.drop_database(world.platform.bronze.db.name)
+    db = world.platform.bronze.db
+    for name in db.list_collection_names():
+        db[name].delete_many({})
 
 
 def process(world: World, entity: str, batches: list[dict[str, Any]], order: list[int]) -> None:

@@ -156,8 +156,8 @@ def apply_silver(
     entity, started = _entity(source, name), time.perf_counter()
     gold_build.hold_back(conn)
     task = silver_load.Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes)
-    history = _history(platform, source.source, name)
     with server_errors():
+        history = _history(platform, source.source, name)
         counts, detail = silver_load.load(conn, task, history)
         manifest = history.manifest(batch_id)
     audit.put_load(

@@ -13,7 +13,9 @@ import orjson
 import typer
 from rich.console import Console
 
+from dataplatform.audit.database import database_errors
 from dataplatform.errors import DataplatformError
+from dataplatform.layers.bronze.store import server_errors
 from dataplatform.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -32,7 +34,8 @@ def command(function: F) -> F:
         as_json = bool(kwargs.get("json_"))
         try:
             set_up_logging()
-            return function(*args, **kwargs)
+            with database_errors(), server_errors():
+                return function(*args, **kwargs)
         except DataplatformError as error:
             if as_json:
                 print_json({"status": "failed", "error": error.message, "remedy": error.remedy})

@@ -147,6 +147,7 @@ def _summary(story: _Story) -> None:
     out.print()
     out.print(_layers(story))
     out.print(_batch_two(story))
+    out.print(_what_happened(story))
     out.print(_history(story))
     out.print(_rows("Which airlines arrive late (gold.delays_by_carrier)", story.delays))
     out.print(_rows("What the weather does (gold.weather_effect)", story.weather))
@@ -170,13 +171,19 @@ def _batch_two(story: _Story) -> Table:
     table.add_column("entity")
     columns = [c for c in COLUMNS if c != "quarantined"]
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("what happened", min_width=24)
+        table.add_column(column, justify="right")
+    for name, counts in story.second["entities"].items():
+        table.add_row(name, *(f"{counts[c]:,}" for c in columns))
+    return table
+
+
+def _what_happened(story: _Story) -> str:
+    lines = []
     for name, counts in story.second["entities"].items():
         same = not (counts["inserted"] or counts["updated"] or counts["closed"])
-        text = "the same file: nothing was written" if same else story.changes.get(name, "")
-        table.add_row(name, *(f"{counts[c]:,}" for c in columns), text)
-    return table
+        text = "the same as before: nothing was written" if same else story.changes.get(name, "")
+        lines.append(f"  [bold]{name}[/]: {text}")
+    return "\n".join(lines) + "\n"
 
 
 def _history(story: _Story) -> Table:

@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -42,8 +43,7 @@ def main(folder: Path) -> int:
         try:
             return watch(folder, spec, server, asked)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                (folder / "state.json").unlink()
+            forget(folder)
 
 
 def start(spec: dict[str, Any], log: Any) -> subprocess.Popen[bytes]:
@@ -51,6 +51,9 @@ def start(spec: dict[str, Any], log: Any) -> subprocess.Popen[bytes]:
     end = signal.Signals[spec["stop_signal"]]
 
     def before_exec() -> None:
+        # mongod keeps two files open for each collection; the usual soft limit is 1,024
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         libc.prctl(PR_SET_PDEATHSIG, int(end))
 
     who: Any = {"user": spec["uid"], "group": spec["gid"], "extra_groups": []} if spec["uid"] else {}
@@ -75,8 +78,16 @@ def watch(folder: Path, spec: dict[str, Any], server: subprocess.Popen[bytes], a
             continue
         with locked(folder / "start.lock"):
             if not in_use(folder):
-                return stop(spec, server)
+                # forgotten before the lock is free: who waits for it must not join a dead server
+                code = stop(spec, server)
+                forget(folder)
+                return code
     return server.returncode or 0
+
+
+def forget(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "state.json").unlink()
 
 
 def in_use(folder: Path) -> bool:

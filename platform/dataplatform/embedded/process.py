@@ -78,15 +78,14 @@ def lease(
         users = (folder / "users.lock").open("a")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            about = _joined(folder) or _started(name, folder, make_spec(), ready, explain)
+            about = _joined(folder)
+            if about is None or not ready(about):
+                _wait_for_keeper(folder)
+                about = _started(name, folder, make_spec(), ready, explain)
         except BaseException:
             users.close()
             raise
-    found = Lease(name, folder, about, users)
-    if not ready(about):
-        users.close()
-        raise explain(_log_end(folder), None)
-    return found
+    return Lease(name, folder, about, users)
 
 
 def _joined(folder: Path) -> dict[str, str] | None:
@@ -94,6 +93,13 @@ def _joined(folder: Path) -> dict[str, str] | None:
     if not _keeper_alive(folder) or not (folder / "state.json").exists():
         return None
     return dict(json.loads((folder / "spec.json").read_text())["about"])
+
+
+def _wait_for_keeper(folder: Path, limit: float = 90.0) -> None:
+    """A keeper whose server has ended or is just stopping goes by itself."""
+    end = time.monotonic() + limit
+    while _keeper_alive(folder) and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _started(

@@ -34,6 +34,7 @@ from dataplatform.secrets import redact
 CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a document may have
 FETCH = 2_000  # documents asked for at once
 _DUPLICATE = 11000
+SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Bronze:
         """Connects and makes the indexes; raises SettingsError or ServerError."""
         with server_errors(url):
             client: pymongo.MongoClient[Any] = pymongo.MongoClient(
-                url, serverSelectionTimeoutMS=10_000, tz_aware=True, uuidRepresentation="standard"
+                url, serverSelectionTimeoutMS=SELECTION_MS, tz_aware=True, uuidRepresentation="standard"
             )
             client.admin.command("ping")
             _make_indexes(url)
@@ -212,7 +213,7 @@ def _make_indexes(url: str) -> None:
     with _defining:
         mongoengine.disconnect(alias=ALIAS)
         mongoengine.connect(
-            host=url, alias=ALIAS, serverSelectionTimeoutMS=10_000, uuidRepresentation="standard"
+            host=url, alias=ALIAS, serverSelectionTimeoutMS=SELECTION_MS, uuidRepresentation="standard"
         )
         try:
             for document in (BatchManifest, ManifestChunk, Quarantined):
