@@ -95,6 +95,8 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "its entities: e" in cli("run", "s", "nope", code=1)["remedy"]
     assert "models: none" in cli("gold", "nope", code=1)["remedy"]
     assert "DATAPLATFORM_LINGER" in cli("status", code=1, DATAPLATFORM_LINGER="soon")["error"]
+    gone = cli("run", "s", code=1, PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert "the Prefect API at http://127.0.0.1:1/api cannot be reached" in gone["error"]
     (tmp_path / "metadata" / "sources" / "t.yaml").write_text("source: t\nentities: [\n")
     (tmp_path / "metadata" / "sources" / "u.yaml").write_text(
         SOURCE.replace("source: s", "source: u").replace("path: data", "path: {secret: no/such}")

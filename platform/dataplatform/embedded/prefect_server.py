@@ -30,6 +30,15 @@ def url(about: dict[str, str]) -> str:
     return f"http://127.0.0.1:{about['port']}/api"
 
 
+def reachable(api: str) -> bool:
+    """Whether a Prefect API answers at the URL."""
+    try:
+        with urllib.request.urlopen(api.rstrip("/") + "/health", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
 def _spec(folder: Path, linger: float) -> Spec:
     port = str(free_port())
     env = server_env(
@@ -47,11 +56,7 @@ def _spec(folder: Path, linger: float) -> Spec:
 
 
 def _ready(about: dict[str, str]) -> bool:
-    try:
-        with urllib.request.urlopen(url(about) + "/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    return reachable(url(about))
 
 
 def _explain(log: str, code: int | None) -> EmbeddedServerError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dataplatform.embedded import mongo, postgres, prefect_server
 from dataplatform.embedded.process import Lease
+from dataplatform.errors import ServerError
 from dataplatform.settings import Settings
 
 
@@ -29,7 +30,12 @@ class Servers:
 
 
 def start_servers(settings: Settings, prefect: bool) -> Servers:
-    """Starts (or joins) what has no URL in the settings. Raises EmbeddedServerError."""
+    """Starts (or joins) what has no URL in the settings. Raises EmbeddedServerError, ServerError."""
+    if prefect and settings.prefect_api_url and not prefect_server.reachable(settings.prefect_api_url):
+        raise ServerError(
+            f"the Prefect API at {settings.prefect_api_url} cannot be reached",
+            "check PREFECT_API_URL, or unset it to use an embedded server",
+        )
     home, linger = settings.home_path, settings.linger
     wanted: dict[str, Callable[[], Lease]] = {}
     if settings.postgres_url is None:

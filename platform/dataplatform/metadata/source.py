@@ -58,7 +58,7 @@ class Column(Metadata):
 
     scd: Literal[1, 2] = Field(default=2, description="1: overwrite; 2: keep history.")
     type: ColumnType | None = Field(default=None, description="Postgres type; inferred if absent.")
-    sensitive: bool = Field(default=False, description="Holds something private.")
+    sensitive: bool = Field(default=False, description="Holds something private. Kept for auto_dw.")
     description: str = Field(default="", description="Becomes the column's COMMENT.")
 
 
@@ -191,7 +191,7 @@ class Entity(Metadata):
     partial: bool = Field(default=False, description="A missing field means unchanged, not null.")
     columns: dict[str, Column] = Field(default={}, description="What you say about columns.")
     children: dict[str, Child] = Field(default={}, description="What you say about nested lists.")
-    checks: tuple[Check, ...] = Field(default=(), description="Quality checks.")
+    checks: tuple[Check, ...] = Field(default=(), description="Quality checks. Accepted, but not run yet.")
     schema_changes: Literal["evolve", "freeze", "discard"] = Field(
         default="evolve", description="What to do about columns never seen before."
     )
@@ -201,7 +201,9 @@ class Entity(Metadata):
     max_delete: Share = Field(
         default=0.5, description="Stop a full load that would delete more than this share of rows."
     )
-    retention: Retention = Field(default=Retention(), description="How long data are kept.")
+    retention: Retention = Field(
+        default=Retention(), description="How long data are kept. Accepted, but not applied yet."
+    )
 
     @field_validator("key", mode="before")
     @classmethod
