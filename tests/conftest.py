@@ -20,6 +20,7 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, start_servers
 from dataplatform.ingest import Order, RunResult, run
+from dataplatform.layers.bronze import upkeep
 from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
 
@@ -90,7 +91,7 @@ class World:
             return [tuple(row) for row in conn.execute(sa.text(query))]
 
     def quarantine(self) -> list[dict[str, Any]]:
-        return self.platform.bronze.quarantined()
+        return upkeep.quarantined(self.platform.bronze)
 
 
 MakeWorld = Callable[..., World]

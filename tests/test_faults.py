@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +161,10 @@ def test_killed_at_random_moments(place: Path, databases: Databases) -> None:
 
 
 @pytest.fixture
-def own(place: Path) -> Iterator[tuple[Path, Settings]]:
+def own(place: Path) -> tuple[Path, Settings]:
     for folder in (place, *place.parents[:2]):
         folder.chmod(0o755)
-    yield place, Settings(home=place / "home", metadata_path=place / "metadata")
+    return place, Settings(home=place / "home", metadata_path=place / "metadata")
 
 
 @pytest.mark.parametrize("server", ["postgres", "mongo"])

@@ -18,6 +18,7 @@ from dataplatform.audit.record import Counts
 from dataplatform.context import Platform
 from dataplatform.errors import DataplatformError, LoadError, MetadataError, TransientError
 from dataplatform.layers import raw as raw_layer
+from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.metadata.source import Source
 from dataplatform.names import new_batch_id
@@ -156,9 +157,9 @@ def reprocess(platform: Platform, source_name: str, name: str, batches: list[str
     source, run_id = platform.catalog.source(source_name), str(uuid.uuid4())
     total = Counts()
     with exclusive(platform.engine, f"source {source_name}"):
-        concerned = platform.bronze.leaning_on(source_name, name, set(batches))
+        concerned = upkeep.leaning_on(platform.bronze, source_name, name, set(batches))
         for batch_id in concerned:
-            platform.bronze.forget_batch(source_name, name, batch_id)
+            upkeep.forget_batch(platform.bronze, source_name, name, batch_id)
         for batch_id in concerned:
             pipeline.load_bronze(platform, source, name, batch_id, run_id)
         with database_errors(), platform.engine.begin() as conn:
@@ -253,9 +254,9 @@ def _replay_entity(
                 f"--from {batches[0] if batches else '…'}",
             )
         if not since:
-            platform.bronze.forget(source.source, name)
+            upkeep.forget(platform.bronze, source.source, name)
         else:
-            platform.bronze.forget_batches(source.source, name, since)
+            upkeep.forget_batches(platform.bronze, source.source, name, since)
         for batch_id in batches:
             if batch_id >= since:
                 pipeline.load_bronze(platform, source, name, batch_id, run_id)

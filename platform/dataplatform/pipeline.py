@@ -19,7 +19,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import LoadError, StorageError
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
-from dataplatform.layers.bronze import quarantine
+from dataplatform.layers.bronze import quarantine, upkeep
 from dataplatform.layers.bronze.store import server_errors
 from dataplatform.layers.gold import build as gold_build
 from dataplatform.layers.silver import load as silver_load
@@ -203,7 +203,7 @@ def _history(platform: Platform, source: str, name: str) -> silver_load.History:
         documents=lambda ids: bronze.documents(source, name, ids),
         quarantine=set_aside,
         set_aside=lambda: [
-            bytes.fromhex(d["version"]) for d in bronze.quarantined(source, name) if d.get("version")
+            bytes.fromhex(d["version"]) for d in upkeep.quarantined(bronze, source, name) if d.get("version")
         ],
     )
 

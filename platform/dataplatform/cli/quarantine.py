@@ -11,6 +11,7 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
 from dataplatform.ingest import reprocess
+from dataplatform.layers.bronze import upkeep
 
 app = typer.Typer(help="Records that could not be loaded: list, show, retry.", no_args_is_help=True)
 
@@ -23,7 +24,7 @@ EntityName = Annotated[str | None, typer.Argument(help="Only this entity.")]
 def list_(source: SourceName = None, entity: EntityName = None, json_: Json = False) -> None:
     """Lists what waits in quarantine, newest first."""
     with open_platform() as platform:
-        found = [_shown(d) for d in platform.bronze.quarantined(source, entity)]
+        found = [_shown(d) for d in upkeep.quarantined(platform.bronze, source, entity)]
     if json_:
         print_json({"status": "done", "count": len(found), "quarantine": found})
         return
@@ -41,7 +42,7 @@ def list_(source: SourceName = None, entity: EntityName = None, json_: Json = Fa
 def show(id_: Annotated[str, typer.Argument(metavar="ID")], json_: Json = False) -> None:
     """Shows one of them whole."""
     with open_platform() as platform:
-        found = [_shown(d) for d in platform.bronze.quarantined(status=None) if d["_id"] == id_]
+        found = [_shown(d) for d in upkeep.quarantined(platform.bronze, status=None) if d["_id"] == id_]
     if not found:
         raise MetadataError(f"nothing in quarantine has the id {id_}", "dataplatform quarantine list")
     if json_:
@@ -61,13 +62,13 @@ def retry(
     """Loads the batches concerned again, under today's metadata."""
     with open_platform() as platform:
         platform.catalog.source(source)
-        before = platform.bronze.quarantined(source, entity)
+        before = upkeep.quarantined(platform.bronze, source, entity)
         batches: dict[str, set[str]] = {}
         for item in before:
             batches.setdefault(item["entity"], set()).add(item["batch_id"])
         for name, found in batches.items():
             reprocess(platform, source, name, sorted(found))
-        after = platform.bronze.quarantined(source, entity)
+        after = upkeep.quarantined(platform.bronze, source, entity)
     if json_:
         print_json({"status": "done", "before": len(before), "after": len(after)})
     else:

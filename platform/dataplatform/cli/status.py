@@ -14,6 +14,7 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.context import Platform
 from dataplatform.layers import raw
+from dataplatform.layers.bronze import upkeep
 from dataplatform.names import entity_table, qualified
 
 
@@ -95,7 +96,7 @@ def _entity(
         "raw_records": int(raw_records),
         "bronze_versions": platform.bronze.count(source, entity),
         **_rows(conn, table),
-        "quarantine": len(platform.bronze.quarantined(source, entity)),
+        "quarantine": len(upkeep.quarantined(platform.bronze, source, entity)),
         "cursor": cursor,
         "last_load": last and {
             "batch_id": last["batch_id"], "read": last["in"], **{n: last[n] for n in names}

@@ -163,43 +163,6 @@ class Bronze:
         heads.replace_one({"_id": document["_id"]}, document, upsert=True)
         return _manifest(document)
 
-    def forget(self, source: str, entity: str) -> None:
-        """Drops everything bronze knows of an entity (a replay writes it again from raw)."""
-        self.versions(source, entity).drop()
-        prefix = {"$regex": f"^{source}/{entity}/"}
-        self.db["batch_manifest"].delete_many({"_id": prefix})
-        self.db["batch_manifest_chunk"].delete_many({"_id": prefix})
-        self.db["quarantine"].delete_many({"source": source, "entity": entity})
-
-    def forget_batches(self, source: str, entity: str, since: str) -> None:
-        """Drops the manifests of batches from `since` on; versions stay, they are known by content."""
-        query = {"source": source, "entity": entity, "batch_id": {"$gte": since}}
-        self.db["batch_manifest"].delete_many(query)
-
-    def leaning_on(self, source: str, entity: str, batches: set[str]) -> list[str]:
-        """The batches and all whose manifests are written as a difference to theirs, oldest first."""
-        ids = {manifest_id(source, entity, b) for b in batches}
-        found = set(batches)
-        for manifest in self.manifests(source, entity):
-            if manifest.base in ids:
-                ids.add(manifest.id)
-                found.add(manifest.batch_id)
-        return sorted(found)
-
-    def forget_batch(self, source: str, entity: str, batch_id: str) -> None:
-        """Drops one batch's manifest and what it put into quarantine."""
-        query = {"source": source, "entity": entity, "batch_id": batch_id}
-        self.db["batch_manifest"].delete_one(query)
-        self.db["quarantine"].delete_many(query)
-
-    def quarantined(
-        self, source: str | None = None, entity: str | None = None, status: str | None = "open"
-    ) -> list[dict[str, Any]]:
-        """What is in quarantine, newest first."""
-        wanted = {"source": source, "entity": entity, "status": status}
-        query = {name: value for name, value in wanted.items() if value is not None}
-        return list(self.db["quarantine"].find(query).sort("created_at", pymongo.DESCENDING))
-
     def count(self, source: str, entity: str) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(source, entity).estimated_document_count())

@@ -1,0 +1,51 @@
+"""Upkeep of bronze: what a replay or a retry forgets, and what waits in quarantine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymongo
+
+from dataplatform.layers.bronze.store import Bronze, manifest_id
+
+
+def forget(bronze: Bronze, source: str, entity: str) -> None:
+    """Drops everything bronze knows of an entity (a replay writes it again from raw)."""
+    bronze.versions(source, entity).drop()
+    prefix = {"$regex": f"^{source}/{entity}/"}
+    bronze.db["batch_manifest"].delete_many({"_id": prefix})
+    bronze.db["batch_manifest_chunk"].delete_many({"_id": prefix})
+    bronze.db["quarantine"].delete_many({"source": source, "entity": entity})
+
+
+def forget_batches(bronze: Bronze, source: str, entity: str, since: str) -> None:
+    """Drops the manifests of batches from `since` on; versions stay, they are known by content."""
+    query = {"source": source, "entity": entity, "batch_id": {"$gte": since}}
+    bronze.db["batch_manifest"].delete_many(query)
+
+
+def leaning_on(bronze: Bronze, source: str, entity: str, batches: set[str]) -> list[str]:
+    """The batches and all whose manifests are written as a difference to theirs, oldest first."""
+    ids = {manifest_id(source, entity, b) for b in batches}
+    found = set(batches)
+    for manifest in bronze.manifests(source, entity):
+        if manifest.base in ids:
+            ids.add(manifest.id)
+            found.add(manifest.batch_id)
+    return sorted(found)
+
+
+def forget_batch(bronze: Bronze, source: str, entity: str, batch_id: str) -> None:
+    """Drops one batch's manifest and what it put into quarantine."""
+    query = {"source": source, "entity": entity, "batch_id": batch_id}
+    bronze.db["batch_manifest"].delete_one(query)
+    bronze.db["quarantine"].delete_many(query)
+
+
+def quarantined(
+    bronze: Bronze, source: str | None = None, entity: str | None = None, status: str | None = "open"
+) -> list[dict[str, Any]]:
+    """What is in quarantine, newest first."""
+    wanted = {"source": source, "entity": entity, "status": status}
+    query = {name: value for name, value in wanted.items() if value is not None}
+    return list(bronze.db["quarantine"].find(query).sort("created_at", pymongo.DESCENDING))
