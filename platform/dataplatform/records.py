@@ -29,11 +29,27 @@ def flatten(record: Mapping[str, Any], whole: frozenset[str] = frozenset()) -> t
     lists: Lists = {}
     for name, value in record.items():
         kind = type(value)
-        if (kind is dict or kind is list) and name not in whole:
-            _nested(name, value, scalars, lists, whole)
+        if kind is dict and value and name not in whole:
+            _object(name, value, scalars, lists, whole)
+        elif kind is list and name not in whole:
+            lists[name] = value
+        elif kind is dict and not value and name not in whole:
+            _put(scalars, name, None)
         else:
             _put(scalars, name, value)
     return scalars, lists
+
+
+def _object(
+    path: str, value: Mapping[str, Any], scalars: Scalars, lists: Lists, whole: frozenset[str]
+) -> None:
+    """The fields of a nested object; most hold scalars only, and go in one sweep."""
+    flat = {f"{path}__{name}": inner for name, inner in value.items()}
+    if _NESTED.isdisjoint(map(type, value.values())) and scalars.keys().isdisjoint(flat):
+        scalars.update(flat)
+        return
+    for name, inner in flat.items():
+        _nested(name, inner, scalars, lists, whole)
 
 
 def _nested(path: str, value: Any, scalars: Scalars, lists: Lists, whole: frozenset[str]) -> None:

@@ -15,7 +15,7 @@ from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.context import Platform
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
-from dataplatform.names import entity_table, qualified
+from dataplatform.names import batch_time, entity_table, qualified
 
 
 def register(app: typer.Typer) -> None:
@@ -125,16 +125,20 @@ def _runs(conn: sa.Connection) -> list[dict[str, Any]]:
 
 
 def _show(found: dict[str, Any]) -> None:
-    table = Table("entity", *(("raw", "bronze", "silver", "current", "quarantine", "last batch", "status")))
     for source, about in found["sources"].items():
+        table = Table(title=f"{source}, {about['batches']} batches", title_style="bold")
+        table.add_column("entity", overflow="fold")
+        for name in ("raw", "bronze", "silver", "current", "quarantine"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("last load")
         for entity, e in about["entities"].items():
-            last = e["last_load"] or {}
+            last = e["last_load"]
+            when = f"{batch_time(last['batch_id']):%m-%d %H:%M} {last['status']}" if last else "never"
             table.add_row(
-                f"{source}.{entity}", f"{e['raw_records']:,}", f"{e['bronze_versions']:,}",
-                f"{e['silver_rows']:,}", f"{e['silver_current']:,}", str(e["quarantine"]),
-                last.get("batch_id", "—"), last.get("status", "never ran"),
+                entity, f"{e['raw_records']:,}", f"{e['bronze_versions']:,}", f"{e['silver_rows']:,}",
+                f"{e['silver_current']:,}", str(e["quarantine"]), when,
             )  # fmt: skip
-    out.print(table)
+        out.print(table)
     if found["gold"]:
         models = Table("gold model", "materialized", "rows", "built")
         for name, m in found["gold"].items():

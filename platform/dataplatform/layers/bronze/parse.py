@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +17,7 @@ from dataplatform.records import dump, key_hash
 
 MAX_BYTES = 15_500_000  # of JSON; a BSON document ends at 16 MiB, our own fields included
 MAX_DEPTH = 90  # MongoDB's limit is 100
+_LONG_NUMBER = re.compile(rb"[\s:,\[-](?:[\d.]{16}|[\d.]+[eE][+-]?\d{3})")
 # each byte as what it is to a number: digits and the point, exponent, sign, anything else
 _SHAPE = bytes(
     ord("0") if chr(b) in "0123456789." else ord("e") if chr(b) in "eE" else ord("s")
@@ -99,7 +101,9 @@ def _value(line: bytes, textual: bool = False) -> tuple[Any, bool]:
 def _precise_needed(line: bytes) -> bool:
     """Whether the text may hold a number that a double or 64 bits cannot: 16 digits, a big exponent."""
     shape = line.translate(_SHAPE)
-    return b"0000000000000000" in shape or b"e000" in shape or b"es000" in shape
+    if b"0000000000000000" in shape or b"0e000" in shape or b"0es000" in shape:
+        return _LONG_NUMBER.search(line) is not None  # slower, but tells most identifiers apart
+    return False
 
 
 def _fail(reason: str) -> tuple[Any, bool]:
