@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class _Story:
     """What happened, for the summary and for --json."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: dict[str, int] = field(default_factory=dict)  # of this process, so far
     first: dict[str, Any] = field(default_factory=dict)
     second: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
@@ -111,7 +113,9 @@ def _step(story: _Story, name: str, text: str) -> Iterator[None]:
         finally:
             logger.removeHandler(handler)
     story.seconds[name] = round(time.perf_counter() - started, 2)
-    err.print(f"[green]✓[/] {text} [dim]{story.seconds[name]:.1f} s[/]")
+    story.peak_mb[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    used = f"{story.seconds[name]:.1f} s, {story.peak_mb[name]} MB at most so far"
+    err.print(f"[green]✓[/] {text} [dim]{used}[/]")
 
 
 class _TaskNames(logging.Handler):
