@@ -28,6 +28,9 @@ test: setup      ## fast tests, on real servers
 test-long: setup ## everything, minutes long
 	@$(BIN)/python -m pytest -m "long or not long" --timeout=3600
 
+bench: setup     ## the SCD2 workload beside a hand-written limit
+	@$(BIN)/python benchmarks/scd2.py
+
 lint: setup      ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
