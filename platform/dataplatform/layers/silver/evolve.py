@@ -106,16 +106,28 @@ def _create(table: TablePlan) -> Change:
     name = qualified(SCHEMA, table.name)
     # fillfactor: closing a version updates its row; room on the page keeps that cheap (HOT)
     sql = [f"create table {name} ({', '.join(lines)}) with (fillfactor = 90)"]
-    sql.append(f"create unique index {_index(table, 'current')} on {name} (dp_key) where dp_current")
-    sql.append(f"create unique index {_index(table, 'from')} on {name} (dp_key, dp_valid_from)")
-    sql.append(f"create index {_index(table, 'touched')} on {name} using brin (dp_updated_at)")
-    if table.is_child:
-        sql.append(f"create index {_index(table, 'root')} on {name} (dp_root_key)")
+    sql += [ddl for _, ddl in indexes(table)]
     sql += [_comment(name, column, text) for column, (_, text) in system.items()]
     sql += [_comment(name, c.name, c.description) for c in table.columns if c.description]
     if table.description:
         sql.append(f"comment on table {name} is {_literal(table.description)}")
     return Change(table.name, None, "create", None, None, ";\n".join(sql))
+
+
+def indexes(table: TablePlan) -> list[tuple[str, str]]:
+    """Name and DDL of a table's indexes, its primary key left out."""
+    name = qualified(SCHEMA, table.name)
+    found = [
+        ("current", "unique", "(dp_key) where dp_current"),
+        ("from", "unique", "(dp_key, dp_valid_from)"),
+        ("touched", "", "using brin (dp_updated_at)"),
+    ]
+    if table.is_child:
+        found.append(("root", "", "(dp_root_key)"))
+    return [
+        (qualified(SCHEMA, _index(table, p)), f"create {kind} index {quote(_index(table, p))} on {name} {on}")
+        for p, kind, on in found
+    ]
 
 
 def _alter(plan: Plan, table: TablePlan, there: dict[str, str]) -> list[Change]:
@@ -155,7 +167,7 @@ def _retype(table: TablePlan, column: ColumnPlan, old: str) -> Change:
 
 
 def _index(table: TablePlan, purpose: str) -> str:
-    return quote(shortened(f"{table.name}__{purpose}"))
+    return shortened(f"{table.name}__{purpose}")
 
 
 def _literal(text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from dataplatform.layers.silver.evolve import SCHEMA
+from dataplatform.layers.silver.evolve import SCHEMA, indexes
 from dataplatform.layers.silver.plan import Plan, TablePlan
 from dataplatform.layers.silver.rows import Row, Rows, hashes, moment_text, texts
 from dataplatform.layers.silver.staging import (
@@ -96,6 +96,8 @@ class Merger:
         columns = _columns(table)
         if self.first:
             self._defaults(table, set_=True)
+            for index, _ in indexes(table):  # made anew after the COPY, sorted: half the work
+                self.conn.execute(f"drop index {index}".encode())
             return CopyBuffer(self.conn, _target(table), columns)
         types = {c.name: c.type for c in table.columns}
         system = {"dp_valid_from": "timestamptz", "dp_index": "integer"}
@@ -130,6 +132,8 @@ class Merger:
         if self.first:
             for table in self.tables:
                 self._defaults(table, set_=False)
+                for _, ddl in indexes(table):
+                    self.conn.execute(ddl.encode())
                 self.conn.execute(sql.SQL("analyze {}").format(_target(table)))
             return Done(inserted=self.buffers[self.plan.root.name].rows), []
         for table in self.tables:
