@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
+from dataplatform.ingest import replay
 
 KEYED = "{files}  e: {{file: e.jsonl, key: [id]{more}}}\n"
 
@@ -61,6 +62,15 @@ def test_delete_then_return_leaves_a_gap_and_no_tombstone(entity: Any) -> None:
         "select dp_valid_from, dp_valid_to from silver.s__e where id = 1 order by dp_valid_from"
     )
     assert first[1] < second[0]
+
+
+def test_a_line_known_from_before_keeps_its_position(entity: Any) -> None:
+    world = entity()
+    load(world, {"id": 1, "v": 1})
+    load(world, {"id": 1, "v": 2}, {"id": 1, "v": 1})  # the known line comes last, and wins
+    assert versions(world, "v") == [(1, True, False)]
+    load(world, {"id": 1, "v": 1}, {"id": 1, "v": 2})
+    assert versions(world, "v") == [(1, False, False), (2, True, False)]
 
 
 def test_the_same_batch_again_writes_nothing(entity: Any) -> None:
@@ -281,6 +291,18 @@ def test_changed_metadata_remake_the_table_without_new_versions(make_world: Make
     world = make_world(s=head + ", columns: {n: {type: integer}}}\n")
     load(world, {"id": 1, "n": "08", "t": "a"})
     assert versions(world, "n") == [(7, False, False), (8, True, False)]
+
+
+def test_a_new_key_asks_for_a_replay(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id]}\n")
+    load(world, {"id": 1, "k": "a"}, {"id": 1, "k": "b"})
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id, k]}\n")
+    world.write("e.jsonl", lines({"id": 1, "k": "a"}, {"id": 1, "k": "b"}))
+    assert "its key was id and now is id, k" in world.run(force=True).failed["e"]
+    assert versions(world, "k") == [("b", True, False)]
+    assert not replay(world.platform, "s").failed
+    assert versions(world, "k") == [("a", True, False), ("b", True, False)]
+    assert load(world, {"id": 1, "k": "a"}).closed == 1
 
 
 def test_cursor_and_data_are_committed_together(make_world: MakeWorld, files: str) -> None:

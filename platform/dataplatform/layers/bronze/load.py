@@ -76,6 +76,8 @@ class _Work:
     versions: list[bytes] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     masks: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)  # known lines of a block come before fresh ones
+    delivered: int = 0
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     cursor: str | int | float | None = None
@@ -197,25 +199,27 @@ def _page(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work, lookup: _Lo
         block = page.lines[start : start + _BLOCK]
         if document:
             for offset, line in enumerate(block):
-                path = page.header.get("records_path")
-                _parsed(
-                    bronze, raw, work, page.file, list(items_of(line, path, work.rule)),
-                    [page.line + start + offset], None,
-                )  # fmt: skip
+                items = list(items_of(line, page.header.get("records_path"), work.rule))
+                lines = [page.line + start + offset] * len(items)
+                _parsed(bronze, raw, work, page.file, items, lines, range(len(items)), None)
+                work.delivered += len(items)
             continue
         digests = [xxhash.xxh3_128_digest(line) for line in block]
         places = lookup.find(digests)
-        _known(work, lookup.before, [p for p in places if p >= 0])
+        _known(work, lookup.before, places)
         fresh = [i for i, place in enumerate(places) if place < 0]
         parsed = [parse(block[i], work.rule) for i in fresh]
         numbers = [page.line + start + i for i in fresh]
-        _parsed(bronze, raw, work, page.file, parsed, numbers, [digests[i] for i in fresh])
+        _parsed(bronze, raw, work, page.file, parsed, numbers, fresh, [digests[i] for i in fresh])
+        work.delivered += len(block)
 
 
-def _known(work: _Work, before: Held, places: list[int]) -> None:
+def _known(work: _Work, before: Held, found: list[int]) -> None:
     """Entries taken over from the base; `work.paths` began as the base's, so masks keep their bits."""
+    places = [place for place in found if place >= 0]
     if not places:
         return
+    work.positions.extend(work.delivered + i for i, place in enumerate(found) if place >= 0)
     work.records += len(places)
     work.keys.extend(hs.pieces(before.keys[places]))
     work.versions.extend(hs.pieces(before.versions[places]))
@@ -231,20 +235,22 @@ def _parsed(
     file: str,
     parsed: list[Record | Bad],
     numbers: list[int],
+    places: Sequence[int],
     digests: list[bytes] | None,
 ) -> None:
+    """Stores what is new. `numbers`: lines in the raw file, `places`: positions within the block."""
     work.records += len(parsed)
     bad: list[Bad] = []
     documents: list[dict[str, Any]] = []
     for i, item in enumerate(parsed):
-        number = numbers[i] if digests is not None else numbers[0]
         if isinstance(item, Bad):
-            bad.append(Bad(item.reason, item.record, file, number, item.key, item.readable))
+            bad.append(Bad(item.reason, item.record, file, numbers[i], item.key, item.readable))
             continue
         version = content_id(item.doc)
         work.keys.append(item.key)
         work.versions.append(version)
         work.lines.append(digests[i] if digests is not None else version)
+        work.positions.append(work.delivered + places[i])
         documents.append(_document(version, item, raw.batch_id))
     records = [item.doc for item in parsed if isinstance(item, Record)]
     work.masks.extend(_profile(work, records))
@@ -320,6 +326,7 @@ def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, b
         hs.hashes(work.keys), hs.hashes(work.versions), hs.hashes(work.lines),
         _mask_array(work.masks, words), hs.unique(hs.hashes(work.held)),
     )  # fmt: skip
+    held = held.take(np.argsort(np.array(work.positions, np.int64), kind="stable"))
     unique = held.is_unique()
     change = Difference(held, hs.EMPTY)
     parent: Manifest | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import mongoengine
@@ -33,6 +34,9 @@ from dataplatform.secrets import redact
 
 CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a document may have
 FETCH = 2_000  # documents asked for at once
+MOST = 0.3  # share of a collection from which reading all of it is cheaper
+
+Found = list[tuple[bytes, dict[str, Any]]]
 _DUPLICATE = 11000
 SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
@@ -85,21 +89,21 @@ class Bronze:
             found.update(bytes(d["_id"]) for d in cursor)
         return found
 
-    def documents(self, source: str, entity: str, ids: list[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """Version id and record for each id, in the order asked for."""
+    def documents(self, source: str, entity: str, versions: hs.Hashes) -> Iterator[Found]:
+        """Version id and record of each distinct version wanted, in blocks, in any order."""
         collection = self.versions(source, entity)
-        for start in range(0, len(ids), FETCH):
-            wanted = ids[start : start + FETCH]
-            cursor = collection.find({"_id": {"$in": list(dict.fromkeys(wanted))}}, {"key": 0})
-            found = {bytes(d["_id"]): d for d in cursor}
-            for id_ in wanted:
-                document = found.get(id_)
-                if document is None:
-                    raise StorageError(
-                        f"bronze lacks version {id_.hex()} of {source}.{entity}",
-                        f"rebuild it from raw: dataplatform replay {source}",
-                    )
-                yield id_, from_bson(document["doc"]) if document.get("exotic") else document["doc"]
+        wanted = hs.unique(versions)
+        most = len(wanted) > MOST * max(1, collection.estimated_document_count())
+        blocks = _scanned(collection, wanted) if most else _looked_up(collection, wanted)
+        number = 0
+        for block in blocks:
+            number += len(block)
+            yield [(d["_id"], from_bson(d["doc"]) if d.get("exotic") else d["doc"]) for d in block]
+        if number < len(wanted):
+            raise StorageError(
+                f"bronze lacks {len(wanted) - number} versions of {source}.{entity}",
+                f"rebuild it from raw: dataplatform replay {source}",
+            )
 
     # manifests
 
@@ -166,6 +170,19 @@ class Bronze:
     def count(self, source: str, entity: str) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(source, entity).estimated_document_count())
+
+
+def _looked_up(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(wanted), FETCH):
+        yield list(collection.find({"_id": {"$in": hs.pieces(wanted[start : start + FETCH])}}))
+
+
+def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
+    """Reads everything in its natural order: cheaper than asking for most of it by id."""
+    cursor = collection.find({}, batch_size=FETCH)
+    while block := list(islice(cursor, FETCH)):
+        known = hs.member(hs.hashes(d["_id"] for d in block), wanted)
+        yield [document for document, hit in zip(block, known.tolist(), strict=True) if hit]
 
 
 _defining = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -51,6 +52,8 @@ class BatchManifest(Protocol):
     def columns(self) -> list[str]: ...
     @property
     def paths(self) -> list[str]: ...
+    @property
+    def rule(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class History:
 
     manifest: Callable[[str], BatchManifest]
     entries: Callable[[Any], Any]
-    documents: Callable[[list[bytes]], Iterator[tuple[bytes, dict[str, Any]]]]
+    documents: Callable[[hs.Hashes], Iterator[list[tuple[bytes, dict[str, Any]]]]]
     quarantine: Callable[[str, list[tuple[str, bytes, dict[str, Any]]]], None]
     set_aside: Callable[[], list[bytes]]
 
@@ -100,6 +103,8 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     Raises LoadError where the batch must not be loaded (too many deletes, a frozen schema).
     """
     manifest = history.manifest(task.batch_id)
+    if task.applied:
+        _same_key(task, manifest, history.manifest(task.applied[-1]))
     before = state.known_paths(conn, task.source, task.name)
     plan, widened = _evolve(conn, task, manifest, before)
     rule = state.rule_digest(planning.rule_of(task.source, task.name, task.entity))
@@ -115,6 +120,16 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     if work.bad:
         history.quarantine(task.batch_id, work.bad)
     return _counts(work, done), {"path": work.path, "rebuilt_keys": work.rebuilt}
+
+
+def _same_key(task: Task, new: BatchManifest, old: BatchManifest) -> None:
+    """Under another key all of history reads differently; that is a replay, not a load."""
+    keys = [json.loads(manifest.rule)[0] for manifest in (old, new)]
+    if keys[0] != keys[1]:
+        raise LoadError(
+            f"{task.source}.{task.name}: its key was {', '.join(keys[0])} and now is {', '.join(keys[1])}",
+            f"make bronze and silver anew under the new key: dataplatform replay {task.source}",
+        )
 
 
 def _counts(work: _Work, done: Done) -> Counts:
@@ -163,7 +178,7 @@ def _merge(work: _Work) -> Done:
     chosen = np.flatnonzero(candidate & single)
     if not candidate.all():
         work.still_bad = _still_bad(work, entries.versions[~candidate])
-    for key, version, doc in _documents(work, entries.keys[chosen], entries.versions[chosen]):
+    for key, version, doc in _keyed(work, entries.keys[chosen], entries.versions[chosen]):
         staged = _staged(work, key, version, doc)
         if staged is not None:
             merger.add(staged)
@@ -232,12 +247,15 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
     return True
 
 
-def _documents(
+def _keyed(
     work: _Work, keys: hs.Hashes, versions: hs.Hashes
 ) -> Iterator[tuple[bytes, bytes, dict[str, Any]]]:
-    wanted = hs.pieces(versions)
-    for key, (version, doc) in zip(hs.pieces(keys), work.history.documents(wanted), strict=True):
-        yield key, version, doc
+    """Key, version and record; the key is the manifest's, read by the rule of today."""
+    ordering = hs.order(versions)
+    for block in work.history.documents(versions):
+        at = hs.find(hs.hashes(version for version, _ in block), versions, ordering)
+        for key, (version, doc) in zip(hs.pieces(keys[at]), block, strict=True):
+            yield key, version, doc
 
 
 def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:

@@ -89,7 +89,7 @@ def _observed(
 
 def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, tuple[dict[str, Any], Any, Any] | None]]:
     """Version id → record, its scalars and lists; None where a value does not fit its column."""
-    for version, doc in work.history.documents(ids):
+    for version, doc in (found for block in work.history.documents(hs.hashes(ids)) for found in block):
         scalars, lists = flatten(doc, work.plan.whole)
         try:
             texts(work.plan.root, scalars)
