@@ -15,7 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 from conftest import Databases, MakeWorld, World
+from dataplatform.connectors import Page
+from dataplatform.connectors.registry import extract_of
+from dataplatform.connectors.testing import ContractError, check_extract, request_for
+from dataplatform.errors import SecretError
 from dataplatform.layers import raw
+from dataplatform.metadata.base import SecretRef
+from dataplatform.secrets import LocalStore, Secrets, redact
 
 
 class Api(BaseHTTPRequestHandler):
@@ -300,3 +306,48 @@ def test_a_connector_of_ones_own(make_world: MakeWorld) -> None:
     assert not result.failed, result.failed
     assert world.rows("select big::text from silver.s__e where id = 2") == [(str(2**70),)]
     assert "connectors there: mine" in world.run("missing").failed["e"]
+
+
+def test_every_connector_keeps_the_contract(
+    make_world: MakeWorld, api: str, databases: Databases, files: str
+) -> None:
+    with psycopg.connect(databases.postgres) as conn:
+        conn.execute("create table public.t as select n as id from generate_series(1, 9) n")
+    own = "source: o\nconnector: {type: python, module: mine}\nentities: {e: {key: [id]}}\n"
+    world = make_world(
+        s=files
+        + "  c: {file: c.csv, key: [id]}\n  l: {file: l.jsonl, key: [id]}\n  j: {file: j.json, key: [id]}\n",
+        q=f"source: q\nconnector: {{type: sql, url: '{databases.postgres}', page_size: 4}}\n"
+        "entities: {t: {table: public.t, key: [id]}}\n",
+        r=f"source: r\nconnector: {{type: rest, base_url: '{api}', headers: {{X: {{secret: x}}}}, "
+        "paginator: {type: link_header}}\nentities: {p: {request: {path: /link}, key: [id]}}\n",
+        o=own,
+    )
+    world.write("c.csv", "id,v\n1,a\n2,b,c\n")
+    world.write("l.jsonl", '{"id": 1}\r\n{"id": 2}')
+    world.write("j.json", '[\n {"id": 1}\n]')
+    folder = world.folder / "connectors"
+    folder.mkdir()
+    (folder / "mine.py").write_text(OWN)
+    resolve = lambda value: "t0ps3cret" if isinstance(value, SecretRef) else value  # noqa: E731
+    for source in world.platform.catalog.sources.values():
+        for entity in source.entities:
+            pages = check_extract(
+                extract_of(source, folder), request_for(source, entity, resolve), secrets=["t0ps3cret"]
+            )
+            assert sum(len(p.data) for p in pages) > 0
+    with pytest.raises(ContractError, match="one line"):
+        check_extract(lambda r, s: (yield Page([b"{\n}"])), request_for(source, entity))
+
+
+def test_secrets_come_from_files_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = Secrets(LocalStore(tmp_path), docker_dir=tmp_path / "run")
+    (tmp_path / "token").write_text("from a file\n")
+    monkeypatch.setenv("DATAPLATFORM_SECRET_A_TOKEN_FILE", str(tmp_path / "token"))
+    assert secrets.resolve({"x": [{"secret": "a/token"}, 1]}) == {"x": ["from a file", 1]}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "b_token").write_text("from docker")
+    assert secrets.get("b/token") == "from docker"
+    with pytest.raises(SecretError, match="'c/token' is not set"):
+        secrets.get("c/token")
+    assert redact("postgresql://me:hunter2@host/db failed") == "postgresql://me:***@host/db failed"
