@@ -70,6 +70,7 @@ def histories(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]], list[list[int
 
 
 def reset(world: World) -> None:
+    world.platform.raw.delete("s")
     with world.platform.engine.begin() as conn:
         for schema in ("silver", "silver_current"):
             conn.exec_driver_sql(f"drop schema {schema} cascade; create schema {schema}")
