@@ -20,7 +20,7 @@ fi
 [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { rm -rf "$venv"; "$python" -m venv "$venv"; }
 echo "Installing into $venv (about half a minute) …"
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check -qq "$@"; }
 pip install --no-deps -r requirements.lock
 pip install --no-deps --no-build-isolation --editable .
 scripts/mongod_libraries.sh "$venv"
