@@ -192,12 +192,11 @@ def _what_happened(story: _Story) -> str:
 
 def _history(story: _Story) -> Table:
     table = Table(title="The history of one record (silver.nycflights__airlines)", title_style="bold")
-    for column in ("carrier", "name", "valid from", "valid to", "batch"):
+    for column in ("carrier", "name", "valid from", "valid to"):
         table.add_column(column)
     for row in story.history:
         until = f"{row['dp_valid_to']:%Y-%m-%d %H:%M:%S}" if row["dp_valid_to"] else "now"
-        table.add_row(row["carrier"], row["name"], f"{row['dp_valid_from']:%Y-%m-%d %H:%M:%S}", until,
-                      row["dp_batch_id"])  # fmt: skip
+        table.add_row(row["carrier"], row["name"], f"{row['dp_valid_from']:%Y-%m-%d %H:%M:%S}", until)
     return table
 
 
@@ -215,12 +214,12 @@ def _rows(title: str, rows: list[dict[str, Any]]) -> Table:
 def _next_steps(story: _Story) -> None:
     total = sum(story.seconds.values())
     out.print(Panel(
-        "dataplatform status                                  what there is\n"
-        "dataplatform trace nycflights__airlines US           from a row back to the raw line\n"
-        "dataplatform gold lineage                            what is built from what\n"
-        "dataplatform replay nycflights                       bronze and silver again, from raw\n"
-        "dataplatform up                                      servers, schedules and Prefect's UI\n"
+        "dataplatform status                        what there is\n"
+        "dataplatform trace nycflights__airlines US from a row back to raw\n"
+        "dataplatform gold lineage                  what is built from what\n"
+        "dataplatform replay nycflights             bronze and silver again\n"
+        "dataplatform up                            schedules, Prefect's pages\n"
         "\nYour own source is one YAML file: docs/add-a-source.md",
-        title=f"Done in {total:.0f} s. What to try next (with .venv/bin/ in front)",
+        title=f"Done in {total:.0f} s. What to try next, with .venv/bin/ in front",
         expand=False,
     ))  # fmt: skip

@@ -7,13 +7,16 @@ import importlib.util
 import io
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from dataplatform.errors import SourceError
 
-Rows = list[list[str]]
+Rows = Iterator[list[str]]
 FILES = ("airlines.csv", "airports.csv", "planes.csv", "weather.csv", "flights.csv.zip")
 RENAMED = "US"  # carrier code of the airline that merges in the second delivery
 
@@ -67,39 +70,51 @@ def second_delivery(folder: Path) -> Delivery:
 
 
 def _rewrite(path: Path, change: Callable[[Rows], Rows]) -> None:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            member = archive.namelist()[0]
-            text = archive.read(member).decode()
-    else:
-        text = path.read_text()
-    rows = list(csv.reader(io.StringIO(text)))
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows([rows[0], *change(rows[1:])])
+    """Row by row, beside, then renamed: killed half-way, it is simply done again."""
     beside = path.with_name(path.name + ".new")
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            archive.writestr(member, out.getvalue())
-    else:
-        beside.write_text(out.getvalue())
+    with ExitStack() as stack:
+        source, target = _streams(path, beside, stack)
+        rows = csv.reader(source)
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(next(rows))
+        writer.writerows(change(rows))
     beside.replace(path)
 
 
+def _streams(path: Path, beside: Path, stack: ExitStack) -> tuple[IO[str], IO[str]]:
+    """Text to read and text to write, through zip archives of one member where the file is one."""
+    if path.suffix != ".zip":
+        return stack.enter_context(path.open(newline="")), stack.enter_context(beside.open("w", newline=""))
+    old = stack.enter_context(zipfile.ZipFile(path))
+    new = stack.enter_context(zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
+    member = old.namelist()[0]
+    source = io.TextIOWrapper(stack.enter_context(old.open(member)), "utf-8", newline="")
+    target = io.TextIOWrapper(new.open(member, "w"), "utf-8", newline="")
+    return source, stack.enter_context(target)
+
+
 def _airlines(rows: Rows) -> Rows:
-    return [[c, "American Airlines (US Airways)" if c == RENAMED else n] for c, n in rows]
+    for code, name in rows:
+        yield [code, "American Airlines (US Airways)" if code == RENAMED else name]
 
 
 def _planes(rows: Rows) -> Rows:
-    for row in rows[100:105]:
-        row[7] = "460"
-    for row in rows[200:203]:
-        row[8] = "Turbo-prop"
-    return rows[:300] + rows[302:]
+    for number, row in enumerate(rows):
+        if 100 <= number < 105:
+            row[7] = "460"
+        if 200 <= number < 203:
+            row[8] = "Turbo-prop"
+        if number not in (300, 301):
+            yield row
 
 
 def _flights(rows: Rows) -> Rows:
-    for row in rows[1_000:201_000:500]:
-        row[8] = "0" if row[8] == "NA" else str(int(row[8]) + 7)
-    kept = [row for number, row in enumerate(rows) if number < 250_000 or number % 500 or number >= 325_000]
-    extra = [[*row[:10], str(int(row[10]) + 9_000), *row[11:]] for row in rows[-250:]]
-    return kept + extra
+    last: deque[list[str]] = deque(maxlen=250)
+    for number, row in enumerate(rows):
+        last.append(row)
+        if 1_000 <= number < 201_000 and number % 500 == 0:
+            row[8] = "0" if row[8] == "NA" else str(int(row[8]) + 7)
+        if not (250_000 <= number < 325_000 and number % 500 == 0):
+            yield row
+    for row in last:
+        yield [*row[:10], str(int(row[10]) + 9_000), *row[11:]]
