@@ -78,6 +78,7 @@ class _Work:
     masks: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)  # known lines of a block come before fresh ones
     delivered: int = 0
+    first: bool = False
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     cursor: str | int | float | None = None
@@ -116,6 +117,7 @@ def _load(
         return _same(bronze, raw, base)
     before = bronze.held(base) if base else Held()
     work = _Work(rule, entity, whole, list(base.paths) if base else [], dict(base.kinds) if base else {})
+    work.first = bronze.count(raw.source, raw.entity) == 0
     work.bits = {path: i for i, path in enumerate(work.paths)}
     work.cursor = base.cursor if base else None
     lookup = _Lookup(before)
@@ -257,7 +259,7 @@ def _parsed(
     if work.entity.cursor:
         for record in records:
             work.cursor = later(work.cursor, dig(record, work.entity.cursor.field))
-    work.new_versions += bronze.insert(raw.source, raw.entity, documents)
+    work.new_versions += bronze.insert(raw.source, raw.entity, documents, work.first)
     if bad:
         _quarantine(bronze, raw, bad, work)
 

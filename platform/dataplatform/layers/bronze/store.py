@@ -66,10 +66,13 @@ class Bronze:
 
     # versions
 
-    def insert(self, source: str, entity: str, documents: list[dict[str, Any]]) -> int:
-        """Inserts those versions that are not there yet; returns how many were new."""
+    def insert(self, source: str, entity: str, documents: list[dict[str, Any]], first: bool) -> int:
+        """Inserts those versions that are not there yet; returns how many were new.
+
+        `first`: the collection was empty before this batch, so only its own repeats can be there.
+        """
         collection = self.versions(source, entity)
-        known = self._known(collection, [d["_id"] for d in documents])
+        known = set() if first else self._known(collection, [d["_id"] for d in documents])
         new = {d["_id"]: d for d in documents if d["_id"] not in known}
         if not new:
             return 0
