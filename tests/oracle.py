@@ -53,12 +53,14 @@ def history(batches: list[Row], key: Any) -> list[Row]:
     times = sorted({c[0] for c in changes})
     for at in times:
         before, was_open = dict(known), bool(rows) and rows[-1]["to"] is None
-        now = was_open
-        for _, _batch, record, fields in (c for c in changes if c[0] == at):
+        now, batch = was_open, ""
+        for _, brought, record, fields in (c for c in changes if c[0] == at):
+            shown = (now, {f: v for f, v in known.items() if v is not None})
             now = record is not None
             if record is not None:
                 known.update({f: record.get(f) for f in fields - {"k", "l"}})
-        batch = [c[1] for c in changes if c[0] == at][-1]
+            if shown != (now, {f: v for f, v in known.items() if v is not None}):
+                batch = brought  # who says the same again has touched nothing
         changed = any(before[f] != known[f] for f in before if f != "b")
         if was_open and (not now or changed):
             rows[-1].update(to=at, deleted=not now, touched=batch)

@@ -126,27 +126,38 @@ def fold(happened: Iterable[Event], scd1: frozenset[str]) -> list[Version]:
     result: list[Version] = []
     open_: Version | None = None
     for at, group in groupby(happened, lambda event: event.at):
-        before, present, last = dict(state), open_ is not None, None
+        before, present, mover = dict(state), open_ is not None, None
         for event in group:
-            last = event
+            if _apply(event, state, present):
+                mover = event
             present = event.values is not None
-            if event.values is not None:
-                for path in event.known:
-                    state[path] = event.values.get(path)
-        assert last is not None
+        if mover is None:
+            continue  # the same seen again
         if open_ is not None and not present:
-            open_.valid_to, open_.deleted, open_.updated_batch = at, True, last.batch
+            open_.valid_to, open_.deleted, open_.updated_batch = at, True, mover.batch
             open_ = None
         elif present:
             new = open_ is None or _changed(before, state, scd1)
             if open_ is not None and new:
-                open_.valid_to, open_.updated_batch = at, last.batch
+                open_.valid_to, open_.updated_batch = at, mover.batch
             if new:
-                open_ = Version(at, last.batch, last.batch, dict(state), payload=last.payload)
+                open_ = Version(at, mover.batch, mover.batch, dict(state), payload=mover.payload)
                 result.append(open_)
             elif open_ is not None and _different(before, state):
-                open_.values, open_.updated_batch = dict(state), last.batch
+                open_.values, open_.updated_batch = dict(state), mover.batch
     return result
+
+
+def _apply(event: Event, state: dict[str, Any], present: bool) -> bool:
+    """Brings the state up to date; True where the event changed it or whether the record is there."""
+    if event.values is None:
+        return present
+    moved = not present
+    for path in event.known:
+        value = event.values.get(path)
+        moved = moved or not same(state.get(path), value)
+        state[path] = value
+    return moved
 
 
 def _changed(before: Values, after: Values, scd1: frozenset[str]) -> bool:
