@@ -32,8 +32,8 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
             result.append((gone, batch["id"], None, set()))
         for at in sorted(mine):
             record, e = mine[at], clock(batch, mine[at])
-            if e is not None and gone is not None:
-                at = e if e > gone else batch["at"]
+            if gone is not None:
+                at = max(e if e is not None and e > gone else batch["at"], gone + batch["tick"])
             elif e is not None and e in seen:
                 if seen[e] == record:
                     continue

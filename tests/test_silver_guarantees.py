@@ -116,6 +116,17 @@ def test_an_older_version_goes_into_the_middle_of_history(entity: Any) -> None:
     assert [v[1] for v in versions(world, "v")] == [False, False, True]
 
 
+def test_a_return_comes_after_the_delete_whatever_the_clock_said(entity: Any) -> None:
+    world = entity(", effective_at: at")
+    load(world, {"id": 1, "v": "A", "at": "2999-01-01T00:00:00Z"}, {"id": 2})
+    load(world, {"id": 2})
+    load(world, {"id": 1, "v": "A", "at": None}, {"id": 2})
+    found = versions(world, "v", "id = 1")
+    assert found == [("A", False, True), ("A", True, False)]
+    load(world, {"id": 2})
+    assert not [v for v in versions(world, "v", "id = 1") if v[1]]
+
+
 def test_a_change_that_does_not_move_the_clock_is_kept(entity: Any) -> None:
     world = entity(", load: delta, effective_at: at")
     load(world, {"id": 1, "v": "A", "at": "2026-01-01T00:00:00Z"})

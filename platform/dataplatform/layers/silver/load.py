@@ -225,7 +225,7 @@ def _check_deletes(work: _Work, gone: int) -> None:
     if not gone or work.task.allow_deletes:
         return
     total = state.count_open(work.conn, work.plan)
-    if gone > entity.max_delete * total:
+    if total and gone > entity.max_delete * total:
         raise LoadError(
             f"{work.task.source}.{work.task.name}: the batch lacks {gone:,} of {total:,} rows, more "
             f"than max_delete = {entity.max_delete:.0%}; nothing was deleted",

@@ -81,15 +81,12 @@ def events(seen: Iterable[Observation | Absence]) -> list[Event]:
                 deleted_at = latest = max(item.batch_at, latest + 1)
                 result.append(Event(deleted_at, item.batch, None))
             continue
-        at = item.effective
-        if at is None:
-            at = item.batch_at
-        elif deleted_at is not None:
-            at = at if at > deleted_at else item.batch_at
-        elif at in contents:
+        at = item.batch_at if item.effective is None else item.effective
+        if deleted_at is not None:
+            at = max(at if at > deleted_at else item.batch_at, deleted_at + 1)  # a return comes after
+        elif item.effective is not None and at in contents:
             if contents[at] == item.content:
                 continue
-            contents[at] = item.content
             at = max(item.batch_at, at)
         if item.effective is not None:
             contents[item.effective] = item.content
