@@ -27,9 +27,9 @@ from dataplatform.secrets import LocalStore, Secrets, redact
 class Api(BaseHTTPRequestHandler):
     """An API with every kind of paging; `calls` are the requests seen, `plan` overrides answers."""
 
-    people = [{"id": n, "name": f"p{n}", "at": f"2026-01-{n:02}T00:00:00Z"} for n in range(1, 8)]  # noqa: RUF012
-    calls: list[tuple[str, dict[str, Any], dict[str, str]]] = []  # noqa: RUF012
-    plan: list[tuple[int, dict[str, str], str]] = []  # noqa: RUF012
+    people = [{"id": n, "name": f"p{n}", "at": f"2026-01-{n:02}T00:00:00Z"} for n in range(1, 8)]  # noqa: RUF012  # http.server makes the object
+    calls: list[tuple[str, dict[str, Any], dict[str, str]]] = []  # noqa: RUF012  # http.server makes the object
+    plan: list[tuple[int, dict[str, str], str]] = []  # noqa: RUF012  # http.server makes the object
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -329,7 +329,7 @@ def test_every_connector_keeps_the_contract(
     folder = world.folder / "connectors"
     folder.mkdir()
     (folder / "mine.py").write_text(OWN)
-    resolve = lambda value: "t0ps3cret" if isinstance(value, SecretRef) else value  # noqa: E731
+    resolve = lambda value: "t0ps3cret" if isinstance(value, SecretRef) else value  # noqa: E731  # used once
     for source in world.platform.catalog.sources.values():
         for entity in source.entities:
             pages = check_extract(

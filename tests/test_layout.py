@@ -127,7 +127,7 @@ def test_migrations_make_the_tables_that_code_uses(databases: object) -> None:
     import sqlalchemy as sa
     from dataplatform.audit.database import make_engine
 
-    engine = make_engine(databases.postgres)  # type: ignore[attr-defined]
+    engine = make_engine(databases.postgres)  # type: ignore[attr-defined]  # conftest is not typed here
     inspector = sa.inspect(engine)
     for table in metadata.tables.values():
         there = {c["name"] for c in inspector.get_columns(table.name, schema="audit")}
