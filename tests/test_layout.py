@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "dataplatform"
 
 LEVELS = [
-    {"errors", "names", "settings", "kinds", "records", "hashes"},
+    {"errors", "names", "settings", "kinds", "records", "columnar", "hashes"},
     {"metadata"},
     {"audit", "secrets", "storage", "embedded"},
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ from dataplatform.secrets import LocalStore, Secrets
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage import FileStore
 
+# Records come and go by the million and hold no cycles: to look at them as often as Python's own
+# setting says (700) costs a quarter of a load.
+COLLECT_AFTER = 100_000
+
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +33,7 @@ def open_platform(
     settings: Settings | None = None, catalog: Catalog | None = None, prefect: bool = False
 ) -> Iterator[Platform]:
     """The Platform for the block. `prefect`: with a Prefect server, PREFECT_API_URL set for it."""
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
     found = settings or load_settings()
     wanted = catalog or load_catalog(found.metadata_path)
     servers = start_servers(found, prefect)

@@ -89,9 +89,7 @@ def kind_of_values(values: Iterable[Any], textual: bool) -> str:
     for type_ in set(map(type, column)):
         if type_ is str:
             texts = {v for v in column if type(v) is str}
-            found = (
-                TEXT if _surely_text(texts, textual) else join_all(_kind_of_text(v, textual) for v in texts)
-            )
+            found = _kind_of_texts(texts, textual)
         elif type_ is int:
             numbers = [v for v in column if type(v) is int]
             found = join(_kind_of_int(min(numbers)), _kind_of_int(max(numbers)))
@@ -101,6 +99,20 @@ def kind_of_values(values: Iterable[Any], textual: bool) -> str:
     return result
 
 
+def _kind_of_texts(texts: set[str], textual: bool) -> str:
+    if _surely_text(texts, textual):
+        return TEXT
+    joined = "".join(texts)
+    try:
+        if len(joined) == 20 * len(texts) and _INSTANTS.fullmatch(joined):
+            for text in texts:
+                datetime.fromisoformat(text)
+            return TIMESTAMPTZ
+    except ValueError:
+        pass  # the 30th of February: one by one
+    return join_all(_kind_of_text(v, textual) for v in texts)
+
+
 def _surely_text(texts: set[str], textual: bool) -> bool:
     """One that is text settles it: try a few before looking at all."""
     return any(_kind_of_text(v, textual) == TEXT for v in islice(texts, 3))
@@ -108,6 +120,7 @@ def _surely_text(texts: set[str], textual: bool) -> bool:
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_INSTANTS = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)+", re.ASCII)  # the usual form, many in a row
 _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?P<zone>Z|[+-](?:0\d|1[0-5])(?::?\d\d)?)?",
     re.ASCII,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -12,7 +12,7 @@ import xxhash
 
 from dataplatform.names import digest
 
-HASH_VERSION = 1  # of row_hash; raise it when the rule changes
+HASH_VERSION = 2  # of row_hash; raise it when the rule changes
 ITEM = "[]."  # between the path of a list and the fields of its items
 
 _NESTED = frozenset({dict, list})
@@ -32,7 +32,7 @@ def flatten(record: Mapping[str, Any], whole: frozenset[str] = frozenset()) -> t
         if kind is dict and value and name not in whole:
             _object(name, value, scalars, lists, whole)
         elif kind is list and name not in whole:
-            lists[name] = value
+            _put(lists, name, value)
         elif kind is dict and not value and name not in whole:
             _put(scalars, name, None)
         else:
@@ -56,7 +56,7 @@ def _nested(path: str, value: Any, scalars: Scalars, lists: Lists, whole: frozen
     if path in whole or not isinstance(value, dict | list):
         _put(scalars, path, value)
     elif isinstance(value, list):
-        lists[path] = value
+        _put(lists, path, value)
     elif not value:
         _put(scalars, path, None)
     else:
@@ -64,11 +64,11 @@ def _nested(path: str, value: Any, scalars: Scalars, lists: Lists, whole: frozen
             _nested(f"{path}__{name}", inner, scalars, lists, whole)
 
 
-def _put(scalars: Scalars, path: str, value: Any) -> None:
+def _put(into: dict[str, Any], path: str, value: Any) -> None:
     """`{"a": {"b": 1}, "a__b": 2}` has two values for one path: the second gets a path of its own."""
-    if path in scalars:
+    while path in into:
         path = f"{path}_{digest(path + '#')}"
-    scalars[path] = value
+    into[path] = value
 
 
 def item_fields(item: Any) -> Mapping[str, Any]:
@@ -108,6 +108,17 @@ def key_hash(values: Iterable[Any], scope: bytes = b"") -> bytes | None:
     return hasher.digest()
 
 
+def key_hashes(columns: Sequence[Sequence[str | int]]) -> list[bytes]:
+    """`key_hash` of many keys, of strings and integers; a column for each field."""
+    parts = [list(map(_sized_part, column)) for column in columns]
+    return [blake2b(b"".join(own), digest_size=16).digest() for own in zip(*parts, strict=True)]
+
+
+def _sized_part(value: str | int) -> bytes:
+    part = b"s" + value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"i%d" % value
+    return b"%d:" % len(part) + part
+
+
 def number_text(value: Any) -> Any:
     """orjson's `default`: numbers it does not know keep all their digits."""
     if isinstance(value, Decimal):
@@ -137,19 +148,49 @@ def content_id(record: Mapping[str, Any]) -> bytes:
 
 
 def row_hash(values: Mapping[str, Any]) -> bytes:
-    """Hash of attributes by path. Null and missing are the same; 1.0 and 1 are the same number."""
-    present = {p: v for p, v in values.items() if v is not None}
-    if not _FRACTIONAL.isdisjoint(map(type, present.values())):
-        present = {p: _number(v) for p, v in present.items()}
-    return xxhash.xxh3_128_digest(dump(present))
+    """Hash of attributes by path: xxh3_128 over `path, kind and text` of each, in the order of the paths.
+
+    Null and missing are the same; 1.0 and 1 are the same number, "1" is another value.
+    """
+    parts = [hash_part(hash_path(p), values[p]) for p in sorted(values)]
+    return xxhash.xxh3_128_digest("".join(parts).encode())
 
 
-_FRACTIONAL = frozenset({float, Decimal})
+def hash_path(path: str) -> str:
+    """A path as it begins a part of a row's hash."""
+    return escape(path).replace("=", "\\=") + "="
 
 
-def _number(value: Any) -> Any:
-    if type(value) is float and value.is_integer():
-        return int(value)
-    if type(value) is Decimal and value == value.to_integral_value():
-        return int(value)
-    return value
+def hash_part(path: str, value: Any) -> str:
+    """What one attribute adds to a row's hash: nothing, for a null."""
+    if value is None:
+        return ""
+    if type(value) is str:
+        return f"{path}s{escape(value)}\t"
+    if value is True or value is False:
+        return f"{path}b{value:d}\t"
+    if isinstance(value, dict | list):
+        return f"{path}j{escape(dump(value).decode())}\t"
+    return f"{path}n{_number(value)}\t"
+
+
+def _number(value: Any) -> str:
+    """The same digits for the same number, whatever its type."""
+    if type(value) is float:
+        return str(int(value)) if value.is_integer() else repr(value)
+    if type(value) is Decimal:
+        if value == value.to_integral_value():
+            return str(int(value))
+        near = float(value)
+        return repr(near) if Decimal(repr(near)) == value else str(value.normalize())
+    return str(value)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def escape(text: str) -> str:
+    """Text without tabs and line ends: a field of COPY's text format."""
+    if "\\" in text or "\t" in text or "\n" in text or "\r" in text:
+        return text.translate(_ESCAPES)
+    return text  # the usual case: looking is cheaper than translating

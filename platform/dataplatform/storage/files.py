@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from dataplatform.errors import StorageError
 
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 1  # on JSON lines as small as level 3, for half the time
 Observer = Callable[[bytes], None]
 
 

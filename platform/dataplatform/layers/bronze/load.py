@@ -10,20 +10,22 @@ import numpy as np
 import xxhash
 
 from dataplatform import hashes as hs
+from dataplatform.columnar import grouped
 from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of_values
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
-from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, to_bson
+from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse_block, to_bson
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.store import Bronze, manifest_id, server_errors
 from dataplatform.metadata.cursor import later
 from dataplatform.metadata.paths import dig
 from dataplatform.metadata.source import Entity
-from dataplatform.records import ITEM, content_id, flatten, item_fields, within
+from dataplatform.records import ITEM, content_id, item_fields, within
 
 MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
-_BLOCK = 5_000  # records handled together
+_BLOCK = 5_000  # lines looked up together
+_PIECE = 500  # records handled together: few enough to stay in the processor's cache
 
 
 class RawBatch(Protocol):
@@ -207,12 +209,14 @@ def _page(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work, lookup: _Lo
                 work.delivered += len(items)
             continue
         digests = [xxhash.xxh3_128_digest(line) for line in block]
-        places = lookup.find(digests)
-        _known(work, lookup.before, places)
-        fresh = [i for i, place in enumerate(places) if place < 0]
-        parsed = [parse(block[i], work.rule) for i in fresh]
-        numbers = [page.line + start + i for i in fresh]
-        _parsed(bronze, raw, work, page.file, parsed, numbers, fresh, [digests[i] for i in fresh])
+        found = lookup.find(digests)
+        _known(work, lookup.before, found)
+        fresh = [i for i, place in enumerate(found) if place < 0]
+        for at in range(0, len(fresh), _PIECE):
+            places = fresh[at : at + _PIECE]
+            parsed = parse_block([block[i] for i in places], work.rule)
+            numbers = [page.line + start + i for i in places]
+            _parsed(bronze, raw, work, page.file, parsed, numbers, places, [digests[i] for i in places])
         work.delivered += len(block)
 
 
@@ -274,23 +278,20 @@ def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
 def _profile(work: _Work, records: Sequence[Mapping[str, Any]], prefix: str = "") -> list[int]:
     """Notes the kinds of the records' values, column by column; returns the mask of each's paths."""
     whole = within(work.whole, prefix) if prefix and work.whole else work.whole
-    by_shape: dict[tuple[str, ...], list[Iterable[Any]]] = {}
     nested: dict[str, tuple[list[Any], list[int]]] = {}
-    masks: list[int] = []
-    for number, record in enumerate(records):
-        scalars, lists = flatten(record, whole)
-        shape = tuple(scalars)
-        by_shape.setdefault(shape, []).append(scalars.values())
-        mask = _mask(work, prefix, shape)
-        for path, items in lists.items():
+    masks = [0] * len(records)
+    for group in grouped(records, whole):
+        mask = _mask(work, prefix, tuple(group.scalars))
+        for path, column in group.scalars.items():
+            _note_kind(work, prefix + path, column)
+        for path, column in group.lists.items():
             mask |= _mask(work, prefix, (path,))
             found = nested.setdefault(path, ([], []))
-            found[0].extend(item_fields(item) for item in items)
-            found[1].extend([number] * len(items))
-        masks.append(mask)
-    for shape, rows in by_shape.items():
-        for path, column in zip(shape, zip(*rows, strict=True), strict=True):
-            _note_kind(work, prefix + path, column)
+            for number, items in zip(group.places, column, strict=True):
+                found[0].extend(map(item_fields, items))
+                found[1].extend([number] * len(items))
+        for number in group.places:
+            masks[number] = mask
     for path, (items, owners) in nested.items():
         work.kinds[prefix + path] = join(work.kinds.get(prefix + path, NULL), LISTS)
         inner = _profile(work, items, prefix + path + ITEM)

@@ -7,22 +7,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.metadata.paths import MISSING, dig, records_in
-from dataplatform.records import dump, key_hash
+from dataplatform.records import dump, key_hash, key_hashes
 
 MAX_BYTES = 15_500_000  # of JSON; a BSON document ends at 16 MiB, our own fields included
 MAX_DEPTH = 90  # MongoDB's limit is 100
-_LONG_NUMBER = re.compile(rb"[\s:,\[-](?:[\d.]{16}|[\d.]+[eE][+-]?\d{3})")
-# each byte as what it is to a number: digits and the point, exponent, sign, anything else
+# each byte as what it is to a number: digit or point, exponent, sign, what may stand before one, else
 _SHAPE = bytes(
     ord("0") if chr(b) in "0123456789." else ord("e") if chr(b) in "eE" else ord("s")
-    if chr(b) in "+-" else ord(" ") for b in range(256)
+    if chr(b) in "+-" else ord("d") if chr(b) in " :,[\t\n\r" else ord("x") for b in range(256)
 )  # fmt: skip
+_LONG = (b"d0000000000000000", b"s0000000000000000")
+_EXPONENT = re.compile(b"0es?000")
 NUMBER = "$number"
 
 
@@ -38,8 +39,7 @@ class Rule:
         return json.dumps([self.key, sorted(self.null_values), self.textual, 1])
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record that bronze can hold. `exotic`: it has numbers that BSON has no type for."""
 
     key: bytes
@@ -49,6 +49,34 @@ class Record:
 
 class _Problem(Exception):
     """Why a text is no record."""
+
+
+def parse_block(lines: list[bytes], rule: Rule) -> list[Record | Bad]:
+    """Many JSON texts at once: what is plain for all of them is not asked of each."""
+    return _plain(lines, rule) or [parse(line, rule) for line in lines]
+
+
+def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
+    """The records where all lines are ordinary; None where one needs a closer look."""
+    joined = b"\n".join(lines)
+    if len(joined) > MAX_BYTES or (not rule.textual and _precise_needed(joined)):
+        return None
+    if b"\\u" in joined and any(code in joined for code in (b"\\u0000", b"\\ud", b"\\uD")):
+        return None
+    if any(line.count(b"{") + line.count(b"[") > MAX_DEPTH for line in lines):
+        return None
+    try:
+        values = list(map(orjson.loads, lines))
+    except orjson.JSONDecodeError:
+        return None
+    if set(map(type, values)) != {dict}:
+        return None
+    if rule.null_values:
+        values = [_with_nulls(value, rule.null_values) for value in values]
+    columns = [[value.get(path) for value in values] for path in rule.key]
+    if any(not set(map(type, column)) <= {str, int} for column in columns):
+        return None
+    return [Record(key, value, False) for key, value in zip(key_hashes(columns), values, strict=True)]
 
 
 def parse(line: bytes, rule: Rule) -> Record | Bad:
@@ -98,12 +126,20 @@ def _value(line: bytes, textual: bool = False) -> tuple[Any, bool]:
         return _precise(line) if _lenient(line) else _fail(f"not JSON: {error}")
 
 
-def _precise_needed(line: bytes) -> bool:
+def _precise_needed(text: bytes) -> bool:
     """Whether the text may hold a number that a double or 64 bits cannot: 16 digits, a big exponent."""
-    shape = line.translate(_SHAPE)
-    if b"0000000000000000" in shape or b"0e000" in shape or b"0es000" in shape:
-        return _LONG_NUMBER.search(line) is not None  # slower, but tells most identifiers apart
-    return False
+    shape = text.translate(_SHAPE)
+    if any(long in shape for long in _LONG):
+        return True
+    if b"0e000" not in shape and b"0es000" not in shape:
+        return False
+    return any(_begins_as_number(shape, hit.start()) for hit in _EXPONENT.finditer(shape))
+
+
+def _begins_as_number(shape: bytes, end: int) -> bool:
+    """Whether the digits up to `end` are a number's, not part of an identifier."""
+    before = shape[max(0, end - 400) : end + 1].rstrip(b"0")
+    return not before or before[-1:] in b"ds"
 
 
 def _fail(reason: str) -> tuple[Any, bool]:

@@ -9,20 +9,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from dataplatform.records import dump
+from dataplatform.records import dump, escape
 
 Convert = Callable[[Any], str]
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NULL = "\\N"
 
 
 class BadValue(ValueError):
     """A value that a column's type cannot hold."""
-
-
-def escape(text: str) -> str:
-    """Text as a field of COPY's text format."""
-    return text.translate(_ESCAPES)
 
 
 def converter(type_: str) -> Convert:
@@ -35,7 +29,7 @@ def converter(type_: str) -> Convert:
 
 def _text(value: Any) -> str:
     if type(value) is str:
-        return value.translate(_ESCAPES)
+        return escape(value)
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, dict | list):
@@ -142,6 +136,9 @@ def _date(value: Any) -> str:
         text = value.strip()
         try:
             if len(text) == 10:
+                if text[4] == "-" == text[7] and text.isascii():
+                    date.fromisoformat(text)
+                    return text
                 return date.fromisoformat(text).isoformat()
             moment = datetime.fromisoformat(text)
         except ValueError:
@@ -198,11 +195,14 @@ def _jsonb(value: Any) -> str:
     return escape(dump(value).decode())
 
 
+INTEGERS = {
+    "smallint": (-(2**15), 2**15 - 1),
+    "integer": (-(2**31), 2**31 - 1),
+    "bigint": (-(2**63), 2**63 - 1),
+}
 _CONVERTERS: dict[str, Convert] = {
     "text": _text,
-    "smallint": _integer(-(2**15), 2**15 - 1),
-    "integer": _integer(-(2**31), 2**31 - 1),
-    "bigint": _integer(-(2**63), 2**63 - 1),
+    **{name: _integer(*bounds) for name, bounds in INTEGERS.items()},
     "numeric": _numeric,
     "double precision": _double,
     "real": _real,

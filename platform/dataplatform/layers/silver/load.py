@@ -17,17 +17,19 @@ from dataplatform.audit.record import Counts, note_schema_change
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
+from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
-from dataplatform.layers.silver.merge import Batch, Done, Merger, prepare
+from dataplatform.layers.silver.merge import Batch, Done, Merger, clock, prepare
 from dataplatform.layers.silver.observe import Reader, effective_at, histories, present_paths
 from dataplatform.layers.silver.plan import Known, Plan
 from dataplatform.layers.silver.rebuild import rebuild
-from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros
+from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time, qualified
 from dataplatform.records import flatten
 
 PARTITION = 400_000  # observations held in memory by a rebuild
+Found = list[tuple[bytes, dict[str, Any]]]
 _UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
 
 
@@ -178,13 +180,10 @@ def _merge(work: _Work) -> Done:
     chosen = np.flatnonzero(candidate & single)
     if not candidate.all():
         work.still_bad = _still_bad(work, entries.versions[~candidate])
-    for key, version, doc in _keyed(work, entries.keys[chosen], entries.versions[chosen]):
-        staged = _staged(work, key, version, doc)
-        if staged is not None:
-            merger.add(staged)
+    for owners, block in _blocks(work, entries.keys[chosen], entries.versions[chosen]):
+        _stage(work, merger, owners, block)
     oldest = min((k.first_batch for k in plan.known.values()), default="")
-    clock, has_clock = _clock_column(plan, task.entity)
-    done, more = merger.finish(hs.pieces(gone), clock, has_clock, oldest)
+    done, more = merger.finish(hs.pieces(gone), *_clock_column(plan, task.entity), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
     if len(keys):
         work.path = "merge+rebuild"
@@ -206,6 +205,13 @@ def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
         known = np.flatnonzero(at >= 0)
         same = (held.versions[at[known]] == entries.versions[known]).all(axis=1)
         candidate[known[same]] = False
+        if task.entity.effective_at:
+            # a record without a time of its own now follows one that was dated ahead
+            since = moment_text(micros(batch_time(before.batch_id)))
+            ahead = state.open_ahead(
+                work.conn, work.plan, clock(_clock_column(work.plan, task.entity)[0]), since
+            )
+            candidate |= hs.member(entries.keys, hs.unique(ahead))
     if not manifest.complete:
         return candidate, hs.EMPTY
     open_ = held.keys if before.complete and not len(held.held) else state.open_keys(work.conn, work.plan)
@@ -247,15 +253,33 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
     return True
 
 
-def _keyed(
-    work: _Work, keys: hs.Hashes, versions: hs.Hashes
-) -> Iterator[tuple[bytes, bytes, dict[str, Any]]]:
-    """Key, version and record; the key is the manifest's, read by the rule of today."""
+def _blocks(work: _Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:
+    """Keys and records, in blocks; the keys are the manifest's, read by the rule of today."""
     ordering = hs.order(versions)
     for block in work.history.documents(versions):
         at = hs.find(hs.hashes(version for version, _ in block), versions, ordering)
-        for key, (version, doc) in zip(hs.pieces(keys[at]), block, strict=True):
-            yield key, version, doc
+        yield hs.pieces(keys[at]), block
+
+
+def _stage(work: _Work, merger: Merger, keys: list[bytes], found: Found) -> None:
+    """Column by column; one by one where a value does not fit, to find the record that has it."""
+    docs = [doc for _, doc in found]
+    try:
+        merger.add_lines(copy_lines(work.plan, Block(docs, keys, _starts(work, docs))))
+    except BadValue:
+        for key, (version, doc) in zip(keys, found, strict=True):
+            staged = _staged(work, key, version, doc)
+            if staged is not None:
+                merger.add(staged)
+
+
+def _starts(work: _Work, docs: list[dict[str, Any]]) -> list[str]:
+    """When each record became valid, as COPY wants it."""
+    entity, usual = work.task.entity, moment_text(work.batch.at)
+    if entity.effective_at is None:
+        return [usual] * len(docs)
+    times = [effective_at(entity, doc) for doc in docs]
+    return [usual if at is None else moment_text(at) for at in times]
 
 
 def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:

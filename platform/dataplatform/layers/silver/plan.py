@@ -12,7 +12,7 @@ from dataplatform.errors import LoadError
 from dataplatform.layers.silver.convert import Convert, converter
 from dataplatform.metadata.source import Column, Entity
 from dataplatform.names import child_table, column_names, entity_table
-from dataplatform.records import HASH_VERSION, ITEM
+from dataplatform.records import HASH_VERSION, ITEM, hash_path
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class ColumnPlan:
     @cached_property
     def convert(self) -> Convert:
         return converter(self.type)
+
+    @cached_property
+    def prefix(self) -> str:
+        """How the column begins in a row's hash."""
+        return hash_path(self.path)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,15 @@ class TablePlan:
         """Paths whose change makes a new version; not those of the key, they never change."""
         keys = () if self.is_child else self.key
         return frozenset(c.path for c in self.columns if c.scd == 2 and c.path not in keys)
+
+    @cached_property
+    def scd1_paths(self) -> tuple[tuple[str, str], ...]:
+        """Path and how it begins in a hash, in the order of hashing."""
+        return tuple((p, hash_path(p)) for p in sorted(self.scd1))
+
+    @cached_property
+    def scd2_paths(self) -> tuple[tuple[str, str], ...]:
+        return tuple((p, hash_path(p)) for p in sorted(self.scd2))
 
     @cached_property
     def paths(self) -> frozenset[str]:

@@ -43,6 +43,14 @@ class CopyBuffer:
         if self.size >= FLUSH:
             self.flush()
 
+    def add_lines(self, lines: Sequence[str]) -> None:
+        """Lines that are whole already."""
+        self.lines.extend(lines)
+        self.size += sum(map(len, lines))
+        self.rows += len(lines)
+        if self.size >= FLUSH:
+            self.flush()
+
     def flush(self) -> None:
         if not self.lines:
             return

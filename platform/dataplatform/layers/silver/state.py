@@ -62,8 +62,18 @@ def rule_digest(rule: str) -> str:
 
 def open_keys(conn: psycopg.Connection, plan: Plan) -> hs.Hashes:
     """Keys that have an open version."""
-    query = sql.SQL("copy (select dp_key from {} where dp_current) to stdout (format binary)").format(
-        sql.Identifier(SCHEMA, plan.root.name)
+    return _keys_where(conn, plan, sql.SQL("dp_current"))
+
+
+def open_ahead(conn: psycopg.Connection, plan: Plan, clock: sql.Composable, since: str) -> hs.Hashes:
+    """Keys whose open version is dated later than `since`. `clock`: SQL of that date, the row is `o`."""
+    condition = sql.SQL("dp_current and {} > {}::timestamptz").format(clock, sql.Literal(since))
+    return _keys_where(conn, plan, condition)
+
+
+def _keys_where(conn: psycopg.Connection, plan: Plan, condition: sql.Composable) -> hs.Hashes:
+    query = sql.SQL("copy (select dp_key from {} o where {}) to stdout (format binary)").format(
+        sql.Identifier(SCHEMA, plan.root.name), condition
     )
     with conn.cursor() as cursor, cursor.copy(query) as copy:
         data = b"".join(bytes(block) for block in copy)

@@ -1,0 +1,101 @@
+"""Records taken apart by columns: what is the same for thousands of records is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataplatform.records import flatten
+
+_NESTED = frozenset({dict, list})
+Column = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Records that have the same paths. `places`: their positions; every column is parallel to it."""
+
+    places: Sequence[int]
+    scalars: dict[str, Column]
+    lists: dict[str, Column]
+
+
+class _TwoForOne(Exception):
+    """`{"a": {"b": 1}, "a__b": 2}`: two values for one path; `flatten` knows what to do."""
+
+
+def grouped(records: Sequence[Mapping[str, Any]], whole: frozenset[str] = frozenset()) -> Iterator[Group]:
+    """The records, flattened as `records.flatten` does it, in groups of the same paths."""
+    shapes: dict[tuple[str, ...], list[int]] = {}
+    for place, shape in enumerate(map(tuple, records)):
+        shapes.setdefault(shape, []).append(place)
+    for shape, places in shapes.items():
+        rows = [records[place].values() for place in places]
+        columns: dict[str, Column] = dict(zip(shape, zip(*rows, strict=True), strict=True)) if shape else {}
+        try:
+            yield from list(_flat(places, columns, whole))
+        except _TwoForOne:
+            yield from _one_by_one(records, places, whole)
+
+
+def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[str]) -> Iterator[Group]:
+    """Takes nested objects apart; where the rows of a group differ in shape, it is split."""
+    scalars: dict[str, Column] = {}
+    lists: dict[str, Column] = {}
+    todo = list(columns.items())
+    while todo:
+        path, column = todo.pop()
+        if path in scalars:
+            raise _TwoForOne
+        if path in whole or _NESTED.isdisjoint(map(type, column)):
+            scalars[path] = column
+            continue
+        shapes = list(map(_shape, column))
+        shape = shapes[0]
+        if shapes.count(shape) < len(shapes):
+            rest = dict([*todo, (path, column), *lists.items(), *scalars.items()])
+            if len(rest) < len(todo) + 1 + len(lists) + len(scalars):
+                raise _TwoForOne
+            yield from _split(places, rest, shapes, whole)
+            return
+        if isinstance(shape, tuple):
+            todo.extend(_fields(path, shape, column))
+        elif path in lists:
+            raise _TwoForOne
+        else:
+            lists[path] = column
+    yield Group(places, scalars, lists)
+
+
+def _shape(value: Any) -> Any:
+    """Names of an object's fields; else whether it is a list."""
+    return tuple(value) if type(value) is dict else type(value) is list
+
+
+def _fields(path: str, names: tuple[str, ...], column: Column) -> Iterator[tuple[str, Column]]:
+    """The columns of a nested object; an empty one is null."""
+    if not names:
+        yield path, [None] * len(column)
+        return
+    for name, inner in zip(names, zip(*[v.values() for v in column], strict=True), strict=True):
+        yield f"{path}__{name}", inner
+
+
+def _split(
+    places: Sequence[int], columns: dict[str, Column], shapes: list[Any], whole: frozenset[str]
+) -> Iterator[Group]:
+    found: dict[Any, list[int]] = {}
+    for at, shape in enumerate(shapes):
+        found.setdefault(shape, []).append(at)
+    for chosen in found.values():
+        part: dict[str, Column] = {path: [column[at] for at in chosen] for path, column in columns.items()}
+        yield from _flat([places[at] for at in chosen], part, whole)
+
+
+def _one_by_one(
+    records: Sequence[Mapping[str, Any]], places: list[int], whole: frozenset[str]
+) -> Iterator[Group]:
+    for place in places:
+        scalars, lists = flatten(records[place], whole)
+        yield Group([place], {p: [v] for p, v in scalars.items()}, {p: [v] for p, v in lists.items()})

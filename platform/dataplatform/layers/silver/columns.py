@@ -1,0 +1,238 @@
+"""Many records at once on their way into Postgres: COPY lines, made column by column.
+
+The same result as row by row (see rows), for a fraction of the cost: the type of a column's values is
+looked at once, not value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+import xxhash
+
+from dataplatform.columnar import Column, Group, grouped
+from dataplatform.layers.silver.convert import INTEGERS, NULL, BadValue
+from dataplatform.layers.silver.plan import ColumnPlan, Plan, TablePlan
+from dataplatform.layers.silver.rows import NO_VALUES, child_key
+from dataplatform.records import dump, escape, hash_part, item_fields, within
+
+Lines = dict[str, list[str]]
+Part = str | Sequence[str]
+_NOTHING = type(None)
+_SPECIAL = ("\\", "\t", "\n", "\r")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records of one table. `roots`, `parents`: keys of the records they belong to, for a child table."""
+
+    records: Sequence[Mapping[str, Any]]
+    keys: Sequence[bytes]
+    starts: Sequence[str]
+    roots: Sequence[str] = ()
+    parents: Sequence[bytes] = ()
+    indexes: Sequence[int] = ()
+
+
+@dataclass
+class _Items:
+    """Items of a list, of many records."""
+
+    records: list[Mapping[str, Any]] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+    roots: list[str] = field(default_factory=list)
+    parents: list[bytes] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
+
+
+def copy_lines(plan: Plan, block: Block) -> Lines:
+    """COPY lines by table, in the order of columns that merge has; raises BadValue."""
+    lines: Lines = {table.name: [] for table in plan.root.tables()}
+    _table(plan.root, block, plan.whole, lines)
+    return lines
+
+
+def _table(table: TablePlan, block: Block, whole: frozenset[str], lines: Lines) -> None:
+    items: dict[str, _Items] = {child.name: _Items() for child in table.children}
+    own_whole = within(whole, table.prefix) if table.prefix and whole else whole
+    for group in grouped(block.records, own_whole):
+        lines[table.name].extend(_group(table, block, group))
+        for child in table.children:
+            found = group.lists.get(child.list_path)
+            if found is not None:
+                _gather(table, block, group.places, found, items[child.name])
+    for child in table.children:
+        if items[child.name].records:
+            _table(child, _keyed(child, items[child.name], whole), whole, lines)
+
+
+def _gather(table: TablePlan, block: Block, places: Sequence[int], found: Column, into: _Items) -> None:
+    for place, listed in zip(places, found, strict=True):
+        if not listed:
+            continue
+        count = len(listed)
+        into.records.extend(map(item_fields, listed))
+        into.starts.extend([block.starts[place]] * count)
+        root = block.roots[place] if table.is_child else block.keys[place].hex()
+        into.roots.extend([root] * count)
+        into.parents.extend([block.keys[place]] * count)
+        into.indexes.extend(range(count))
+
+
+def _keyed(table: TablePlan, items: _Items, whole: frozenset[str]) -> Block:
+    """The items with their keys; of those with the same key the last one counts."""
+    values: list[Mapping[str, Any]] = [{}] * len(items.records)
+    if table.key:
+        values = _key_values(table, items.records, within(whole, table.prefix))
+    keys = [
+        child_key(table, parent, value, index)
+        for parent, value, index in zip(items.parents, values, items.indexes, strict=True)
+    ]
+    last = {key: place for place, key in enumerate(keys)}
+    if len(last) == len(keys):
+        return Block(items.records, keys, items.starts, items.roots, items.parents, items.indexes)
+    places = list(last.values())
+    parts = (items.records, keys, items.starts, items.roots, items.parents, items.indexes)
+    return Block(*([part[place] for place in places] for part in parts))  # type: ignore[arg-type]  # each its own type
+
+
+def _key_values(
+    table: TablePlan, records: Sequence[Mapping[str, Any]], whole: frozenset[str]
+) -> list[Mapping[str, Any]]:
+    result: list[Mapping[str, Any]] = [{}] * len(records)
+    for group in grouped(records, whole):
+        columns = {path: group.scalars[path] for path in table.key if path in group.scalars}
+        for at, place in enumerate(group.places):
+            result[place] = {path: column[at] for path, column in columns.items()}
+    return result
+
+
+def _group(table: TablePlan, block: Block, group: Group) -> list[str]:
+    places = group.places
+    everyone = len(places) == len(block.keys)
+    keys = block.keys if everyone else [block.keys[place] for place in places]
+    body: dict[str, Sequence[str]] = {}
+    parts: dict[str, list[Part]] = {}
+    for column in table.columns:
+        values = group.scalars.get(column.path)
+        if values is not None:
+            body[column.path], parts[column.path] = _column(column, values)
+    first = _hashes(table.scd1_paths, parts, len(keys)) if table.scd1 else [NO_VALUES.hex()] * len(keys)
+    head: list[Sequence[str]] = [
+        [key.hex() for key in keys], first, _hashes(table.scd2_paths, parts, len(keys)),
+        block.starts if everyone else [block.starts[place] for place in places],
+    ]  # fmt: skip
+    if table.is_child:
+        index = [NULL] * len(keys) if table.key else [str(block.indexes[place]) for place in places]
+        parents = [block.parents[place].hex() for place in places]
+        head += [[block.roots[place] for place in places], parents, index]
+    nulls = [NULL] * len(keys)
+    rows = zip(*head, *(body.get(column.path, nulls) for column in table.columns), strict=True)
+    return list(map("\t".join, rows))
+
+
+def _hashes(paths: Sequence[tuple[str, str]], parts: Mapping[str, list[Part]], count: int) -> list[str]:
+    """`records.row_hash` of each record, as text."""
+    found = _merged(part for path, _ in paths if path in parts for part in parts[path])
+    if not found:
+        return [NO_VALUES.hex()] * count
+    endless = [repeat(part) if isinstance(part, str) else part for part in found]
+    digest = xxhash.xxh3_128_hexdigest
+    return [digest(text.encode()) for text in map("".join, zip(*endless, strict=False))]
+
+
+def _merged(parts: Iterable[Part]) -> list[Part]:
+    """Constants that follow one another as one."""
+    result: list[Part] = []
+    for part in parts:
+        if result and isinstance(part, str) and isinstance(result[-1], str):
+            result[-1] += part
+        else:
+            result.append(part)
+    return result
+
+
+def _column(column: ColumnPlan, values: Column) -> tuple[Sequence[str], list[Part]]:
+    """The values as fields for COPY, and what they add to the rows' hashes (see records.hash_part).
+
+    Raises BadValue. What a column adds are texts, one a row or one for all.
+    """
+    kinds = set(map(type, values))
+    if len(kinds) > 1 or _NOTHING in kinds:
+        return _mixed(column, values, kinds - {_NOTHING})
+    kind = kinds.pop()
+    if kind is str:
+        plain = not _special(values)
+        text = values if plain and column.type == "text" else _converted(column, values)
+        return text, _tagged(column, "s", values) if plain else _one_by_one(column, values)
+    if kind is int or kind is float:
+        texts = list(map(repr, values))
+        same = kind is int or not any(v.is_integer() for v in values)
+        fits = _fits(column.type, kind, values)
+        return (
+            texts if fits else _converted(column, values),
+            _tagged(column, "n", texts) if same else _one_by_one(column, values),
+        )
+    if column.type == "jsonb" and kind in (dict, list):
+        texts = [escape(dump(v).decode()) for v in values]
+        return texts, _tagged(column, "j", texts)
+    return _converted(column, values), _one_by_one(column, values)
+
+
+def _mixed(column: ColumnPlan, values: Column, kinds: set[type]) -> tuple[Sequence[str], list[Part]]:
+    """Values of several types, or with nulls."""
+    if not kinds:
+        return [NULL] * len(values), []
+    present = [v for v in values if v is not None]
+    if kinds == {str} and not _special(present):
+        prefix = column.prefix + "s"
+        text = [NULL if v is None else v for v in values] if column.type == "text" else None
+        return text or _converted(column, values), [["" if v is None else f"{prefix}{v}\t" for v in values]]
+    kind = next(iter(kinds))
+    if len(kinds) == 1 and _fits(column.type, kind, present):
+        return [NULL if v is None else repr(v) for v in values], _one_by_one(column, values)
+    return _converted(column, values), _one_by_one(column, values)
+
+
+def _tagged(column: ColumnPlan, kind: str, texts: Sequence[str]) -> list[Part]:
+    return [column.prefix + kind, texts, "\t"]
+
+
+def _one_by_one(column: ColumnPlan, values: Column) -> list[Part]:
+    return [[hash_part(column.prefix, v) for v in values]]
+
+
+def _special(values: Iterable[str]) -> bool:
+    """Whether a text has a character that COPY's format escapes."""
+    joined = "".join(values)
+    return any(c in joined for c in _SPECIAL)
+
+
+def _converted(column: ColumnPlan, values: Column) -> list[str]:
+    convert = column.convert
+    try:
+        return [NULL if v is None else convert(v) for v in values]
+    except BadValue as error:
+        raise BadValue(f"column {column.name} ({column.type}): {error}") from None
+
+
+def _fits(type_: str, kind: type, values: Sequence[Any]) -> bool:
+    """Whether numbers of this kind may be written as Python shows them."""
+    if kind is int and type_ in INTEGERS:
+        low, high = INTEGERS[type_]
+        return bool(low <= min(values) and max(values) <= high)
+    if kind is int:
+        return type_ in ("text", "numeric")
+    if kind is float and type_.startswith("numeric("):
+        return _within(type_, values)
+    return kind is float and type_ in ("double precision", "numeric")
+
+
+def _within(type_: str, values: Sequence[float]) -> bool:
+    """Whether numbers are far inside numeric(p,s)."""
+    precision, _, scale = type_[8:-1].partition(",")
+    limit = 10.0 ** (int(precision) - int(scale or 0)) - 1
+    return bool(-limit < min(values) and max(values) < limit)
