@@ -6,6 +6,7 @@ fields k (key), e (effective time or None), a and c (SCD2), b (SCD1) and l (a li
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 Row = dict[str, Any]
@@ -76,10 +77,11 @@ def history(batches: list[Row], key: Any) -> list[Row]:
 def items(batches: list[Row], key: Any) -> list[Row]:
     """Rows of the list's table for one key: one for each position and value over time."""
     rows: list[Row] = []
-    for at, _batch, record, fields in states(batches, key):
-        if record is not None and "l" not in fields:
-            continue
-        value = (record or {}).get("l") or []
+    value: list[Any] = []
+    for at, happened in groupby(states(batches, key), key=lambda state: state[0]):
+        for _, _, record, fields in happened:  # of one instant, the last counts
+            if record is None or "l" in fields:
+                value = (record or {}).get("l") or []
         opened = {r["index"]: r for r in rows if r["to"] is None}
         for index, row in opened.items():
             if index >= len(value) or value[index] != row["value"]:
@@ -87,18 +89,4 @@ def items(batches: list[Row], key: Any) -> list[Row]:
         for index, item in enumerate(value):
             if index not in opened or opened[index]["to"] is not None:
                 rows.append({"index": index, "value": item, "from": at, "to": None, "deleted": False})
-    return sorted((_merged(rows)), key=lambda r: (r["index"], r["from"]))
-
-
-def _merged(rows: list[Row]) -> list[Row]:
-    """Rows that ended at the instant they began never were; what then touches and is equal is one."""
-    result: list[Row] = []
-    for row in sorted((r for r in rows if r["from"] != r["to"]), key=lambda r: (r["index"], r["from"])):
-        last = result[-1] if result else None
-        if last and last["index"] == row["index"] and last["to"] == row["from"]:
-            if last["value"] == row["value"]:
-                last.update(to=row["to"], deleted=row["deleted"])
-                continue
-            last["deleted"] = False
-        result.append(row)
-    return result
+    return sorted(rows, key=lambda r: (r["index"], r["from"]))

@@ -60,6 +60,19 @@ class LoadError(TerminalError):
     """A layer refused a batch as a whole (too many deletes, a frozen schema)."""
 
 
+class CheckFailedError(LoadError):
+    """A quality check refused a batch. `results`: check, status and finding of every check that ran."""
+
+    def __init__(
+        self, message: str, remedy: str = "", results: tuple[tuple[str, str, str], ...] = ()
+    ) -> None:
+        super().__init__(message, remedy)
+        self.results = results
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.remedy, self.results)
+
+
 class RunFailedError(TerminalError):
     """A run in which an entity failed. `result` is the document of `dataplatform run --json`."""
 

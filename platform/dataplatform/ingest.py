@@ -57,6 +57,7 @@ class RunResult:
     batch_id: str
     run_id: str
     entities: dict[str, EntityResult]
+    checks: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -75,7 +76,7 @@ class RunResult:
                 entities[name]["error"] = result.error
         return {
             "source": self.source, "batch_id": self.batch_id, "run_id": self.run_id,
-            "status": self.status, "entities": entities,
+            "status": self.status, "entities": entities, "checks": self.checks,
         }  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def _note_failure(
     error: DataplatformError,
 ) -> None:  # fmt: skip
     try:
-        pipeline.record_failure(platform, source, name, layer, batch_id, run_id, str(error))
+        pipeline.record_failure(platform, source, name, layer, batch_id, run_id, error)
     except DataplatformError as second:
         log.error("the failure could not be recorded: %s", second)
 
@@ -145,6 +146,7 @@ def _finish(platform: Platform, result: RunResult) -> None:
     error = "\n".join(f"{n}: {e}" for n, e in result.failed.items()) or None
     with database_errors(), platform.engine.begin() as conn:
         audit.finish_run(conn, result.run_id, error)
+        result.checks.extend(audit.checks_of(conn, result.source, result.batch_id))
         if error:
             audit.emit(
                 conn, "dataplatform.run.failed", f"dataplatform.{result.source}",

@@ -6,17 +6,20 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 
 from dataplatform.audit import record as audit
-from dataplatform.audit.database import database_errors
+from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.audit.record import Counts
 from dataplatform.connectors import Request, Since
 from dataplatform.connectors.registry import extract_of
 from dataplatform.context import Platform
-from dataplatform.errors import LoadError, StorageError
+from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
@@ -26,6 +29,9 @@ from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.metadata.cursor import later, step_back
 from dataplatform.metadata.source import Entity, Source
+from dataplatform.names import batch_time, entity_table
+from dataplatform.quality import tables as quality
+from dataplatform.quality.records import screening as screening_of
 from dataplatform.records import dump
 
 log = logging.getLogger(__name__)
@@ -139,7 +145,41 @@ def load_silver(
         if done is not None and done[0] == "done":
             return done[1]
         applied = audit.loaded_batches(conn, source.source, name, "silver")
-        return apply_silver(platform, conn, source, name, batch_id, run_id, applied, allow_deletes)
+        counts = apply_silver(platform, conn, source, name, batch_id, run_id, applied, allow_deletes)
+        _check(conn, source, name, batch_id, run_id, counts)
+        return counts
+
+
+def _check(
+    conn: sa.Connection, source: Source, name: str, batch_id: str, run_id: str, counts: Counts
+) -> None:
+    """The checks of a batch, on what readers would see; one that fails takes the transaction back."""
+    checks = [check for check in _entity(source, name).checks if not check.screens]
+    if not checks:
+        return
+    subject = quality.Subject(
+        sql.Identifier("silver_current", entity_table(source.source, name)), source.source,
+        batch_time(batch_id), counts.read, audit.usual_counts(conn, source.source, name, batch_id),
+    )  # fmt: skip
+    try:
+        results = quality.run(raw_connection(conn), subject, checks)
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+        raise LoadError(
+            f"{source.source}.{name}: a check names what is not there: {error.diag.message_primary}",
+            "correct the name under `checks:`",
+        ) from None
+    rows = tuple((r.check, r.status, r.found) for r in results)
+    failed = [r for r in results if r.status == "failed"]
+    if failed:
+        said = "; ".join(f"{r.check}: {r.found}" for r in failed)
+        raise CheckFailedError(
+            f"{source.source}.{name}: batch {batch_id} was refused, its checks failed: {said}",
+            "correct the source or the check (`severity: warn` lets it pass), then run again", rows,
+        )  # fmt: skip
+    for result in results:
+        if result.status == "warned":
+            log.warning("%s.%s: %s: %s", source.source, name, result.check, result.found)
+    audit.put_checks(conn, source.source, name, batch_id, run_id, rows)
 
 
 def apply_silver(
@@ -155,7 +195,8 @@ def apply_silver(
     """One batch into silver, in the caller's transaction."""
     entity, started = _entity(source, name), time.perf_counter()
     gold_build.hold_back(conn)
-    task = silver_load.Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes)
+    screening = partial(screening_of, entity.checks, entity=f"{source.source}.{name}")
+    task = silver_load.Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes, screening)
     with server_errors():
         history = _history(platform, source.source, name)
         counts, detail = silver_load.load(conn, task, history)
@@ -216,13 +257,16 @@ def refresh_gold(
 
 
 def record_failure(
-    platform: Platform, source: str, name: str, layer: str, batch_id: str, run_id: str, error: str
-) -> None:
-    """Notes that a load failed, in a transaction of its own."""
+    platform: Platform, source: str, name: str, layer: str, batch_id: str, run_id: str,
+    error: DataplatformError,
+) -> None:  # fmt: skip
+    """Notes that a load failed, in a transaction of its own; with the checks that refused it."""
     with database_errors(), platform.engine.begin() as conn:
         done = audit.get_load(conn, source, name, layer, batch_id)
         if done is None or done[0] != "done":
-            audit.put_load(conn, source, name, layer, batch_id, run_id, Counts(), 0.0, error=error)
+            audit.put_load(conn, source, name, layer, batch_id, run_id, Counts(), 0.0, error=str(error))
+        if isinstance(error, CheckFailedError):
+            audit.put_checks(conn, source, name, batch_id, run_id, error.results)
 
 
 def _entity(source: Source, name: str) -> Entity:

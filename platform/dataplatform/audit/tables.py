@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0001"  # newest revision under migrations/versions; a test compares them
+HEAD = "0002"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 _moment = sa.DateTime(timezone=True)
@@ -68,6 +68,21 @@ schema_change = sa.Table(
     sa.Column("after", sa.Text, comment="Type after"),
     sa.Column("batch_id", sa.Text, comment="Batch that brought it"),
     sa.Column("created_at", _moment, nullable=False, comment="UTC"),
+)
+
+check_result = sa.Table(
+    "check_result",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False, comment="Source"),
+    sa.Column("entity", sa.Text, nullable=False, comment="Entity"),
+    sa.Column("batch_id", sa.Text, nullable=False, comment="Batch that was checked"),
+    sa.Column("run_id", sa.Text, nullable=False, comment="Run that checked it"),
+    sa.Column("check", sa.Text, nullable=False, comment="The check, as metadata say it"),
+    sa.Column("status", sa.Text, nullable=False, comment="passed, warned or failed"),
+    sa.Column("found", sa.Text, nullable=False, comment="What was wrong; empty if nothing"),
+    sa.Column("created_at", _moment, nullable=False, comment="UTC"),
+    sa.Index("check_result_batch", "source", "entity", "batch_id"),
 )
 
 outbox = sa.Table(

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 import typer
 from rich.table import Table
 
+from dataplatform.audit import record as audit
 from dataplatform.audit import tables as t
 from dataplatform.audit.database import database_errors
 from dataplatform.bootstrap import open_platform
@@ -42,6 +43,10 @@ def collect(platform: Platform) -> dict[str, Any]:
         for source, entity in sorted(pairs | set(loads)):
             entities = sources.setdefault(source, {"entities": {}})["entities"]
             entities[entity] = _entity(platform, conn, source, entity, loads.get((source, entity)))
+        for check in audit.last_checks(conn):
+            entity = sources.get(check["source"], {}).get("entities", {}).get(check["entity"])
+            if entity is not None:
+                entity["checks"].append({n: check[n] for n in ("batch_id", "check", "status", "found")})
         for source, found in sources.items():
             found["batches"] = len(raw.batches(platform.raw, source))
         return {
@@ -98,6 +103,7 @@ def _entity(
         **_rows(conn, table),
         "quarantine": len(upkeep.quarantined(platform.bronze, source, entity)),
         "cursor": cursor,
+        "checks": [],
         "last_load": last and {
             "batch_id": last["batch_id"], "read": last["in"], **{n: last[n] for n in names}
         },
@@ -139,6 +145,12 @@ def _show(found: dict[str, Any]) -> None:
                 f"{e['silver_current']:,}", str(e["quarantine"]), when,
             )  # fmt: skip
         out.print(table)
+        for entity, e in about["entities"].items():
+            for check in e["checks"]:
+                if check["status"] != "passed":
+                    out.print(
+                        f"{check['status']}: {entity}, {check['check']}: {check['found']}", markup=False
+                    )
     if found["gold"]:
         models = Table("gold model", "materialized", "rows", "built")
         for name, m in found["gold"].items():

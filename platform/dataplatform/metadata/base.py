@@ -41,3 +41,16 @@ Duration = Annotated[
     BeforeValidator(parse_duration, json_schema_input_type=str),
     PlainSerializer(lambda d: f"{int(d.total_seconds())}s", return_type=str),
 ]
+
+
+def check_share(value: Any) -> Any:
+    """`50%` or 0.5."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            raise ValueError(f"{value!r} is not a share; write 50% or 0.5") from None
+    return value
+
+
+Share = Annotated[float, BeforeValidator(check_share), Field(ge=0, le=1)]

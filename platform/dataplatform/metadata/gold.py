@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dataplatform.metadata.base import Metadata
-from dataplatform.metadata.source import Check
+from dataplatform.metadata.check import Check
 
 
 class GoldColumn(Metadata):

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from dataplatform.metadata.base import Duration, Metadata, SecretRef
+from dataplatform.metadata.base import Duration, Metadata, SecretRef, Share
+from dataplatform.metadata.check import Check
 from dataplatform.metadata.connector import Connector, Scalar
 from dataplatform.names import MAX_IDENTIFIER, NAME_PATTERN
 
@@ -38,19 +39,6 @@ def check_type(value: str) -> str:
 
 
 ColumnType = Annotated[str, AfterValidator(check_type)]
-
-
-def check_share(value: Any) -> Any:
-    """`50%` or 0.5."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        try:
-            return float(value.strip()[:-1]) / 100
-        except ValueError:
-            raise ValueError(f"{value!r} is not a share; write 50% or 0.5") from None
-    return value
-
-
-Share = Annotated[float, BeforeValidator(check_share), Field(ge=0, le=1)]
 
 
 class Column(Metadata):
@@ -95,25 +83,6 @@ class Child(Metadata):
         default=(), description="Fields that tell items apart; empty: the position does."
     )
     columns: dict[str, Column] = Field(default={}, description="What you say about its columns.")
-
-
-class Check(Metadata):
-    """One quality check; exactly one of its fields is given."""
-
-    not_null: tuple[str, ...] | None = Field(default=None, description="Columns without nulls.")
-    unique: tuple[str, ...] | None = Field(default=None, description="Columns unique together.")
-    row_count: dict[Literal["min", "max"], int] | None = Field(
-        default=None, description="Bounds of the number of rows."
-    )
-    values: dict[str, list[str | int | float | bool]] | None = Field(
-        default=None, description="Column and its accepted values."
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> Check:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("a check names exactly one of not_null, unique, row_count, values")
-        return self
 
 
 class Retention(Metadata):
@@ -191,7 +160,9 @@ class Entity(Metadata):
     partial: bool = Field(default=False, description="A missing field means unchanged, not null.")
     columns: dict[str, Column] = Field(default={}, description="What you say about columns.")
     children: dict[str, Child] = Field(default={}, description="What you say about nested lists.")
-    checks: tuple[Check, ...] = Field(default=(), description="Quality checks. Accepted, but not run yet.")
+    checks: tuple[Check, ...] = Field(
+        default=(), description="Quality checks: records to quarantine, batches refused."
+    )
     schema_changes: Literal["evolve", "freeze", "discard"] = Field(
         default="evolve", description="What to do about columns never seen before."
     )

@@ -80,6 +80,10 @@ def publish(result: RunResult) -> None:
     with contextlib.suppress(Exception):  # an artifact must never fail a load that is done
         create_table_artifact(rows, key=f"{key}-counts", description=f"Batch {result.batch_id}")
         create_markdown_artifact(_markdown(result), key=f"{key}-run")
+        if result.checks:
+            create_table_artifact(
+                result.checks, key=f"{key}-checks", description=f"Checks of {result.batch_id}"
+            )
 
 
 def _markdown(result: RunResult) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from dataplatform import hashes as hs
 from dataplatform.audit.database import raw_connection
 from dataplatform.audit.record import Counts, note_schema_change
+from dataplatform.columnar import grouped
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
-from dataplatform.layers.silver.merge import Batch, Done, Merger, clock, prepare
-from dataplatform.layers.silver.observe import Reader, effective_at, histories, present_paths
+from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
+from dataplatform.layers.silver.observe import Reader, Screen, effective_at, histories, present_paths
 from dataplatform.layers.silver.plan import Known, Plan
 from dataplatform.layers.silver.rebuild import rebuild
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
@@ -71,7 +72,10 @@ class History:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be loaded. `applied`: batches that silver holds, oldest first."""
+    """What is to be loaded. `applied`: batches that silver holds, oldest first.
+
+    `screening` makes the screen that keeps bad records out, given the path of each column's name.
+    """
 
     source: str
     name: str
@@ -80,6 +84,7 @@ class Task:
     run_id: str
     applied: list[str]
     allow_deletes: bool = False
+    screening: Callable[[Mapping[str, str]], Screen | None] = lambda _: None
 
 
 @dataclass
@@ -94,6 +99,7 @@ class _Work:
     manifest: BatchManifest
     entries: Any
     bad: list[tuple[str, bytes, dict[str, Any]]]
+    screen: Screen | None = None
     path: str = "merge"
     still_bad: int = 0
     rebuilt: int = 0
@@ -114,7 +120,8 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
     batch = Batch(task.batch_id, task.run_id, micros(batch_time(task.batch_id)), now)
-    work = _Work(task, history, plan, raw_connection(conn), batch, manifest, history.entries(manifest), [])
+    entries = history.entries(manifest)
+    work = _Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
     newest = not task.applied or task.batch_id > task.applied[-1]
     done = _rebuild_for(work, everything) if everything or not newest else _merge(work)
     state.put_known(conn, plan, before)
@@ -122,6 +129,11 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     if work.bad:
         history.quarantine(task.batch_id, work.bad)
     return _counts(work, done), {"path": work.path, "rebuilt_keys": work.rebuilt}
+
+
+def _screen(task: Task, plan: Plan) -> Screen | None:
+    paths = {key: column.path for column in plan.root.columns for key in (column.name, column.path)}
+    return task.screening(paths)
 
 
 def _same_key(task: Task, new: BatchManifest, old: BatchManifest) -> None:
@@ -183,7 +195,7 @@ def _merge(work: _Work) -> Done:
     for owners, block in _blocks(work, entries.keys[chosen], entries.versions[chosen]):
         _stage(work, merger, owners, block)
     oldest = min((k.first_batch for k in plan.known.values()), default="")
-    done, more = merger.finish(hs.pieces(gone), *_clock_column(plan, task.entity), oldest)
+    done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
     if len(keys):
         work.path = "merge+rebuild"
@@ -209,7 +221,7 @@ def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
             # a record without a time of its own now follows one that was dated ahead
             since = moment_text(micros(batch_time(before.batch_id)))
             ahead = state.open_ahead(
-                work.conn, work.plan, clock(_clock_column(work.plan, task.entity)[0]), since
+                work.conn, work.plan, clock(_clock_column(work.plan, task.entity)), since
             )
             candidate |= hs.member(entries.keys, hs.unique(ahead))
     if not manifest.complete:
@@ -263,6 +275,7 @@ def _blocks(work: _Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple
 
 def _stage(work: _Work, merger: Merger, keys: list[bytes], found: Found) -> None:
     """Column by column; one by one where a value does not fit, to find the record that has it."""
+    keys, found = _screened(work, keys, found)
     docs = [doc for _, doc in found]
     try:
         merger.add_lines(copy_lines(work.plan, Block(docs, keys, _starts(work, docs))))
@@ -271,6 +284,19 @@ def _stage(work: _Work, merger: Merger, keys: list[bytes], found: Found) -> None
             staged = _staged(work, key, version, doc)
             if staged is not None:
                 merger.add(staged)
+
+
+def _screened(work: _Work, keys: list[bytes], found: Found) -> tuple[list[bytes], Found]:
+    """Those that pass the checks; the others are set aside."""
+    if work.screen is None:
+        return keys, found
+    bad: dict[int, str] = {}
+    for group in grouped([doc for _, doc in found], work.plan.whole):
+        failed = work.screen(group.scalars, len(group.places))
+        bad |= {group.places[at]: reason for at, reason in failed.items()}
+    work.bad.extend((reason, *found[place]) for place, reason in sorted(bad.items()))
+    good = [place for place in range(len(found)) if place not in bad]
+    return [keys[place] for place in good], [found[place] for place in good]
 
 
 def _starts(work: _Work, docs: list[dict[str, Any]]) -> list[str]:
@@ -296,15 +322,21 @@ def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any
         return None
 
 
-def _clock_column(plan: Plan, entity: Entity) -> tuple[str | None, bool]:
-    """The column that keeps the source's clock where that is overwritten, and whether there is a clock."""
-    if entity.effective_at is None:
-        return None, False
-    path = entity.effective_at.replace(".", "__")
+def _clocked(work: _Work) -> Clocked:
+    task = work.task
+    if task.entity.effective_at is None:
+        return Clocked(False)
+    last = micros(batch_time(task.applied[-1])) if task.applied else None
+    return Clocked(True, _clock_column(work.plan, task.entity), last)
+
+
+def _clock_column(plan: Plan, entity: Entity) -> str | None:
+    """The column that keeps the source's clock where that is overwritten."""
+    path = (entity.effective_at or "").replace(".", "__")
     for column in plan.root.columns:
         if column.path == path and column.scd == 1 and column.type in ("timestamptz", "timestamp", "date"):
-            return column.name, True
-    return None, True
+            return column.name
+    return None
 
 
 # the sure path
@@ -338,7 +370,7 @@ def _rebuild_keys(work: _Work, keys: hs.Hashes, force: bool) -> Done:
     batches = sorted({*work.task.applied, work.task.batch_id})
     parts = max(1, -(-len(keys) * len(batches) // PARTITION))
     done = Done()
-    reader = Reader(work.task.entity, work.plan, work.history, work.bad)
+    reader = Reader(work.task.entity, work.plan, work.history, work.bad, work.screen)
     for part in np.array_split(keys, min(parts, max(1, len(keys)))):
         done.add(rebuild(work.conn, work.plan, work.batch, histories(reader, part, batches), force))
     return done

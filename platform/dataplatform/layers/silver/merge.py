@@ -38,6 +38,16 @@ class Batch:
     now: str
 
 
+@dataclass(frozen=True)
+class Clocked:
+    """Whose times count. `by_source`: records say when they became valid; `column` keeps that time
+    where it is overwritten; `last`: time of the newest batch that silver holds, microseconds."""
+
+    by_source: bool
+    column: str | None = None
+    last: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """A record on its way: its row, the rows of its lists, and the time it became valid."""
@@ -128,9 +138,7 @@ class Merger:
         for name, found in lines.items():
             self.buffers[name].add_lines(found)
 
-    def finish(
-        self, gone: Iterable[bytes], effective: str | None, has_effective: bool, oldest: str
-    ) -> tuple[Done, list[bytes]]:
+    def finish(self, gone: Iterable[bytes], clocked: Clocked, oldest: str) -> tuple[Done, list[bytes]]:
         """Merges; returns what was done, and the keys that the rebuild has to decide."""
         for buffer in self.buffers.values():
             buffer.flush()
@@ -147,7 +155,7 @@ class Merger:
             self.conn.execute(sql.SQL("create index on {} (dp_key)").format(stage))
             self.conn.execute(sql.SQL("analyze {} (dp_key)").format(stage))
         copy_keys(self.conn, GONE, gone)
-        slow = self._set_aside(effective, has_effective, oldest)
+        slow = self._set_aside(clocked, oldest)
         done = Done()
         for table in self.tables:
             did = self._merge(table)
@@ -155,29 +163,30 @@ class Merger:
                 done = did
         return done, slow
 
-    def _set_aside(self, effective: str | None, has_effective: bool, oldest: str) -> list[bytes]:
+    def _set_aside(self, clocked: Clocked, oldest: str) -> list[bytes]:
         """Takes the keys out of the stages that this path cannot decide."""
         temporary(self.conn, SLOW, [("dp_key", "uuid")])
         root = self.plan.root
         self._find(_SLOW_OPEN.format(
             slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root),
-            clock=clock(effective), new=_new_columns(root, oldest),
+            clock=clock(clocked.column), new=_new_columns(root, oldest),
         ))  # fmt: skip
         self._find(_SLOW_GONE.format(
             slow=sql.Identifier(SLOW), gone=sql.Identifier(GONE), target=_target(root),
             at=sql.Literal(moment_text(self.batch.at)),
         ))  # fmt: skip
-        if has_effective:
+        if clocked.by_source:
             self._find(_SLOW_RETURN.format(
                 slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root)
             ))  # fmt: skip
+            self._find_late(clocked)
         for table in self.tables:
             if table.is_child:
                 self._find(_SLOW_CHILD.format(
                     slow=sql.Identifier(SLOW), stage=self._stage(table), target=_target(table),
                     new=_new_columns(table, oldest),
                 ))  # fmt: skip
-                if has_effective:
+                if clocked.by_source:
                     self._find(_SLOW_CHILD_TIME.format(
                         slow=sql.Identifier(SLOW), root=self._stage(root), target=_target(table)
                     ))  # fmt: skip
@@ -189,6 +198,21 @@ class Merger:
                 self._remove(self._stage(table), column)
             self._remove(sql.Identifier(GONE), "dp_key")
         return keys
+
+    def _find_late(self, clocked: Clocked) -> None:
+        """Changes dated before the last batch: what that batch saw again, unchanged, comes after them."""
+        if clocked.last is None:
+            return
+        for table in self.tables:
+            parts = {
+                "slow": sql.Identifier(SLOW), "stage": self._stage(table), "target": _target(table),
+                "root": _target(self.plan.root), "roots": self._stage(self.plan.root),
+                "last": sql.Literal(moment_text(clocked.last)),
+                "root_key": sql.Identifier("dp_root_key" if table.is_child else "dp_key"),
+            }  # fmt: skip
+            self._find(_SLOW_LATE.format(**parts))
+            if table.is_child:
+                self._find(_SLOW_LATE_LEFT.format(**parts))
 
     def _stage(self, table: TablePlan) -> sql.Identifier:
         return sql.Identifier(self.stages[table.name])
@@ -290,6 +314,16 @@ _SLOW_CHILD = sql.SQL("""
 _SLOW_CHILD_TIME = sql.SQL("""
     insert into {slow} select r.dp_key from {root} r join {target} h on h.dp_root_key = r.dp_key
     where h.dp_valid_from >= r.dp_valid_from or h.dp_valid_to > r.dp_valid_from""")
+
+_SLOW_LATE = sql.SQL("""
+    insert into {slow} select s.{root_key} from {stage} s where s.dp_valid_from <= {last}
+      and exists (select from {root} o where o.dp_key = s.{root_key} and o.dp_current)
+      and not exists (select from {target} t where t.dp_key = s.dp_key and t.dp_current
+        and (t.dp_hash1, t.dp_hash2) is not distinct from (s.dp_hash1, s.dp_hash2))""")
+_SLOW_LATE_LEFT = sql.SQL("""
+    insert into {slow} select t.dp_root_key from {target} t join {roots} r on r.dp_key = t.dp_root_key
+    where t.dp_current and r.dp_valid_from <= {last}
+      and not exists (select from {stage} s where s.dp_key = t.dp_key)""")
 
 _DELETED = sql.SQL("""
     update {target} t set dp_valid_to = {at}, dp_current = false, dp_deleted = true,

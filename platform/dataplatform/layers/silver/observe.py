@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import flatten
 
+# columns by path and the number of records → why the record at a position is bad
+Screen = Callable[[Mapping[str, Sequence[Any]], int], dict[int, str]]
+
 
 @dataclass
 class Reader:
@@ -28,6 +31,7 @@ class Reader:
     plan: Plan
     history: Any
     bad: list[tuple[str, bytes, dict[str, Any]]]
+    screen: Screen | None = None
 
 
 def present_paths(manifest: Any, entries: Any) -> frozenset[str]:
@@ -91,7 +95,10 @@ def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, tuple[dict[st
     """Version id → record, its scalars and lists; None where a value does not fit its column."""
     for version, doc in (found for block in work.history.documents(hs.hashes(ids)) for found in block):
         scalars, lists = flatten(doc, work.plan.whole)
+        refused = work.screen({p: [v] for p, v in scalars.items()}, 1) if work.screen else None
         try:
+            if refused:
+                raise BadValue(refused[0])
             texts(work.plan.root, scalars)
             children: Rows = {}
             if work.plan.root.children:

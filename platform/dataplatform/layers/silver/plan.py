@@ -126,9 +126,10 @@ def rule_of(source: str, name: str, entity: Entity) -> str:
         return {p: [c.scd, c.type] for p, c in sorted(found.items())}
 
     children = {p: [c.key, columns(c.columns)] for p, c in sorted(entity.children.items())}
+    screens = [check.model_dump(mode="json", exclude_unset=True) for check in entity.checks if check.screens]
     return json.dumps(
         [HASH_VERSION, source, name, entity.key, entity.effective_at, entity.partial,
-         columns(entity.columns), children, entity.null_values],
+         columns(entity.columns), children, entity.null_values, *([screens] if screens else [])],
     )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Quality checks: of records on their way into silver (records), of whole tables (tables)."""
