@@ -16,7 +16,7 @@ import typer
 from dataplatform.audit.tables import metadata as audit
 from dataplatform.cli.app import app
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
-from dataplatform.metadata import connector, gold, source
+from dataplatform.metadata import check, connector, gold, source
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.settings import Settings
 from pydantic import BaseModel
@@ -47,7 +47,8 @@ def metadata_page() -> str:
     models: list[tuple[str, type[BaseModel]]] = [
         ("A source", source.Source), ("An entity", source.Entity), ("Column", source.Column),
         ("Request of a REST entity", source.Request), ("Cursor", source.CursorField),
-        ("Child (nested list)", source.Child), ("Check", source.Check), ("Retention", source.Retention),
+        ("Child (nested list)", source.Child), ("Check", check.Check), ("Bounds of a range check", check.Bounds),
+        ("Row count", check.RowCount), ("Retention", source.Retention),
         ("Trigger: cron", source.CronTrigger), ("Trigger: interval", source.IntervalTrigger),
         ("Connector: files", connector.FilesConnector), ("Connector: sql", connector.SqlConnector),
         ("Connector: rest", connector.RestConnector), ("Connector: python", connector.PythonConnector),
@@ -92,7 +93,7 @@ def _type(annotation: Any) -> str:
         return " \\| ".join(f"`{a}`" for a in arguments)
     text = str(annotation) if arguments else getattr(annotation, "__name__", str(annotation))
     for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.metadata.connector.",
-                   "dataplatform.metadata.base.", "dataplatform.metadata.gold.", "datetime."):  # fmt: skip
+                   "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "datetime."):  # fmt: skip
         text = text.replace(prefix, "")
     if "Annotated[" in text or len(text) > 60:
         return "see below"

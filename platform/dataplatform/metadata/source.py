@@ -46,8 +46,17 @@ class Column(Metadata):
 
     scd: Literal[1, 2] = Field(default=2, description="1: overwrite; 2: keep history.")
     type: ColumnType | None = Field(default=None, description="Postgres type; inferred if absent.")
+    format: str = Field(
+        default="", description="date, timestamp, timestamptz: how it is written, such as `%d/%m/%Y`."
+    )
     sensitive: bool = Field(default=False, description="Holds something private. Kept for auto_dw.")
     description: str = Field(default="", description="Becomes the column's COMMENT.")
+
+    @model_validator(mode="after")
+    def _format_of_a_time(self) -> Column:
+        if self.format and self.type not in ("date", "timestamp", "timestamptz"):
+            raise ValueError("`format` needs `type: date`, `timestamp` or `timestamptz`")
+        return self
 
 
 class Request(Metadata):

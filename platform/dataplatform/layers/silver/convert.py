@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +20,10 @@ class BadValue(ValueError):
     """A value that a column's type cannot hold."""
 
 
-def converter(type_: str) -> Convert:
-    """The function for a Postgres type, as metadata writes it."""
+def converter(type_: str, format_: str = "") -> Convert:
+    """The function for a Postgres type, as metadata writes it; `format_` as for strptime."""
+    if format_:
+        return _formatted(_CONVERTERS[type_], format_)
     if type_ in _CONVERTERS:
         return _CONVERTERS[type_]
     precision, scale = _numeric_limits(type_)
@@ -131,6 +134,40 @@ def _boolean(value: Any) -> str:
     raise BadValue(f"{value!r} is neither true nor false")
 
 
+def _formatted(convert: Convert, format_: str) -> Convert:
+    """Text is read by the format first; without a zone it is UTC."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            return convert(value)
+        try:
+            found = datetime.strptime(value.strip(), format_)
+        except ValueError:
+            raise BadValue(f"{value!r} is not written as {format_}") from None
+        return convert(found.isoformat())
+
+    return read
+
+
+# day and month by number only where a convention tells them apart: 1/2/2026 is read by `format:` alone
+_WRITTEN = ("%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y")
+_HOURS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+
+
+def _written(text: str) -> datetime | None:
+    """A date or time in one of the common ways to write it beside ISO 8601; naive without a zone."""
+    for date_ in _WRITTEN:
+        for hours in _HOURS:
+            try:
+                return datetime.strptime(text, date_ + hours)
+            except ValueError:
+                continue
+    try:
+        return parsedate_to_datetime(text)  # RFC 2822, as in mails and HTTP headers
+    except ValueError:
+        return None
+
+
 def _date(value: Any) -> str:
     if isinstance(value, str):
         text = value.strip()
@@ -140,26 +177,36 @@ def _date(value: Any) -> str:
                     date.fromisoformat(text)
                     return text
                 return date.fromisoformat(text).isoformat()
-            moment = datetime.fromisoformat(text)
+            found: datetime | None = datetime.fromisoformat(text)
         except ValueError:
-            raise BadValue(f"{value!r} is no date; write 2026-01-31") from None
-        if moment.time() == time():
-            return moment.date().isoformat()
-    raise BadValue(f"{value!r} is no date; write 2026-01-31")
+            found = _written(text)
+        if found is not None and found.time() == time():
+            return found.date().isoformat()
+    raise BadValue(f"{value!r} is no date; write 2026-01-31, or give the column a `format:`")
 
 
 def moment(value: Any) -> datetime:
-    """A point in time: ISO 8601 text (naive: UTC) or a number (epoch in s, or in ms beyond 1e11)."""
+    """A point in time: ISO 8601 or another common text (naive: UTC), or an epoch in s (ms beyond 1e11)."""
     try:
         if isinstance(value, str):
-            found = datetime.fromisoformat(value.strip())
-            return found if found.tzinfo else found.replace(tzinfo=UTC)
+            return _aware(value.strip())
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             seconds = float(value) / 1000 if abs(float(value)) > 1e11 else float(value)
             return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise BadValue(f"{value!r} is no time; write 2026-01-31T12:00:00Z")
+    raise BadValue(f"{value!r} is no time; write 2026-01-31T12:00:00Z, or give the column a `format:`")
+
+
+def _aware(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        written = _written(text)
+        if written is None:
+            raise
+        found = written
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _timestamptz(value: Any) -> str:

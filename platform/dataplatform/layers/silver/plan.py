@@ -36,10 +36,11 @@ class ColumnPlan:
     scd: int
     first_batch: str
     description: str = ""
+    format: str = ""
 
     @cached_property
     def convert(self) -> Convert:
-        return converter(self.type)
+        return converter(self.type, self.format)
 
     @cached_property
     def prefix(self) -> str:
@@ -123,7 +124,7 @@ def rule_of(source: str, name: str, entity: Entity) -> str:
     """What decides an entity's rows beside the data; when it changes, they are made anew."""
 
     def columns(found: Mapping[str, Column]) -> dict[str, list[object]]:
-        return {p: [c.scd, c.type] for p, c in sorted(found.items())}
+        return {p: [c.scd, c.type, *([c.format] if c.format else [])] for p, c in sorted(found.items())}
 
     children = {p: [c.key, columns(c.columns)] for p, c in sorted(entity.children.items())}
     screens = [check.model_dump(mode="json", exclude_unset=True) for check in entity.checks if check.screens]
@@ -223,6 +224,7 @@ def _table(
         ColumnPlan(
             path, names[path], str(info.type), *_scd(said.get(prefix + path)),
             first_batch=info.first_batch, description=_description(said.get(prefix + path)),
+            format=said[prefix + path].format if prefix + path in said else "",
         )
         for path, info in own.items()
     )  # fmt: skip
