@@ -28,8 +28,10 @@ test: setup      ## fast tests, on real servers
 test-long: setup ## everything, minutes long
 	@$(BIN)/python -m pytest -m "long or not long" --timeout=3600
 
-bench: setup     ## the SCD2 workload beside a hand-written limit
-	@$(BIN)/python benchmarks/scd2.py
+bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt
+	@test -d benchmarks/.venv || ($(BIN)/python -m venv benchmarks/.venv && \
+		benchmarks/.venv/bin/pip install -q -r benchmarks/peers.txt)
+	@BENCH_PEERS=$(CURDIR)/benchmarks/.venv/bin/python $(BIN)/python benchmarks/scd2.py
 
 lint: setup      ## ruff and mypy
 	@$(BIN)/ruff check .
