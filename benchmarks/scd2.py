@@ -105,6 +105,11 @@ def peer(platform: Platform, python: str, name: str, file: Path, folder: Path) -
     subprocess.run([*argv, str(file), str(folder)], check=True, stdout=subprocess.DEVNULL)
 
 
+def analyze(platform: Platform) -> None:
+    with platform.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.exec_driver_sql("analyze")
+
+
 def prefect_start() -> dict[str, float]:
     """What Prefect costs beside: CPU of its import, and the wall time of its server's start and stop."""
     with tempfile.TemporaryDirectory(prefix="dp-bench-") as name:
@@ -151,6 +156,7 @@ def bench(folder: Path) -> dict[str, Any]:
             for name in PEERS if peers else ():
                 work = partial(peer, platform, peers, name, file, folder)
                 results.setdefault(name, {})[step] = measured(home, work)
+                analyze(platform)  # not counted: without statistics dlt's UPDATE takes minutes
         check(platform)
     return results
 

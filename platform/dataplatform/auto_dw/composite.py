@@ -1,0 +1,167 @@
+"""Foreign keys of several columns: tuples of one table among the key tuples of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice, product
+
+import numpy as np
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, Sketch, TableProfile
+from dataplatform.auto_dw.sketches import comparable, containment
+from dataplatform.auto_dw.words import names_table, stem, table_words
+
+LEAST = 0.9  # of each column's values
+TUPLES = 0.95  # of the tuples
+MOST = 60  # ways to assign columns that are tried for a pair of tables
+LARGEST = 4
+Rows = Callable[[TableProfile, Sequence[str]], Sketch]
+
+
+def composite_references(
+    schema: SchemaProfile,
+    keys: Mapping[str, Sequence[tuple[str, ...]]],
+    single: Sequence[Reference],
+    rows: Rows,
+) -> list[Reference]:
+    """References to the composite primary keys of a schema, of each pair of tables the best."""
+    cache: dict[tuple[str, tuple[str, ...]], Sketch] = {}
+
+    def tuples(table: TableProfile, columns: tuple[str, ...]) -> Sketch:
+        found = cache.get((table.name, columns))
+        if found is None:
+            found = cache[table.name, columns] = _mixed(rows(table, columns))
+        return found
+
+    parents = {(r.table, r.columns[0]): r.ref_table for r in single if len(r.columns) == 1}
+    result = []
+    for parent_name, found in keys.items():
+        key = found[0] if found else ()
+        parent = schema.tables[parent_name]
+        if not 1 < len(key) <= LARGEST or parent.rows < 2 or not _is_thing(parent, key, parents):
+            continue
+        for table in schema.tables.values():
+            if table.name == parent.name:
+                continue  # tuples of a table are among its own: says nothing
+            best = _best(table, parent, key, parents, tuples)
+            if best is not None:
+                result.append(best)
+    return _without_implied(_without_links(result, keys, parents))
+
+
+def _without_links(
+    found: list[Reference],
+    keys: Mapping[str, Sequence[tuple[str, ...]]],
+    parents: Mapping[tuple[str, str], str],
+) -> list[Reference]:
+    """Only things are referred to: a table whose key consists of references alone is a link."""
+    covered = {(r.table, column) for r in found for column in r.columns} | set(parents)
+    links = {name for name, key in keys.items() if key and all((name, part) in covered for part in key[0])}
+    return [r for r in found if r.ref_table not in links]
+
+
+def _is_thing(parent: TableProfile, key: tuple[str, ...], parents: Mapping[tuple[str, str], str]) -> bool:
+    """Whether the table's key has a part of its own: pure links are seldom referred to."""
+    return any((parent.name, column) not in parents for column in key) and any(
+        (parent.name, column) in parents or parent.by_name[column].kind in (m.TEXT, m.UUID, m.INTEGER)
+        for column in key
+    )
+
+
+def _mixed(values: Sketch) -> Sketch:
+    """One hash a row; rows with a null are left out."""
+    values = values[(values != 0).all(axis=1)]
+    mixed = np.zeros(len(values), np.uint64)
+    for column in values.T:
+        mixed = (mixed * np.uint64(0x9E3779B97F4A7C15)) ^ column.astype(np.uint64)
+        mixed ^= mixed >> np.uint64(29)
+        mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return np.unique(mixed.view(np.int64))
+
+
+def _best(
+    table: TableProfile, parent: TableProfile, key: tuple[str, ...],
+    parents: Mapping[tuple[str, str], str], tuples: Callable[[TableProfile, tuple[str, ...]], Sketch],
+) -> Reference | None:  # fmt: skip
+    choices = [
+        [
+            c for c in table.columns
+            if c.filled and comparable(c, parent.by_name[part])
+            and containment(c, parent.by_name[part]) >= LEAST
+        ]
+        for part in key
+    ]  # fmt: skip
+    if not all(choices):
+        return None
+    ranked = sorted(
+        islice((p for p in product(*choices) if len({c.name for c in p}) == len(p)), 2_000),
+        key=lambda p: -_naming(table, p, parent, key, parents),
+    )
+    wanted = tuples(parent, key)
+    best: tuple[float, float, tuple[str, ...], int] | None = None
+    for chosen in ranked[:MOST]:
+        names = tuple(c.name for c in chosen)
+        naming = _naming(table, chosen, parent, key, parents)
+        if naming < 0.35 or (best is not None and naming < best[1] - 0.25):
+            break
+        have = tuples(table, names)
+        held = float(np.isin(have, wanted).mean()) if len(have) >= 3 else 0.0
+        if held >= TUPLES and (best is None or held > best[0] + 0.001):
+            best = held, naming, names, len(have)
+    if best is None:
+        return None
+    held, naming, names, number = best
+    return _reference(table, parent, names, key, held, naming, number)
+
+
+def _naming(
+    table: TableProfile, chosen: Sequence[ColumnProfile], parent: TableProfile, key: Sequence[str],
+    parents: Mapping[tuple[str, str], str],
+) -> float:  # fmt: skip
+    """How far the names agree: shared parts by name or by what they refer to, the own part by the table's name."""
+    total = 0.0
+    for column, part in zip(chosen, key, strict=True):
+        shared = parents.get((parent.name, part))
+        points = names_table(stem(column.name), table_words(parent.name))
+        if shared is not None:
+            same = column.name == part or parents.get((table.name, column.name)) == shared
+            same = same or (shared == table.name and column.unique)  # its own key stands for it
+            total += 1.0 if same else 0.6 * names_table(stem(column.name), table_words(shared))
+            total += 0.2 * (column.name == part)
+        elif points >= 0.7:
+            total += 1.0
+        elif column.name == part:
+            total += 0.3
+        else:
+            total += 0.4 * points + (0.35 if column.kind == m.TEXT and column.distinct >= 10 else 0.0)
+    return total / len(key)
+
+
+def _reference(
+    table: TableProfile, parent: TableProfile, names: tuple[str, ...], key: tuple[str, ...],
+    held: float, naming: float, number: int,
+) -> Reference:  # fmt: skip
+    chance = min(
+        0.98, 0.62 + 0.3 * naming + 0.1 * (held - TUPLES) / (1 - TUPLES) - (0.1 if number < 10 else 0)
+    )
+    evidence = (
+        f"{held:.1%} of its {number:,} combinations are in {parent.name} ({', '.join(key)})",
+        "their names agree" if naming >= 0.8 else "their names agree in part",
+    )
+    return Reference(table.name, names, parent.name, key, chance, evidence)
+
+
+def _without_implied(found: list[Reference]) -> list[Reference]:
+    """(province, country) → province says nothing where (city, province, country) → city is known."""
+    result = []
+    for reference in found:
+        inside = set(reference.columns)
+        wider = [
+            r for r in found
+            if r.table == reference.table and inside < set(r.columns)
+            and any(n.table == r.ref_table and n.ref_table == reference.ref_table for n in found)
+        ]  # fmt: skip
+        if not wider:
+            result.append(reference)
+    return result

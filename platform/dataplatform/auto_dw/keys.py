@@ -1,0 +1,213 @@
+"""Primary and alternate keys from the data and the names, composite ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.lexicon import MEASURES, NAMING
+from dataplatform.auto_dw.model import ColumnProfile, SchemaProfile, Sketch, TableProfile
+from dataplatform.auto_dw.sketches import comparable, containment, dense
+from dataplatform.auto_dw.words import names_table, says_id, stem, table_words, words
+
+MOST_COLUMNS = 12  # of a composite key's candidates
+LARGEST = 5  # columns of a composite key
+Rows = Callable[[TableProfile, Sequence[str]], Sketch]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and how good it is: `score` is a logit, not yet a confidence."""
+
+    columns: tuple[str, ...]
+    score: float
+    evidence: tuple[str, ...]
+
+
+def keys(schema: SchemaProfile, table: TableProfile, rows: Rows) -> list[Key]:
+    """Candidates, the best first; empty where nothing identifies a row."""
+    if table.primary_key:
+        return [Key(table.primary_key, 9.0, ("declared as the primary key",))]
+    singles = [_single(schema, table, c) for c in table.columns if _may_be_key(table, c)]
+    singles = _voted(schema, table, singles)
+    composite = _composite(schema, table, singles, rows)
+    return sorted([*singles, *composite], key=lambda k: (-k.score, len(k.columns)))
+
+
+def _voted(schema: SchemaProfile, table: TableProfile, singles: list[Key]) -> list[Key]:
+    """Of several unique columns the one that other tables' columns, named like this table, point to."""
+    if len(singles) < 2:
+        return singles
+    own = table_words(table.name)
+    voters = [
+        c for other in schema.tables.values() if other.name != table.name for c in other.columns
+        if c.filled and names_table(stem(c.name), own) >= 0.8
+    ]  # fmt: skip
+    result = []
+    for key in singles:
+        column = table.by_name[key.columns[0]]
+        votes = sum(comparable(v, column) and containment(v, column) >= 0.95 for v in voters)
+        why = (*key.evidence, f"{votes} columns elsewhere hold its values") if votes else key.evidence
+        result.append(Key(key.columns, key.score + 0.5 * min(votes, 4), why))
+    return result
+
+
+def _may_be_key(table: TableProfile, column: ColumnProfile) -> bool:
+    if not column.can_identify:
+        return False
+    return column.unique or (table.rows == 0 and column.kind in (m.INTEGER, m.TEXT, m.UUID))
+
+
+def refers(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> float:
+    """How far a column's name names another table; less where it names its own as well."""
+    own = names_table(stem(column.name), table_words(table.name))
+    others = [
+        names_table(stem(column.name), table_words(other)) for other in schema.tables if other != table.name
+    ]
+    best = max(others, default=0.0)
+    return best if best > own + 0.1 or best >= 0.97 > own else 0.0
+
+
+def _single(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> Key:
+    score, why = _name_score(schema, table, column)
+    why = ["every row has another value" if table.rows else "the table is empty: judged by names", *why]
+    score += (1.2, 0.4)[column.position] if column.position < 2 else -0.1 * min(column.position, 10)
+    if column.position == 0:
+        why.append("it is the first column")
+    if column.kind == m.INTEGER:
+        score += 0.5
+        if dense(column) and table.rows > 3:
+            score += 0.6
+            why.append("its values count up without gaps")
+    elif column.kind == m.UUID:
+        score += 0.9
+    elif column.kind == m.TEXT:
+        score += 0.3 if column.max_length <= 40 else -1.2
+    elif column.kind in (m.DATE, m.TIME):
+        score -= 1.2
+    elif column.kind == m.NUMBER:
+        score -= 1.5
+    if 0 < table.rows < 10:
+        score -= 0.5  # few rows are unique by chance
+    return Key((column.name,), score, tuple(why))
+
+
+def _name_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> tuple[float, list[str]]:
+    own = names_table(stem(column.name), table_words(table.name))
+    other = refers(schema, table, column)
+    parts = words(column.name)
+    if parts in (("id",), ("pk",), ("uuid",), ("guid",), ("rowid",)):
+        return 3.0, [f"it is called {column.name}"]
+    if says_id(column.name) and own >= 0.5 and not other > own:
+        return 1.2 + 1.6 * own, ["its name is the table's with an identifier's ending"]
+    if other >= 0.75:
+        return -1.2, ["its name is that of another table"]
+    if own >= 0.7:
+        return 1.4, ["it is called like the table"]
+    if says_id(column.name):
+        return 1.0, ["its name ends like an identifier's"]
+    if not NAMING.isdisjoint(parts):
+        return 0.6, []
+    return (-1.0 if not MEASURES.isdisjoint(parts) else -0.3), []
+
+
+def _composite(schema: SchemaProfile, table: TableProfile, singles: list[Key], rows: Rows) -> list[Key]:
+    best = max((k.score for k in singles), default=-9.0)
+    if best >= 2.4:
+        return []
+    usable = [
+        c for c in table.columns
+        if c.can_identify and c.nulls == 0 and (c.distinct > 1 or table.rows <= 1)
+    ][:MOST_COLUMNS]  # fmt: skip
+    worth = {c.name: _part_score(schema, table, c) for c in usable}
+    run = [c.name for c in _run(schema, table, usable)]
+    if table.rows == 0 or len(usable) < 2:
+        return [_run_key(run)] if len(run) > 1 and not table.rows else []
+    values = rows(table, [c.name for c in usable])
+    at = {c.name: n for n, c in enumerate(usable)}
+    alone = {k.columns[0] for k in singles}
+    found = _from_run(run, usable, lambda names: _unique(values[:, [at[n] for n in names]]))
+    uniques: list[frozenset[str]] = []
+    names = [c.name for c in usable if c.name not in alone]
+    for size in range(2, LARGEST + 1):
+        for chosen in combinations(names, size):
+            if any(u <= set(chosen) for u in uniques):
+                continue
+            if _unique(values[:, [at[n] for n in chosen]]):
+                uniques.append(frozenset(chosen))
+                found.append(_scored(table, chosen, worth))
+        if uniques and size >= 3:
+            break
+    return found
+
+
+def _run(schema: SchemaProfile, table: TableProfile, usable: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    """The columns at the table's beginning that name other tables: what it is a part or a link of."""
+    result = []
+    for place, column in enumerate(usable):
+        if column.position != place or not (
+            refers(schema, table, column) >= 0.7 or (says_id(column.name) and words(column.name) != ("id",))
+        ):
+            break
+        result.append(column)
+    return result
+
+
+def _from_run(
+    run: list[str], usable: Sequence[ColumnProfile], unique: Callable[[Sequence[str]], bool]
+) -> list[Key]:
+    """The run, lengthened by at most two columns until it identifies a row."""
+    if len(run) == 1 and unique(run):
+        return []  # one to one with what it names
+    for more in range(3):
+        chosen = [*run, *[c.name for c in usable[len(run) : len(run) + more]]]
+        if run and 1 < len(chosen) <= LARGEST + 1 and unique(chosen):
+            return [_run_key(chosen, more)]
+    return []
+
+
+def _run_key(chosen: Sequence[str], more: int = 0) -> Key:
+    text = f"it begins with {', '.join(chosen)}, which name other tables and together identify a row"
+    return Key(tuple(chosen), 2.0 + 0.3 * (len(chosen) - 2) - 0.5 * more, (text,))
+
+
+def _unique(values: Sketch) -> bool:
+    """Whether rows are distinct; a mixed hash decides, 64 bits are enough for a sample."""
+    mixed = np.zeros(len(values), np.uint64)
+    for column in values.T:
+        mixed = (mixed * np.uint64(0x9E3779B97F4A7C15)) ^ column.astype(np.uint64)
+        mixed ^= mixed >> np.uint64(29)
+        mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return len(np.unique(mixed)) == len(mixed)
+
+
+def _part_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> float:
+    """How well a column serves as a part of a composite key."""
+    score = 0.0
+    if says_id(column.name):
+        score += 1.0
+    if refers(schema, table, column) >= 0.7:
+        score += 1.0
+    if names_table(stem(column.name), table_words(table.name)) >= 0.7:
+        score += 0.6
+    if not NAMING.isdisjoint(words(column.name)):
+        score += 0.5
+    if not MEASURES.isdisjoint(words(column.name)):
+        score -= 1.0
+    if column.kind == m.TEXT and column.max_length > 60:
+        score -= 0.5
+    if column.kind == m.TIME:
+        score -= 0.5
+    return score - 0.12 * column.position
+
+
+def _scored(table: TableProfile, chosen: Sequence[str], worth: dict[str, float]) -> Key:
+    score = sum(worth[name] for name in chosen) / len(chosen) + 0.2 - 0.25 * (len(chosen) - 2)
+    positions = sorted(table.by_name[name].position for name in chosen)
+    if positions == list(range(len(positions))):
+        score += 0.7
+    return Key(tuple(chosen), score, (f"{', '.join(chosen)} together are different in every row",))

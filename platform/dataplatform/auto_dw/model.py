@@ -1,0 +1,159 @@
+"""What auto_dw knows and says: profiles, verdicts, evaluations. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Sketch = npt.NDArray[np.int64]
+NO_SKETCH: Sketch = np.empty(0, np.int64)
+
+INTEGER, NUMBER, TEXT, UUID, DATE, TIME, CLOCK, BOOLEAN, JSON, BINARY, OTHER = (
+    "integer", "number", "text", "uuid", "date", "timestamp", "time", "boolean", "json", "binary", "other",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnProfile:
+    """One column, seen through its values. `kind` is one of the constants above.
+
+    `sketch`: the smallest hashes of its distinct values, sorted; all of them where `whole`.
+    `sample`: some distinct values; they never leave this process unless the person allows it.
+    """
+
+    name: str
+    position: int
+    type: str
+    kind: str
+    rows: int
+    nulls: int = 0
+    distinct: int = 0
+    low: str | None = None
+    high: str | None = None
+    average_length: float = 0.0
+    max_length: int = 0
+    integral: bool = False
+    comment: str = ""
+    sketch: Sketch = field(default_factory=lambda: NO_SKETCH, repr=False)
+    whole: bool = True
+    sample: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def filled(self) -> int:
+        return self.rows - self.nulls
+
+    @property
+    def unique(self) -> bool:
+        """Every row has a value, and no two the same."""
+        return self.rows > 0 and self.nulls == 0 and self.distinct == self.rows
+
+    @property
+    def distinct_share(self) -> float:
+        return self.distinct / self.filled if self.filled else 0.0
+
+    @property
+    def can_identify(self) -> bool:
+        """Whether values of its type serve as keys at all."""
+        if self.kind == NUMBER:
+            return self.integral
+        return self.kind in (INTEGER, TEXT, UUID, DATE, TIME) and self.max_length <= 300
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key, declared or found."""
+
+    table: str
+    columns: tuple[str, ...]
+    ref_table: str
+    ref_columns: tuple[str, ...]
+    confidence: float = 1.0
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        return frozenset(zip(self.columns, self.ref_columns, strict=True))
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """One table. `exact`: all rows were looked at, not a sample."""
+
+    schema: str
+    name: str
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    comment: str = ""
+    primary_key: tuple[str, ...] = ()
+    uniques: tuple[tuple[str, ...], ...] = ()
+    references: tuple[Reference, ...] = ()
+    history: bool = False
+    exact: bool = True
+    fingerprint: str = ""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, ColumnProfile]:
+        return {c.name: c for c in self.columns}
+
+
+@dataclass(frozen=True)
+class SchemaProfile:
+    """The tables of a schema, by name."""
+
+    name: str
+    tables: Mapping[str, TableProfile]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What something is, how sure we are (0 to 1), and why, in words."""
+
+    role: str
+    confidence: float
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColumnVerdict:
+    """A column's role, and whether its values are private or secret."""
+
+    verdict: Verdict
+    sensitive: bool = False
+    sensitive_confidence: float = 0.0
+    sensitive_evidence: tuple[str, ...] = ()
+    secret: bool = False
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class TableVerdict:
+    """A table's role and key."""
+
+    verdict: Verdict
+    primary_key: tuple[str, ...]
+    key_confidence: float
+    key_evidence: tuple[str, ...]
+    columns: Mapping[str, ColumnVerdict]
+    alternate_keys: tuple[tuple[str, ...], ...] = ()
+    grain: str = ""
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All verdicts of a schema."""
+
+    schema: str
+    tables: Mapping[str, TableVerdict]
+    references: tuple[Reference, ...]
+    polymorphic: tuple[Mapping[str, Any], ...] = ()
+
+    def of_table(self, table: str) -> list[Reference]:
+        return [r for r in self.references if r.table == table]

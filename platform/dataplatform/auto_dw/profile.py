@@ -1,0 +1,214 @@
+"""The profiler: catalog, comments, declared constraints and the data, read-only and within time limits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
+
+BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
+SKETCH = 4_096  # hashes kept of a column's distinct values
+SAMPLE = 80  # values looked at for patterns
+TIMEOUT = "60s"
+SYSTEM_PREFIX = "dp_"
+
+_KINDS = {
+    "smallint": m.INTEGER, "integer": m.INTEGER, "bigint": m.INTEGER, "oid": m.INTEGER,
+    "numeric": m.NUMBER, "real": m.NUMBER, "double precision": m.NUMBER, "money": m.NUMBER,
+    "text": m.TEXT, "character varying": m.TEXT, "character": m.TEXT, "name": m.TEXT, "citext": m.TEXT,
+    "uuid": m.UUID, "date": m.DATE, "timestamp without time zone": m.TIME,
+    "timestamp with time zone": m.TIME, "time without time zone": m.CLOCK, "time with time zone": m.CLOCK,
+    "interval": m.OTHER, "boolean": m.BOOLEAN, "json": m.JSON, "jsonb": m.JSON, "bytea": m.BINARY,
+    "inet": m.TEXT, "cidr": m.TEXT, "macaddr": m.TEXT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which tables of a schema to look at; `skip` are patterns as of the shell."""
+
+    schema: str
+    tables: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+    def wants(self, table: str) -> bool:
+        return (not self.tables or table in self.tables) and not any(fnmatchcase(table, p) for p in self.skip)
+
+
+def profile(
+    conn: psycopg.Connection, scope: Scope, known: Mapping[str, TableProfile] | None = None
+) -> SchemaProfile:
+    """Profiles the tables of a schema; those whose fingerprint is in `known` are taken from there."""
+    known = known or {}
+    with _read_only(conn):
+        tables = {}
+        for table in catalog(conn, scope):
+            before = known.get(table.name)
+            same = before is not None and before.fingerprint == table.fingerprint
+            tables[table.name] = before if before is not None and same else _measured(conn, table)
+    return SchemaProfile(scope.schema, tables)
+
+
+@contextmanager
+def _read_only(conn: psycopg.Connection) -> Iterator[None]:
+    with conn.transaction(force_rollback=True):
+        conn.execute("set transaction read only")
+        conn.execute(f"set local statement_timeout = '{TIMEOUT}'".encode())
+        yield
+
+
+_COLUMNS = """
+    select c.oid::int as oid, c.relname as table, c.reltuples::bigint as estimate,
+           obj_description(c.oid, 'pg_class') as table_comment, a.attname as name, a.attnum as position,
+           format_type(a.atttypid, null) as type, format_type(a.atttypid, a.atttypmod) as full_type,
+           col_description(c.oid, a.attnum) as comment, t.typtype as typtype,
+           pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
+             + pg_stat_get_tuples_deleted(c.oid) as writes, pg_relation_size(c.oid) as size,
+           c.relfilenode::bigint as file
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type t on t.oid = a.atttypid
+    where n.nspname = %s and c.relkind in ('r', 'p', 'f', 'm') and not c.relispartition
+    order by c.relname, a.attnum"""
+_CONSTRAINTS = """
+    select c.conrelid::int as oid, c.contype as kind, f.relname as ref_table, fn.nspname as ref_schema,
+           array(select a.attname::text from unnest(c.conkey) with ordinality k(n, i)
+                 join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.n order by k.i) as columns,
+           array(select a.attname::text from unnest(c.confkey) with ordinality k(n, i)
+                 join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.n order by k.i) as ref_columns
+    from pg_constraint c join pg_namespace n on n.oid = c.connamespace
+    left join pg_class f on f.oid = c.confrelid left join pg_namespace fn on fn.oid = f.relnamespace
+    where n.nspname = %s and c.contype in ('p', 'u', 'f')"""
+
+
+def catalog(conn: psycopg.Connection, scope: Scope) -> list[TableProfile]:
+    """Tables as the catalog describes them, with nothing measured yet."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        columns = cursor.execute(_COLUMNS, (scope.schema,)).fetchall()
+        constraints = cursor.execute(_CONSTRAINTS, (scope.schema,)).fetchall()
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for row in columns:
+        if scope.wants(row["table"]):
+            tables.setdefault(row["table"], []).append(row)
+    return [_table(scope.schema, name, rows, constraints) for name, rows in tables.items()]
+
+
+def _table(
+    schema: str, name: str, rows: list[dict[str, Any]], constraints: list[dict[str, Any]]
+) -> TableProfile:
+    history = {"dp_key", "dp_current"} <= {r["name"] for r in rows}
+    own = [r for r in rows if not (history and r["name"].startswith(SYSTEM_PREFIX))]
+    mine = [c for c in constraints if c["oid"] == rows[0]["oid"]]
+    state = [rows[0][k] for k in ("writes", "size", "file", "table_comment")]
+    about = [[r["name"], r["full_type"], r["comment"]] for r in own]
+    declared = sorted(map(str, mine))
+    fingerprint = hashlib.blake2b(json.dumps([state, about, declared]).encode(), digest_size=12).hexdigest()
+    return TableProfile(
+        schema=schema, name=name, rows=max(0, rows[0]["estimate"]),
+        columns=tuple(
+            ColumnProfile(
+                r["name"], n, r["full_type"], _kind(r), 0, comment=r["comment"] or ""
+            ) for n, r in enumerate(own)
+        ),
+        comment=rows[0]["table_comment"] or "",
+        primary_key=next((tuple(c["columns"]) for c in mine if c["kind"] == "p" and not history), ()),
+        uniques=tuple(tuple(c["columns"]) for c in mine if c["kind"] == "u" and not history),
+        references=tuple(
+            Reference(name, tuple(c["columns"]), c["ref_table"], tuple(c["ref_columns"]),
+                      evidence=("declared as a foreign key",))
+            for c in mine if c["kind"] == "f" and c["ref_schema"] == schema
+        ),
+        history=history, fingerprint=fingerprint,
+    )  # fmt: skip
+
+
+def _kind(row: dict[str, Any]) -> str:
+    if row["typtype"] == "e":
+        return m.TEXT
+    return _KINDS.get(row["type"], m.OTHER)
+
+
+def _measured(conn: psycopg.Connection, table: TableProfile) -> TableProfile:
+    source, exact = _source(table)
+    query = sql.SQL("with s as materialized (select {} from {}) select {}").format(
+        sql.SQL(", ").join(sql.Identifier(c.name) for c in table.columns) if table.columns else sql.SQL("1"),
+        source, sql.SQL(", ").join([sql.SQL("(select count(*) from s)"), *map(_measures, table.columns)]),
+    )  # fmt: skip
+    row = conn.execute(query).fetchone()
+    assert row is not None
+    rows = int(row[0])
+    columns = tuple(_column(c, rows, found) for c, found in zip(table.columns, row[1:], strict=True))
+    return replace(table, rows=rows if exact else max(table.rows, rows), columns=columns, exact=exact)
+
+
+def _source(table: TableProfile) -> tuple[sql.Composable, bool]:
+    relation = sql.Identifier(table.schema, table.name)
+    current = sql.SQL(" where dp_current") if table.history else sql.SQL("")
+    if table.rows <= BUDGET:
+        return sql.SQL("{}{}").format(relation, current), True
+    share = sql.Literal(round(100 * BUDGET / table.rows, 4))
+    return sql.SQL("{} tablesample system ({}) repeatable (1){}").format(relation, share, current), False
+
+
+def _measures(column: ColumnProfile) -> sql.Composed:
+    """One JSON object of measures; numbers lose their trailing zeros, so that 1.0 and 1 are one value."""
+    name = sql.Identifier(column.name)
+    text = sql.SQL("trim_scale({}::numeric)::text" if column.kind == m.NUMBER else "{}::text").format(name)
+    if column.kind in (m.JSON, m.BINARY, m.OTHER):
+        return sql.SQL("(select json_build_object('filled', count({0}), 'length', 0) from s)").format(name)
+    ordered = column.kind in (m.INTEGER, m.NUMBER, m.DATE, m.TIME, m.CLOCK)
+    bounds = sql.SQL("min({0})::text, 'high', max({0})::text" if ordered else "null, 'high', null").format(
+        name
+    )
+    whole = sql.SQL(
+        "coalesce(bool_and({0} = trunc({0}::numeric)), false)" if column.kind == m.NUMBER else "false"
+    )
+    return sql.SQL("""(select json_build_object('filled', count({name}), 'length', avg(length({text})),
+        'longest', max(length({text})), 'low', {bounds}, 'integral', {whole},
+        'distinct', (select count(distinct {text}) from s),
+        'sketch', array(select h from (select distinct hashtextextended({text}, 0) h from s
+            where {name} is not null) d order by h limit {sketch}),
+        'sample', array(select x from (select distinct left({text}, 200) x from s where {name} is not null) d
+            order by hashtextextended(x, 1) limit {sample})) from s)""").format(
+        name=name, text=text, bounds=bounds, whole=whole.format(name),
+        sketch=sql.Literal(SKETCH), sample=sql.Literal(SAMPLE),
+    )  # fmt: skip
+
+
+def _column(column: ColumnProfile, rows: int, found: Mapping[str, Any]) -> ColumnProfile:
+    hashes: Sequence[int] = found.get("sketch") or ()
+    return replace(
+        column, rows=rows, nulls=rows - int(found["filled"]), distinct=int(found.get("distinct") or 0),
+        low=found.get("low"), high=found.get("high"), average_length=float(found.get("length") or 0),
+        max_length=int(found.get("longest") or 0), integral=bool(found.get("integral")),
+        sketch=np.array(hashes, np.int64), whole=len(hashes) < SKETCH, sample=tuple(found.get("sample") or ()),
+    )  # fmt: skip
+
+
+def row_hashes(conn: psycopg.Connection, table: TableProfile, columns: Sequence[str]) -> m.Sketch:
+    """Hash of each value, row by row, of some columns: shape (rows, columns); null is 0."""
+    source, _ = _source(table)
+    parts = [
+        sql.SQL(
+            "coalesce(hashtextextended(trim_scale({}::numeric)::text, 0), 0)"
+            if table.by_name[name].kind == m.NUMBER
+            else "coalesce(hashtextextended({}::text, 0), 0)"
+        ).format(sql.Identifier(name))
+        for name in columns
+    ]
+    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(parts), source)
+    with _read_only(conn):
+        rows = conn.execute(query, binary=True).fetchall()
+    return np.array(rows, np.int64).reshape(-1, len(columns))

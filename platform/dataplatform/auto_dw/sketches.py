@@ -1,0 +1,44 @@
+"""How far the values of one column lie within another's, from the smallest hashes of both."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataplatform.auto_dw.model import INTEGER, NUMBER, TEXT, UUID, ColumnProfile
+
+
+def comparable(left: ColumnProfile, right: ColumnProfile) -> bool:
+    """Whether values of both could be the same: numbers with numbers, text with text or UUIDs."""
+    if not (left.can_identify and right.can_identify):
+        return False
+    numbers, texts = {INTEGER, NUMBER}, {TEXT, UUID}
+    return left.kind == right.kind or {left.kind, right.kind} <= numbers or {left.kind, right.kind} <= texts
+
+
+def containment(child: ColumnProfile, parent: ColumnProfile) -> float:
+    """Share of the child's distinct values that the parent has; estimated beyond the sketch's size."""
+    if not len(child.sketch) or not len(parent.sketch):
+        return 0.0
+    top = min(
+        np.iinfo(np.int64).max if column.whole else int(column.sketch[-1]) for column in (child, parent)
+    )
+    wanted = child.sketch[child.sketch <= top]
+    if not len(wanted):
+        return 0.0
+    at = np.searchsorted(parent.sketch, wanted)
+    at[at == len(parent.sketch)] = 0
+    return float((parent.sketch[at] == wanted).mean())
+
+
+def bounds(column: ColumnProfile) -> tuple[int, int] | None:
+    """Least and greatest value of whole numbers."""
+    try:
+        return int(float(column.low or "")), int(float(column.high or ""))
+    except (ValueError, OverflowError):
+        return None
+
+
+def dense(column: ColumnProfile) -> bool:
+    """Whether whole numbers count up nearly without gaps: then almost any small number is among them."""
+    found = bounds(column)
+    return found is not None and column.distinct >= 0.9 * (found[1] - found[0] + 1)
