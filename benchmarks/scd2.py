@@ -105,11 +105,6 @@ def peer(platform: Platform, python: str, name: str, file: Path, folder: Path) -
     subprocess.run([*argv, str(file), str(folder)], check=True, stdout=subprocess.DEVNULL)
 
 
-def analyze(platform: Platform) -> None:
-    with platform.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        conn.exec_driver_sql("analyze")
-
-
 def prefect_start() -> dict[str, float]:
     """What Prefect costs beside: CPU of its import, and the wall time of its server's start and stop."""
     with tempfile.TemporaryDirectory(prefix="dp-bench-") as name:
@@ -148,6 +143,9 @@ def bench(folder: Path) -> dict[str, Any]:
     peers = os.environ.get("BENCH_PEERS", "")
     with open_platform(settings, load_catalog(settings.metadata_path)) as platform:
         home = settings.home_path
+        with platform.engine.begin() as conn:  # with less, dlt's NOT IN is no hash any more: minutes
+            conn.exec_driver_sql("alter database dataplatform set work_mem = '64MB'")
+        platform.engine.dispose()
         for step, version in STEPS.items():
             file, silver = folder / f"{version}.jsonl", []
             results["limit"][step] = measured(home, lambda f=file, s=step: limit(platform, f, s == "W1"))
@@ -156,7 +154,6 @@ def bench(folder: Path) -> dict[str, Any]:
             for name in PEERS if peers else ():
                 work = partial(peer, platform, peers, name, file, folder)
                 results.setdefault(name, {})[step] = measured(home, work)
-                analyze(platform)  # not counted: without statistics dlt's UPDATE takes minutes
         check(platform)
     return results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0002"  # newest revision under migrations/versions; a test compares them
+HEAD = "0003"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 _moment = sa.DateTime(timezone=True)

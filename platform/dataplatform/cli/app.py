@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from dataplatform.cli import (
+    auto_dw,
     check,
     demo,
     gold,
@@ -28,6 +29,7 @@ app = typer.Typer(
 for module in (demo, serve, check, run, gold, migrate, status, trace):
     module.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(auto_dw.app, name="auto-dw")
 app.add_typer(secrets.app, name="secrets")
 
 

@@ -20,12 +20,13 @@ class Servers:
     mongo_url: str
     prefect_url: str | None
     leases: list[Lease] = field(default_factory=list)
+    stays: bool = False
 
     def close(self) -> None:
-        """Gives the shares back; waits for those servers to stop that nobody else uses."""
+        """Gives the shares back; waits for those servers to stop that nobody else uses (unless they linger)."""
         for found in self.leases:
             found.release()
-        for found in self.leases:
+        for found in () if self.stays else self.leases:
             found.wait_stopped()
 
 
@@ -53,6 +54,7 @@ def start_servers(settings: Settings, prefect: bool) -> Servers:
         prefect_server.url(leases["prefect"].about) if "prefect" in leases
         else settings.prefect_api_url,
         list(leases.values()),
+        stays=linger > 0,
     )  # fmt: skip
 
 

@@ -1,0 +1,41 @@
+"""References whose table is named by another column: `object_type` beside `object_id`. Reported, not built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.model import ColumnProfile, SchemaProfile, TableProfile
+from dataplatform.auto_dw.words import names_table, says_id, stem, table_words, words
+
+_TYPES = ("type", "class", "model", "kind", "table", "entity")
+
+
+def polymorphic(
+    schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]]
+) -> Iterator[dict[str, Any]]:
+    """Pairs of columns of which one names tables of this schema in its values."""
+    for table in schema.tables.values():
+        for column in table.columns:
+            if column.kind == m.TEXT and words(column.name)[-1:] and words(column.name)[-1] in _TYPES:
+                partner = _partner(table, column)
+                named = _named_tables(schema, column)
+                if partner is not None and len(named) >= 2:
+                    yield {"table": table.name, "column": partner.name, "type_column": column.name,
+                           "ref_tables": named}  # fmt: skip
+
+
+def _partner(table: TableProfile, column: ColumnProfile) -> ColumnProfile | None:
+    before = words(column.name)[:-1]
+    return next((c for c in table.columns if says_id(c.name) and stem(c.name) == before and before), None)
+
+
+def _named_tables(schema: SchemaProfile, column: ColumnProfile) -> list[str]:
+    """Tables that at least half of the column's values name."""
+    found = {
+        value: next((t for t in schema.tables if names_table(words(value), table_words(t)) >= 0.95), None)
+        for value in column.sample
+    }
+    hits = sorted({t for t in found.values() if t})
+    return hits if found and sum(t is not None for t in found.values()) >= len(found) / 2 else []

@@ -1,0 +1,137 @@
+"""What tables and columns are for: from the graph of references, the measures, the events and the names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.lexicon import AUDIT, CALENDAR, HAPPENS, MEASURES, PEOPLE
+from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile, Verdict
+from dataplatform.auto_dw.words import says_id, table_words, words
+
+KEY, FOREIGN_KEY, MEASURE, ATTRIBUTE, TIMESTAMP = "key", "foreign_key", "measure", "attribute", "timestamp"
+FACT, DIMENSION, BRIDGE, LOOKUP, OTHER = "fact", "dimension", "bridge", "lookup", "other"
+_FACTS = {"fact", "fct", "transaction", "sale", "event", "log", "measurement", "reading", "entry", "line", "detail",
+          "movement", "visit", "click", "history", "stat", "statistic"}  # fmt: skip
+_LOOKUPS = {"lookup", "lkp", "lu", "code", "enum", "type", "status", "kind"}
+
+
+def column_role(
+    table: TableProfile, column: ColumnProfile, key: Sequence[str], foreign: Iterable[str]
+) -> Verdict:
+    """A column's role; one that is both key and reference is a reference within a composite key."""
+    if column.name in set(foreign):
+        return Verdict(FOREIGN_KEY, 0.9, ("it refers to another table",))
+    if column.name in key:
+        return Verdict(KEY, 0.9, ("it is (a part of) the key",))
+    if column.kind in (m.DATE, m.TIME):
+        return Verdict(TIMESTAMP, 0.95, (f"its type is {column.type}",))
+    if column.kind in (m.INTEGER, m.NUMBER) and not says_id(column.name):
+        return _number(table, column)
+    return Verdict(
+        ATTRIBUTE, 0.9 if column.kind in (m.TEXT, m.BOOLEAN, m.JSON) else 0.75, (f"{column.type}, no key",)
+    )
+
+
+def _number(table: TableProfile, column: ColumnProfile) -> Verdict:
+    found = set(words(column.name))
+    if found & MEASURES:
+        return Verdict(MEASURE, 0.9, ("a number whose name says that it is measured",))
+    if found & CALENDAR:
+        return Verdict(ATTRIBUTE, 0.8, ("a number that names a part of the calendar",))
+    if column.kind == m.NUMBER and not column.integral and column.filled:
+        return Verdict(MEASURE, 0.85, ("a number with fractions",))
+    if column.filled and column.distinct <= 2:
+        return Verdict(ATTRIBUTE, 0.75, ("a number of two values at most: a flag",))
+    if column.distinct_share > 0.2 and column.distinct > 20:
+        return Verdict(MEASURE, 0.65, ("a number of many values",))
+    return Verdict(ATTRIBUTE, 0.6, ("a number of few values",))
+
+
+def table_roles(
+    schema: SchemaProfile, keys: Mapping[str, Sequence[str]], references: Sequence[Reference],
+    columns: Mapping[tuple[str, str], Verdict],
+) -> dict[str, Verdict]:  # fmt: skip
+    """Roles of all tables; facts first, then what they refer to."""
+    out: dict[str, set[str]] = {name: set() for name in schema.tables}
+    into: dict[str, set[str]] = {name: set() for name in schema.tables}
+    linking: dict[str, set[str]] = {name: set() for name in schema.tables}
+    for reference in references:
+        linking[reference.table] |= set(reference.columns)
+        if reference.table != reference.ref_table:
+            out[reference.table].add(reference.ref_table)
+            into[reference.ref_table].add(reference.table)
+    result: dict[str, Verdict] = {}
+    for name, table in schema.tables.items():
+        role = _own_role(schema, table, keys.get(name, ()), out[name], into[name], linking[name], columns)
+        result[name] = role
+    return result
+
+
+def _own_role(
+    schema: SchemaProfile, table: TableProfile, key: Sequence[str], out: set[str], into: set[str],
+    linking: set[str], columns: Mapping[tuple[str, str], Verdict],
+) -> Verdict:  # fmt: skip
+    named = set(table_words(table.name)) | set(words(table.name))
+    own = [c for c in table.columns if c.name not in linking and c.name not in key and not _is_audit(c)]
+    measures = [c for c in own if columns[table.name, c.name].role == MEASURE]
+    events = [c for c in own if c.kind in (m.DATE, m.TIME) and not set(words(c.name)).isdisjoint(HAPPENS)]
+    if "dim" in named or "dimension" in named:
+        return Verdict(DIMENSION, 0.95, ("its name says so",))
+    if {"fact", "fct"} & named:
+        return Verdict(FACT, 0.95, ("its name says so", f"{len(measures)} measures"))
+    if "bridge" in named or ("xref" in named and len(out) >= 2):
+        return Verdict(BRIDGE, 0.9, ("its name says so",))
+    if len(linking) >= 2 and len(own) <= 1 and not measures and not into and _covers(key, linking, own):
+        return Verdict(BRIDGE, 0.85, (f"it only links {', '.join(sorted(out)) or table.name}",))
+    if _is_calendar(table):
+        return Verdict(DIMENSION, 0.85, ("its columns are parts of the calendar",))
+    return _weighed(schema, table, own, measures, events, out, into, named)
+
+
+def _covers(key: Sequence[str], linking: set[str], own: Sequence[ColumnProfile]) -> bool:
+    return not key or set(key) <= linking or (len(key) == 1 and key[0] not in linking)
+
+
+def _weighed(
+    schema: SchemaProfile, table: TableProfile, own: Sequence[ColumnProfile], measures: Sequence[ColumnProfile],
+    events: Sequence[ColumnProfile], out: set[str], into: set[str], named: set[str],
+) -> Verdict:  # fmt: skip
+    """Facts refer to much, are referred to by little, happen at a time, have measures and many rows."""
+    texts = [c for c in own if c.kind == m.TEXT]
+    parents = max((schema.tables[p].rows for p in out), default=0)
+    score = 0.9 * min(len(out), 3) - 0.8 * min(len(into), 3) + 0.7 * min(len(measures), 3)
+    score += 0.9 * bool(events) - 0.35 * min(len(texts), 6) + 0.8 * bool(named & _FACTS)
+    score += 0.7 if out and table.rows > parents else -0.3
+    score -= 1.0 * bool(set(table_words(table.name)[-1:]) & PEOPLE)
+    score -= 1.5 * bool(into and not events) + 1.0 * any(_is_label(table, c) for c in texts)
+    why = (
+        f"it refers to {len(out)} tables, {len(into)} refer to it",
+        f"{len(measures)} measures, {len(events)} times of events, {len(texts)} texts",
+    )
+    if out and score >= 1.6:
+        return Verdict(FACT, min(0.95, 0.6 + 0.1 * score), why)
+    if named & _LOOKUPS and len(table.columns) <= 3 and not out and table.rows <= 200:
+        return Verdict(LOOKUP, 0.8, (*why, "a short list of codes"))
+    if into or (texts and (not out or score < 0.6)):
+        return Verdict(DIMENSION, 0.85 if into else 0.65, why)
+    if not out and not texts and not measures:
+        return Verdict(OTHER, 0.6, why)
+    return Verdict(FACT if out and (measures or events) else OTHER, 0.5, why)
+
+
+def _is_label(table: TableProfile, column: ColumnProfile) -> bool:
+    """`name`, `title`, `product_name`: what a thing is called; what happens has seldom one."""
+    found = words(column.name)
+    return found[-1:] in (("name",), ("title",), ("nm",), ("ttl",)) and set(found[:-1]) <= set(
+        words(table.name)
+    )
+
+
+def _is_audit(column: ColumnProfile) -> bool:
+    return column.kind in (m.DATE, m.TIME) and not set(words(column.name)).isdisjoint(AUDIT)
+
+
+def _is_calendar(table: TableProfile) -> bool:
+    parts = [c for c in table.columns if not set(words(c.name)).isdisjoint(CALENDAR)]
+    return len(parts) >= max(2, 0.5 * len(table.columns)) and len(table.columns) <= 25

@@ -1,0 +1,202 @@
+"""Which columns hold something private or secret: from names, from values, from what their table is about."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.lexicon import (
+    ACCOUNTS,
+    FIRST_NAMES,
+    HEALTH,
+    NOT_OF_A_PERSON,
+    NUMBERS_TOO,
+    OF_A_PERSON,
+    PEOPLE,
+    PERSON_PARTS,
+    PRIVATE,
+    SECRETS,
+)
+from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
+from dataplatform.auto_dw.words import says_id, table_words, words
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
+_PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
+_CARD = re.compile(r"(?:\d[ -]?){13,19}")
+_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
+_HASH = re.compile(r"(?:\$2[aby]?\$|\$argon2|pbkdf2_|\$[156]\$|\{?SSHA)|[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """`score` is a logit: above 0 rather private than not."""
+
+    score: float
+    secret: bool
+    evidence: tuple[str, ...]
+
+
+def privacy(schema: SchemaProfile, references: Iterable[Reference]) -> Mapping[tuple[str, str], Privacy]:
+    """Of each column; secrets (passwords, tokens) are told apart."""
+    about = {name: _about_people(table) for name, table in schema.tables.items()}
+    of_person: set[str] = set()
+    keys: set[tuple[str, str]] = set()
+    for reference in references:
+        keys |= {(reference.table, column) for column in reference.columns}
+        if about.get(reference.ref_table, 0) >= 1 and reference.ref_table != reference.table:
+            of_person.add(reference.table)
+    return {
+        (name, column.name): _of(table, column, about[name], name in of_person, (name, column.name) in keys)
+        for name, table in schema.tables.items()
+        for column in table.columns
+    }
+
+
+def _about_people(table: TableProfile) -> float:
+    """1 and more where the rows are people."""
+    score = 1.0 * (table_words(table.name)[-1:] != () and table_words(table.name)[-1] in PEOPLE)
+    score += 0.5 * (not set(table_words(table.name)).isdisjoint(PEOPLE))
+    parts = [words(c.name) for c in table.columns]
+    personal = sum(any(p in PERSON_PARTS for p in _pairs(found)) for found in parts)
+    personal += sum(not {"birth", "birthdate", "birthday", "dob", "fname", "lname", "surname", "brth"}.isdisjoint(found)
+                    for found in parts)  # fmt: skip
+    return score + 0.6 * min(personal, 3)
+
+
+def _pairs(found: Sequence[str]) -> list[tuple[str, str]]:
+    return list(pairwise(found))
+
+
+def _of(table: TableProfile, column: ColumnProfile, people: float, of_person: bool, is_key: bool) -> Privacy:
+    if _is_secret(column):
+        return Privacy(2.5, True, ("it is a secret: its values must not leave the source",))
+    score, why = _by_name(table, column, people, of_person)
+    value, seen = _by_values(column, people)
+    score, why = max(score, value) + 0.4 * min(max(min(score, value), 0), 2), [*why, *seen]
+    if is_key and value < 2:
+        score -= 3.5
+    if column.kind == m.BOOLEAN:
+        score -= 3
+    return Privacy(score, False, tuple(why) if score > -1 else ())
+
+
+def _is_secret(column: ColumnProfile) -> bool:
+    found = words(column.name)
+    if column.kind in (m.TEXT, m.UUID, m.BINARY, m.INTEGER) and not SECRETS.isdisjoint(found):
+        return column.kind != m.INTEGER or "pin" in found
+    named = bool({("api", "key"), ("private", "key"), ("session", "key"), ("session", "hash"), ("session", "data"),
+                  ("auth", "key"), ("access", "key")} & set(_pairs(found)))  # fmt: skip
+    hashed = _share(column, lambda text: _HASH.match(text) is not None) >= 0.9 and column.distinct > 3
+    return named or (hashed and column.kind == m.TEXT and not says_id(column.name))
+
+
+def _by_name(
+    table: TableProfile, column: ColumnProfile, people: float, of_person: bool
+) -> tuple[float, list[str]]:
+    found = words(column.name)
+    told = set(found)
+    if any(pair in PERSON_PARTS for pair in _pairs(found)):
+        return 2.6, [f"{column.name} names something of a person"]
+    if not told.isdisjoint(ACCOUNTS) and says_id(column.name):
+        return 1.6, ["it is somebody's account elsewhere"]
+    hit = sorted(told & (PRIVATE if column.kind in (m.TEXT, m.UUID) else NUMBERS_TOO))
+    if hit and not _is_something_else(found, column):
+        return 2.4, [f"{hit[0]} is private by itself"]
+    if column.kind in (m.INTEGER, m.NUMBER, m.TEXT, m.TIME, m.DATE) and (of_person or people >= 1):
+        hit = sorted(told & HEALTH)
+        if hit and of_person:
+            return 1.8, [f"{hit[0]} of a person"]
+    hit = sorted(told & OF_A_PERSON)
+    if hit and people >= 1 and told.isdisjoint(NOT_OF_A_PERSON) and not says_id(column.name):
+        return (1.8 if hit[0] != "name" or len(found) == 1 else 0.8), [f"{hit[0]}, in a table about people"]
+    if {"name", "nm"} & told and told & PEOPLE and not told & NOT_OF_A_PERSON:
+        return 1.6, ["the name of a person"]
+    if column.kind == m.TEXT and found and found[-1] in ("manager", "owner", "mngr", "ownr", "author"):
+        return 0.8, ["a person in charge"]
+    if column.kind in (m.DATE, m.TIME) and people >= 1 and told & {"end", "start", "leave", "death"}:
+        return 0.4, ["a date in somebody's life"]
+    if of_person and not set(table_words(table.name)).isdisjoint(HEALTH) and {"name", "nm"} & told:
+        return 1.2, ["it says what somebody is treated with"]
+    return -3.0, []
+
+
+def _is_something_else(found: tuple[str, ...], column: ColumnProfile) -> bool:
+    """`mac_address`, `email_enabled`, `phone_type`, `address_id`: not the thing itself."""
+    if column.kind in (m.BOOLEAN, m.JSON):
+        return True
+    if says_id(column.name) and not set(found) & {"ssn", "passport", "taxid", "iban"}:
+        return True
+    return bool(found) and found[-1] in ("type", "enabled", "verified", "count", "format", "template", "status", "lang",
+                                       "subject", "body", "text", "message", "server", "host", "port", "setting",
+                                       "preference", "option", "frequency")  # fmt: skip
+
+
+_Check = Callable[[str], bool]
+
+
+def _by_values(column: ColumnProfile, people: float) -> tuple[float, list[str]]:
+    if column.kind != m.TEXT or not column.sample:
+        return -3.0, []
+    checks: list[tuple[_Check, float, float, str]] = [
+        (lambda t: _EMAIL.fullmatch(t) is not None, 0.6, 3.0, "its values are e-mail addresses"),
+        (_is_iban, 0.6, 3.0, "its values are IBANs: their checksums hold"),
+        (_is_card, 0.8, 2.0, "its values pass the checksum of payment cards"),
+        (_is_ip, 0.8, 2.4, "its values are IP addresses"),
+        (_is_phone, 0.6, 1.6, "its values look like telephone numbers"),
+        (_is_person, 0.3, 1.4, "its values look like names of people"),
+    ]
+    for check, least, score, said in checks:
+        share = _share(column, check)
+        if share >= least and column.distinct >= 3:
+            return score, [f"{said} ({share:.0%} of a sample)"]
+    first = _share(column, lambda t: t.strip().lower() in FIRST_NAMES)
+    if first >= 0.35 and column.distinct >= 5 and column.average_length < 15:
+        return 1.6, [f"{first:.0%} of a sample are first names"]
+    return -3.0, []
+
+
+def _share(column: ColumnProfile, check: _Check) -> float:
+    values = [v for v in column.sample if v.strip()]
+    return sum(map(check, values)) / len(values) if values else 0.0
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip())
+    except ValueError:
+        return False
+    return "." in text or ":" in text
+
+
+def _is_phone(text: str) -> bool:
+    digits = sum(c.isdigit() for c in text)
+    return (
+        _PHONE.fullmatch(text.strip()) is not None and 7 <= digits <= 15 and not re.match(r"\d{4}-\d\d", text)
+    )
+
+
+def _is_person(text: str) -> bool:
+    """A known first name and one or two more words."""
+    found = text.split()
+    return 2 <= len(found) <= 4 and found[0].strip(".,").lower() in FIRST_NAMES and found[-1][:1].isupper()
+
+
+def _is_card(text: str) -> bool:
+    """Luhn's checksum (ISO/IEC 7812-1)."""
+    if not _CARD.fullmatch(text.strip()):
+        return False
+    digits = [int(c) for c in text if c.isdigit()]
+    doubled = [d * 2 - 9 if d > 4 else d * 2 for d in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 and len(set(digits)) > 2
+
+
+def _is_iban(text: str) -> bool:
+    """Remainder 1 of 97 (ISO 13616)."""
+    plain = text.replace(" ", "").upper()
+    if not _IBAN.fullmatch(plain):
+        return False
+    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1

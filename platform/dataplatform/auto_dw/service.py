@@ -1,0 +1,62 @@
+"""What the commands and the SQL functions call: evaluate a schema, with what people said about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from dataplatform.audit.database import database_errors, raw_connection
+from dataplatform.auto_dw import decisions as people
+from dataplatform.auto_dw import state
+from dataplatform.auto_dw.decisions import Decisions
+from dataplatform.auto_dw.evaluate import evaluate
+from dataplatform.auto_dw.model import Evaluation, SchemaProfile, TableProfile
+from dataplatform.auto_dw.profile import Scope, profile, row_hashes
+from dataplatform.errors import MetadataError
+
+
+def look(engine: Engine, schema: str, decisions: Decisions, fresh: bool = False) -> SchemaProfile:
+    """Profiles what changed since the last time; the rest comes from there."""
+    own = decisions.of(schema)
+    with database_errors(engine), engine.connect() as conn:
+        known = {} if fresh else state.known_profiles(conn, schema)
+        _must_exist(conn, schema)
+        conn.rollback()
+        found = profile(raw_connection(conn), Scope(schema, skip=own.omit), known)
+        conn.rollback()
+    with engine.begin() as conn:
+        state.put_profiles(conn, schema, found.tables)
+    return found
+
+
+def _must_exist(conn: sa.Connection, schema: str) -> None:
+    names = sa.inspect(conn).get_schema_names()
+    if schema not in names:
+        legal = ", ".join(n for n in names if n not in ("information_schema", "audit", "auto_dw"))
+        raise MetadataError(f"there is no schema {schema}", f"schemas: {legal}; choose one with --schema")
+
+
+def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple[SchemaProfile, Evaluation]:
+    """The verdicts on a schema; people's words (comments, metadata/auto_dw.yaml) come first."""
+    decisions = people.load(root)
+    found = look(engine, schema, decisions, fresh)
+    found = _keys_people_named(found, decisions)
+    with database_errors(engine), engine.connect() as conn:
+        raw: psycopg.Connection = raw_connection(conn)
+        judged = evaluate(found, lambda table, columns: row_hashes(raw, table, columns))
+        conn.rollback()
+    return found, people.applied(judged, found, decisions.of(schema))
+
+
+def _keys_people_named(found: SchemaProfile, decisions: Decisions) -> SchemaProfile:
+    """A key that a person named counts like a declared one, for references too."""
+    said = {n: t.primary_key for n, t in decisions.of(found.name).tables.items() if t.primary_key}
+    tables: dict[str, TableProfile] = {
+        n: replace(t, primary_key=said[n]) if n in said and set(said[n]) <= set(t.by_name) else t
+        for n, t in found.tables.items()
+    }
+    return replace(found, tables=tables)

@@ -1,0 +1,147 @@
+"""`dataplatform auto-dw`: what every table and column is, and the warehouse built from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dataplatform.auto_dw import people, report, service
+from dataplatform.bootstrap import open_platform
+from dataplatform.cli.common import Json, command, out, print_json
+from dataplatform.errors import MetadataError
+
+app = typer.Typer(
+    help="Evaluate a schema, then plan, build and maintain its warehouse.", no_args_is_help=True
+)
+
+Schema = Annotated[str, typer.Option("--schema", "-s", help="Schema to look at.")]
+_COLORS = {"green": "green", "amber": "yellow", "red": "red"}
+
+
+@app.command("evaluate")
+@command
+def evaluate(
+    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    schema: Schema = "silver",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Look at every table again.")] = False,
+    json_: Json = False,
+) -> None:
+    """Says with a confidence what every table and column is, why, and what to do about it."""
+    with open_platform() as platform:
+        _, found = service.judge(platform.engine, platform.catalog.root, schema, fresh)
+    if table is not None and table not in found.tables:
+        raise MetadataError(
+            f"there is no table {schema}.{table}", f"tables: {', '.join(found.tables) or 'none'}"
+        )
+    document = report.as_json(found, [table] if table else [])
+    if json_:
+        print_json(document)
+    else:
+        _show(document, table is not None)
+
+
+def _show(document: dict[str, Any], columns: bool) -> None:
+    tables = Table("table", "is", "sure", "key", "refers to", "to do")
+    for name, found in document["tables"].items():
+        refers = ", ".join(
+            f"{'+'.join(f['columns'])} → {f['ref_table']}"
+            for f in document["foreign_keys"]
+            if f["table"] == name
+        )
+        color = _COLORS[found["status"]]
+        tables.add_row(
+            name, found["role"], f"[{color}]{found['confidence']:.2f}[/]", ", ".join(found["primary_key"]),
+            refers, found["advice"].replace("[", r"\["),
+        )  # fmt: skip
+    out.print(tables)
+    if columns:
+        for found in document["tables"].values():
+            _show_columns(found["columns"])
+
+
+def _show_columns(found: dict[str, Any]) -> None:
+    table = Table("column", "is", "sure", "private", "why")
+    for name, column in found.items():
+        color = _COLORS[column["status"]]
+        private = "secret" if column["secret"] else "yes" if column["sensitive"] else ""
+        why = "; ".join(column["evidence"]).replace("[", r"\[")
+        table.add_row(name, column["role"], f"[{color}]{column['confidence']:.2f}[/]", private, why)
+    out.print(table)
+
+
+@app.command("describe")
+@command
+def describe(
+    target: Annotated[str, typer.Argument(metavar="TABLE[.COLUMN]", help="What to describe.")],
+    text: Annotated[str, typer.Argument(help="What it is; becomes its COMMENT.")],
+    schema: Schema = "silver",
+    json_: Json = False,
+) -> None:
+    """Writes what you know about a table or a column as its COMMENT."""
+    with open_platform() as platform:
+        people.describe(platform.engine, schema, target, text)
+    if json_:
+        print_json({"status": "done", "schema": schema, "target": target, "comment": text})
+    else:
+        out.print(f"{schema}.{target}: {text}", markup=False)
+
+
+@app.command("ask")
+@command
+def ask(
+    schema: Schema = "silver",
+    answer: Annotated[
+        str | None, typer.Option("--answer", help="Answer to the first question; `y` takes the draft.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Asks what it is unsure of, one question at a time, with a drafted answer."""
+    with open_platform() as platform:
+        root = platform.catalog.root
+        while True:
+            profile, found = service.judge(platform.engine, root, schema)
+            questions = people.questions(profile, found)
+            if json_ or answer is not None:
+                if answer is not None and questions:
+                    people.answer(root, schema, questions[0], answer)
+                    questions = questions[1:]
+                print_json({"status": "done", "questions": [q.as_json() for q in questions]})
+                return
+            if not questions:
+                out.print("nothing to ask")
+                return
+            said = typer.prompt(f"{len(questions)} left. {questions[0].text}", default=questions[0].draft)
+            people.answer(root, schema, questions[0], said)
+
+
+@app.command("omit")
+@command
+def omit(
+    patterns: Annotated[list[str], typer.Argument(help="Tables, or patterns such as tmp_*.")],
+    schema: Schema = "silver",
+    json_: Json = False,
+) -> None:
+    """Leaves tables out of everything; `include` takes them in again."""
+    _omitted(schema, patterns, True, json_)
+
+
+@app.command("include")
+@command
+def include(
+    patterns: Annotated[list[str], typer.Argument(help="Tables or patterns that were left out.")],
+    schema: Schema = "silver",
+    json_: Json = False,
+) -> None:
+    """Takes tables in again that `omit` left out."""
+    _omitted(schema, patterns, False, json_)
+
+
+def _omitted(schema: str, patterns: list[str], out_: bool, json_: bool) -> None:
+    with open_platform() as platform:
+        left_out = people.omit(platform.catalog.root, schema, patterns, out_)
+    if json_:
+        print_json({"status": "done", "schema": schema, "omit": left_out})
+    else:
+        out.print(f"left out of {schema}: {', '.join(left_out) or 'nothing'}", markup=False)
