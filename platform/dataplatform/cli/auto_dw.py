@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from dataplatform.auto_dw import people, report, service
+from dataplatform.auto_dw import build, people, report, service
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.errors import MetadataError
@@ -145,3 +145,88 @@ def _omitted(schema: str, patterns: list[str], out_: bool, json_: bool) -> None:
         print_json({"status": "done", "schema": schema, "omit": left_out})
     else:
         out.print(f"left out of {schema}: {', '.join(left_out) or 'nothing'}", markup=False)
+
+
+@app.command("plan")
+@command
+def plan(schema: Schema = "silver", json_: Json = False) -> None:
+    """Shows what `go` would do, as a diff; changes nothing."""
+    with open_platform() as platform:
+        found = build.plan(platform.engine, platform.catalog.root, schema).as_json()
+    if json_:
+        print_json(found)
+        return
+    table = Table("model", "kind", "from", "columns", "rows")
+    for name, about in found["tables"].items():
+        table.add_row(
+            name, about["kind"], about["source"], str(len(about["columns"])), str(about["rows"] or "")
+        )
+    out.print(table)
+    for name, why in found["skipped"].items():
+        out.print(f"skipped: {name} ({why})", markup=False)
+    out.print(found["diff"] or "nothing to do", markup=False, highlight=False)
+
+
+@app.command("go")
+@command
+def go(schema: Schema = "silver", json_: Json = False) -> None:
+    """Makes the plan so: models, tables, checks. Again, it changes nothing."""
+    with open_platform() as platform:
+        found = build.go(platform.engine, platform.catalog.root, schema)
+    if json_:
+        print_json(found)
+        return
+    out.print(f"build {found['build']}: {found['changes']} changes" if found["changes"] else "nothing to do")
+    for name, about in found["models"].items():
+        out.print(f"  {name}: {about['rows']:,} rows")
+    for row in found["reconciliation"]:
+        if not row["same"]:
+            out.print(f"  [red]{row['model']} does not answer the same totals as its source[/]")
+
+
+@app.command("undo")
+@command
+def undo(schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only of this schema.")] = None,
+         json_: Json = False) -> None:  # fmt: skip
+    """Returns to the build before the last."""
+    with open_platform() as platform:
+        found = build.undo(platform.engine, platform.catalog.root, schema)
+    if json_:
+        print_json(found)
+    else:
+        out.print(f"build {found['undone']} of {found['schema']} is undone")
+
+
+@app.command("status")
+@command
+def status(json_: Json = False) -> None:
+    """Shows the builds and what is left out."""
+    with open_platform() as platform:
+        found = build.status(platform.engine, platform.catalog.root)
+    if json_:
+        print_json(found)
+        return
+    table = Table("build", "schema", "style", "status", "changes", "when")
+    for b in found["builds"]:
+        changes = ", ".join(f"{n} {k}" for k, n in b["changes"].items() if n)
+        table.add_row(
+            str(b["id"]), b["schema"], b["style"], b["status"], changes, f"{b['created_at']:%Y-%m-%d %H:%M}"
+        )
+    out.print(table)
+    for name, own in found["schemas"].items():
+        out.print(f"{name}: {own['style']}, left out: {', '.join(own['omit']) or 'nothing'}", markup=False)
+
+
+@app.command("health")
+@command
+def health(schema: Schema = "silver", json_: Json = False) -> None:
+    """Whether the warehouse is as planned and answers the same totals as its source."""
+    with open_platform() as platform:
+        found = build.health(platform.engine, platform.catalog.root, schema)
+    if json_:
+        print_json(found)
+        if not found["healthy"]:
+            raise typer.Exit(1)
+        return
+    build.require_healthy(found)
+    out.print("healthy")

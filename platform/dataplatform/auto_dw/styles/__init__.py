@@ -1,0 +1,1 @@
+"""How a warehouse is built from an evaluation: kimball or data_vault."""

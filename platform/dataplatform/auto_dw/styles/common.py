@@ -1,0 +1,142 @@
+"""What both styles share: names, quoting, what becomes of private columns, the text of a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.decisions import SchemaDecision
+from dataplatform.auto_dw.model import ColumnProfile, Evaluation, SchemaProfile, TableProfile
+from dataplatform.auto_dw.words import words
+from dataplatform.names import MAX_IDENTIFIER, digest, qualified, quote
+
+MARK = "-- auto_dw wrote this model; change it, and it is yours: "
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a style works from."""
+
+    schema: SchemaProfile
+    found: Evaluation
+    decisions: SchemaDecision
+    taken: frozenset[str] = frozenset()
+
+    def name(self, kind: str, table: str) -> str:
+        """Name of a model; with the schema's where another schema has that name already."""
+        plain = f"{kind}_{snake(table)}"
+        return plain if plain not in self.taken else f"{kind}_{snake(self.schema.name)}__{snake(table)}"
+
+    def role(self, table: str) -> str:
+        return self.found.tables[table].verdict.role
+
+    def key(self, table: str) -> tuple[str, ...]:
+        return self.found.tables[table].primary_key
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a model: its SQL, its name, what it means."""
+
+    name: str
+    sql: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ModelDraft:
+    """A model to be written. `kind`: dimension, fact, bridge, hub, link, satellite…; `source`: its table."""
+
+    name: str
+    kind: str
+    source: str
+    sql: str
+    description: str
+    columns: Mapping[str, str]
+    checks: Sequence[Mapping[str, Any]] = ()
+    measures: Mapping[str, str] = field(default_factory=dict)
+    materialized: str = "table"
+
+    def text(self) -> str:
+        """The file: header, SQL, and a mark that tells whether somebody has changed it."""
+        header: dict[str, Any] = {"description": self.description, "materialized": self.materialized}
+        if self.checks:
+            header["checks"] = [dict(c) for c in self.checks]
+        header["columns"] = dict(self.columns)
+        front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110)
+        body = f"/*\n{front.replace('*/', '* /')}*/\n{self.sql.strip()}\n"
+        return body + MARK + digest_of(body) + "\n"
+
+
+def digest_of(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def untouched(text: str) -> bool:
+    """Whether a file is as auto_dw wrote it."""
+    body, mark, rest = text.rpartition(MARK)
+    return bool(mark) and rest.strip() == digest_of(body)
+
+
+def snake(name: str) -> str:
+    """`OrderDetails` → order_details, in what Postgres takes unquoted."""
+    parts = (
+        "_".join(p for p in name.replace("-", "_").split("_") if p)
+        if name.islower()
+        else "_".join(_raw(name))
+    )
+    plain = "".join(c if c.isalnum() or c == "_" else "_" for c in parts.lower()) or "t"
+    return plain if len(plain) <= MAX_IDENTIFIER - 10 else f"{plain[: MAX_IDENTIFIER - 20]}_{digest(name)}"
+
+
+def _raw(name: str) -> list[str]:
+    import re
+
+    return [w.lower() for w in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+", name)] or [
+        name.lower()
+    ]
+
+
+def relation(table: TableProfile, current: bool = True) -> str:
+    """Where its rows are read: for silver the current ones, or all of history."""
+    if table.history and current:
+        return qualified("silver_current", table.name)
+    return qualified(table.schema, table.name)
+
+
+def hashed(parts: Sequence[str]) -> str:
+    """A number that stays the same for the same values: the surrogate key."""
+    joined = " || '|' || ".join(f"coalesce({p}::text, '')" for p in parts)
+    return f"hashtextextended({joined}, 0)"
+
+
+def private(design: Design, table: str, column: ColumnProfile, alias: str) -> str | None:
+    """The column's SQL under the policy for private values; None: it is left out."""
+    verdict = design.found.tables[table].columns[column.name]
+    plain = f"{alias}.{quote(column.name)}"
+    is_key = column.name in design.key(table)
+    if verdict.secret and not is_key:
+        return None
+    if column.kind == m.BINARY:
+        return None
+    if not (verdict.sensitive or verdict.secret) or design.decisions.sensitive == "keep":
+        return plain
+    if is_key or design.decisions.sensitive == "hash":
+        return f"encode(sha256(convert_to({plain}::text, 'UTF8')), 'hex')"
+    if design.decisions.sensitive == "mask":
+        return f"left({plain}::text, 1) || '***'"
+    return None
+
+
+def meaning(design: Design, table: str, column: str) -> str:
+    """What a person said about a column, else what was found."""
+    verdict = design.found.tables[table].columns[column]
+    if verdict.description:
+        return verdict.description
+    name = " ".join(words(column)) or column
+    return f"{name} ({verdict.verdict.role.replace('_', ' ')} of {table})"

@@ -1,0 +1,153 @@
+"""Data Vault 2: hubs, links, satellites with hash keys, hash diffs, load dates and record sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.model import Reference, TableProfile
+from dataplatform.auto_dw.roles import BRIDGE
+from dataplatform.auto_dw.styles.common import Column, Design, ModelDraft, meaning, private, relation, snake
+from dataplatform.names import quote
+
+
+def models(design: Design) -> list[ModelDraft]:
+    """A hub for each table with a key, a link for its references, a satellite for its attributes."""
+    result: list[ModelDraft] = []
+    for name, table in design.schema.tables.items():
+        if not design.key(name):
+            continue
+        is_link = design.role(name) == BRIDGE
+        if not is_link:
+            result.append(_hub(design, table))
+        references = [r for r in design.found.of_table(name) if _has_hub(design, r.ref_table)]
+        if references:
+            result.append(_link(design, table, references, is_link))
+        satellite = _satellite(design, table, is_link)
+        if satellite is not None:
+            result.append(satellite)
+            result.append(_point_in_time(design, table, satellite))
+    return result
+
+
+def _has_hub(design: Design, table: str) -> bool:
+    return table in design.schema.tables and bool(design.key(table)) and design.role(table) != BRIDGE
+
+
+def _hash(parts: Sequence[str]) -> str:
+    """MD5 over the upper-cased, trimmed business keys, as Data Vault 2.0 has it."""
+    joined = " || '||' || ".join(f"coalesce(upper(trim({p}::text)), '^^')" for p in parts)
+    return f"md5({joined})"
+
+
+def _hk(table: str) -> str:
+    return f"{snake(table)}_hk"
+
+
+def _loaded(table: TableProfile) -> str:
+    return "min(t.dp_valid_from)" if table.history else "timestamptz 'epoch'"
+
+
+def _hub(design: Design, table: TableProfile) -> ModelDraft:
+    keys = design.key(table.name)
+    parts = [f"t.{quote(k)}" for k in keys]
+    columns = [
+        Column(_hk(table.name), _hash(parts), "hash of the business key"),
+        *(Column(snake(k), p, meaning(design, table.name, k)) for k, p in zip(keys, parts, strict=True)),
+        Column("load_date", _loaded(table), "when it was first seen"),
+        Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
+    ]
+    grouped = f"\ngroup by {', '.join(parts)}"
+    return _draft(
+        design.name("hub", table.name),
+        "hub",
+        table,
+        columns,
+        grouped,
+        f"Hub of {table.name}.",
+        [_hk(table.name)],
+    )
+
+
+def _link(design: Design, table: TableProfile, references: Sequence[Reference], is_link: bool) -> ModelDraft:
+    own = [f"t.{quote(k)}" for k in design.key(table.name)]
+    name = f"{snake(table.name)}_link_hk"
+    columns = [] if is_link else [Column(_hk(table.name), _hash(own), f"{table.name}, in its hub")]
+    taken: set[str] = {c.name for c in columns}
+    for reference in references:
+        role = _hk(reference.ref_table)
+        role = role if role not in taken else f"{'_'.join(map(snake, reference.columns))}_{role}"
+        taken.add(role)
+        order = {p: c for c, p in zip(reference.columns, reference.ref_columns, strict=True)}
+        if set(order) != set(design.key(reference.ref_table)):
+            continue
+        parts = [f"t.{quote(order[k])}" for k in design.key(reference.ref_table)]
+        columns.append(Column(role, _hash(parts), f"{reference.ref_table}, in its hub"))
+    every = [*own, *(f"t.{quote(c)}" for r in references for c in r.columns)]
+    columns = [Column(name, _hash(every), "hash of all keys it links"), *columns]
+    columns += [
+        Column(
+            "load_date", "min(t.dp_valid_from)" if table.history else "timestamptz 'epoch'", "when first seen"
+        ),
+        Column("effective_to", _ended(table), "when the link ended; null: it holds"),
+        Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
+    ]
+    grouped = f"\ngroup by {', '.join(dict.fromkeys(every))}"
+    return _draft(
+        design.name("link", table.name), "link", table, columns, grouped, f"What {table.name} links.", [name]
+    )
+
+
+def _ended(table: TableProfile) -> str:
+    if not table.history:
+        return "null::timestamptz"
+    return "case when bool_or(t.dp_current) then null else max(t.dp_valid_to) end"
+
+
+def _satellite(design: Design, table: TableProfile, is_link: bool) -> ModelDraft | None:
+    keys = set(design.key(table.name)) | {c for r in design.found.of_table(table.name) for c in r.columns}
+    attributes = []
+    for column in table.columns:
+        sql = private(design, table.name, column, "t")
+        if column.name not in keys and sql is not None and column.kind not in (m.BINARY, m.OTHER):
+            attributes.append(Column(snake(column.name), sql, meaning(design, table.name, column.name)))
+    if not attributes:
+        return None
+    parts = [f"t.{quote(k)}" for k in design.key(table.name)]
+    name = _hk(table.name) if not is_link else f"{snake(table.name)}_bk_hk"
+    columns = [
+        Column(name, _hash(parts), "hash of the business key"),
+        Column("load_date", "t.dp_valid_from" if table.history else "timestamptz 'epoch'", "valid from"),
+        Column(
+            "load_end_date", "t.dp_valid_to" if table.history else "null::timestamptz", "valid to; null: now"
+        ),
+        Column("hash_diff", _hash([a.sql for a in attributes]), "hash of the attributes"),
+        *attributes,
+        Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
+    ]
+    text = f"Attributes of {table.name}, with history."
+    return _draft(design.name("sat", table.name), "satellite", table, columns, "", text, [name, "load_date"])
+
+
+def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft) -> ModelDraft:
+    """A view of the satellite's versions that hold now."""
+    names = list(satellite.columns)
+    sql = f"select {', '.join(map(quote, names))}\nfrom gold.{satellite.name}\nwhere load_end_date is null"
+    return ModelDraft(design.name("pit", table.name), "view", table.name, sql, f"{table.name} as it is now.",
+                      satellite.columns, (), {}, "view")  # fmt: skip
+
+
+def _draft(
+    name: str,
+    kind: str,
+    table: TableProfile,
+    columns: Sequence[Column],
+    tail: str,
+    text: str,
+    unique: list[str],
+) -> ModelDraft:
+    listed = ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
+    sql = f"select {listed}\nfrom {relation(table, current=False)} t{tail}"
+    return ModelDraft(
+        name, kind, table.name, sql, text, {c.name: c.description for c in columns}, [{"unique": unique}]
+    )

@@ -1,0 +1,278 @@
+"""Kimball: dimensions with history and an unknown member, facts with their grain, bridges, a date dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw.lexicon import HAPPENS, NOT_ADDITIVE, SEMI_ADDITIVE
+from dataplatform.auto_dw.model import ColumnProfile, Reference, TableProfile
+from dataplatform.auto_dw.roles import BRIDGE, DIMENSION, FACT, LOOKUP, MEASURE
+from dataplatform.auto_dw.styles.common import (
+    Column,
+    Design,
+    ModelDraft,
+    hashed,
+    meaning,
+    private,
+    relation,
+    snake,
+)
+from dataplatform.auto_dw.words import words
+from dataplatform.names import quote
+
+UNKNOWN = -1
+_DIMENSIONS = (DIMENSION, LOOKUP)
+
+DATE = """select to_char(d, 'YYYYMMDD')::int as date_key, d::date as date, extract(year from d)::int as year,
+       extract(quarter from d)::int as quarter, extract(month from d)::int as month,
+       to_char(d, 'FMMonth') as month_name, extract(day from d)::int as day,
+       extract(isoyear from d)::int as iso_year, extract(week from d)::int as iso_week,
+       extract(isodow from d)::int as weekday, to_char(d, 'FMDay') as weekday_name,
+       extract(isodow from d) in (6, 7) as is_weekend
+from generate_series(date '1900-01-01', date '2100-12-31', interval '1 day') d
+union all
+select -1, null, null, null, null, 'unknown', null, null, null, null, 'unknown', null"""
+
+
+def models(design: Design) -> list[ModelDraft]:
+    """All models, dimensions first."""
+    tables = design.schema.tables
+    dims = [t for n, t in tables.items() if design.role(n) in _DIMENSIONS and design.key(n)]
+    facts = [t for n, t in tables.items() if design.role(n) in (FACT, BRIDGE)]
+    if not dims and not facts:
+        return []
+    return [_date(), *(_dimension(design, t) for t in dims), *(_fact(design, t) for t in facts)]
+
+
+def _sk(table: str) -> str:
+    return f"{snake(table)}_sk"
+
+
+def _date() -> ModelDraft:
+    names = (
+        "date_key date year quarter month month_name day iso_year iso_week weekday weekday_name is_weekend"
+    )
+    return ModelDraft(
+        "dim_date", "dimension", "", DATE, "Dimension: one row for each day; -1 is the unknown one.",
+        {name: f"{name.replace('_', ' ')} of the day" for name in names.split()},
+        [{"unique": ["date_key"]}],
+    )  # fmt: skip
+
+
+def _dimension(design: Design, table: TableProfile) -> ModelDraft:
+    """One row for each version of a thing where silver has its history, else for each thing."""
+    key, sk = design.key(table.name), _sk(table.name)
+    parts = [f"t.{quote(k)}" for k in key] + (["t.dp_valid_from"] if table.history else [])
+    columns = [Column(sk, hashed(parts), f"surrogate key of {table.name}; {UNKNOWN} is the unknown member")]
+    columns += list(_attributes(design, table))
+    columns += list(_outriggers(design, table))
+    columns += _history(table, key)
+    first = ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
+    joins = "".join(_outrigger_joins(design, table))
+    unknown = ", ".join([str(UNKNOWN), *["null"] * (len(columns) - 4), "'-infinity'", "null", "true"])
+    sql = f"select {first}\nfrom {relation(table, current=False)} t{joins}\nunion all\nselect {unknown}"
+    described = design.found.tables[table.name].description
+    checks: list[dict[str, object]] = [{"unique": [sk]}, {"not_null": [sk]}]
+    return ModelDraft(
+        design.name("dim", table.name), "dimension", table.name, sql,
+        f"Dimension {table.name}: one row for each {'version of a ' if table.history else ''}{', '.join(key)}. "
+        f"{described}".strip(), {c.name: c.description for c in columns}, checks,
+    )  # fmt: skip
+
+
+def _attributes(design: Design, table: TableProfile) -> Iterator[Column]:
+    for column in table.columns:
+        sql = private(design, table.name, column, "t")
+        if sql is not None:
+            yield Column(snake(column.name), sql, meaning(design, table.name, column.name))
+
+
+def _history(table: TableProfile, key: Sequence[str]) -> list[Column]:
+    """The first version counts for all time before it: events may be older than our knowledge."""
+    if not table.history:
+        return [
+            Column("valid_from", "timestamptz '-infinity'", "this version is valid from here on"),
+            Column("valid_to", "null::timestamptz", "and up to here; null: until now"),
+            Column("is_current", "true", "whether it is the last version"),
+        ]
+    own = ", ".join(f"t.{quote(k)}" for k in key)
+    first = f"t.dp_valid_from = min(t.dp_valid_from) over (partition by {own})"
+    return [
+        Column("valid_from", f"case when {first} then timestamptz '-infinity' else t.dp_valid_from end",
+               "this version is valid from here on"),
+        Column("valid_to", "t.dp_valid_to", "and up to here; null: until now"),
+        Column("is_current", "t.dp_current", "whether it is the last version"),
+    ]  # fmt: skip
+
+
+def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
+    """References to dimensions, each with a name of its own: a role, where a dimension is met twice."""
+    result: list[tuple[Reference, str]] = []
+    seen: set[str] = set()
+    for reference in design.found.of_table(table):
+        parent = reference.ref_table
+        if parent == table or parent not in design.schema.tables or not design.key(parent):
+            continue
+        if design.role(parent) not in _DIMENSIONS:
+            continue
+        plain = _sk(parent)
+        role = plain if plain not in seen else f"{'_'.join(snake(c) for c in reference.columns)}_{plain}"
+        if role not in seen:
+            seen.add(role)
+            result.append((reference, role))
+    return result
+
+
+def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:
+    for number, (reference, role) in enumerate(_parents(design, table.name)):
+        parent = design.schema.tables[reference.ref_table]
+        parts = [f"o{number}.{quote(k)}" for k in design.key(parent.name)]
+        parts += [f"o{number}.dp_valid_from"] if parent.history else []
+        missing = f"o{number}.{quote(reference.ref_columns[0])} is null"
+        yield Column(role, f"case when {missing} then {UNKNOWN} else {hashed(parts)} end",
+                     f"the current {parent.name} it belongs to")  # fmt: skip
+
+
+def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:
+    for number, (reference, _) in enumerate(_parents(design, table.name)):
+        parent = design.schema.tables[reference.ref_table]
+        same = _same(reference, "t", f"o{number}")
+        current = f" and o{number}.dp_current" if parent.history else ""
+        yield f"\nleft join {relation(parent, current=False)} o{number} on {same}{current}"
+
+
+def _same(reference: Reference, child: str, parent: str) -> str:
+    pairs = zip(reference.columns, reference.ref_columns, strict=True)
+    return " and ".join(f"{parent}.{quote(p)}::text = {child}.{quote(c)}::text" for c, p in pairs)
+
+
+def _fact(design: Design, table: TableProfile) -> ModelDraft:
+    """One row for each of the source's current rows; keys of dimensions as of the event's time."""
+    is_bridge = design.role(table.name) == BRIDGE
+    header = _header(design, table)
+    moment = _event(design, table, "f") or (_event(design, header[1], "h") if header else None)
+    columns: list[Column] = []
+    joins: list[str] = []
+    if header:
+        same = _same(header[0], "f", "h")
+        joins.append(f"\nleft join {relation(header[1])} h on {same}")
+    for alias, owner in (("f", table), *((("h", header[1]),) if header else ())):
+        _look_ups(design, owner, alias, moment, columns, joins)
+    _dates(design, table, "f", columns)
+    if header:
+        _dates(design, header[1], "h", columns)
+    measures: dict[str, str] = {}
+    _values(design, table, columns, measures)
+    sql = (
+        "select " + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
+        + f"\nfrom {relation(table)} f{''.join(joins)}"
+    )  # fmt: skip
+    name = design.name("bridge" if is_bridge else "fact", table.name)
+    grain = design.found.tables[table.name].grain
+    described = design.found.tables[table.name].description
+    return ModelDraft(
+        name, "bridge" if is_bridge else "fact", table.name, sql,
+        f"{'Bridge' if is_bridge else 'Fact'} {table.name}: {grain}. {described}".strip(),
+        {c.name: c.description for c in columns}, _fact_checks(design, table, columns), measures,
+    )  # fmt: skip
+
+
+def _fact_checks(design: Design, table: TableProfile, columns: Sequence[Column]) -> list[dict[str, object]]:
+    names = {c.name for c in columns}
+    key = [snake(k) for k in design.key(table.name)]
+    checks: list[dict[str, object]] = [{"unique": key}] if key and set(key) <= names else []
+    own = {role: r.ref_table for r, role in _parents(design, table.name)}
+    checks += [{"not_null": [role]} for role in own if role in names]
+    checks += [{"reference": {role: f"gold.{design.name('dim', parent)}.{_sk(parent)}"}}
+               for role, parent in own.items() if role in names]  # fmt: skip
+    return checks
+
+
+def _header(design: Design, table: TableProfile) -> tuple[Reference, TableProfile] | None:
+    """The fact that this one details, such as the order of an order's line."""
+    for reference in design.found.of_table(table.name):
+        parent = reference.ref_table
+        other = parent != table.name and parent in design.schema.tables and design.role(parent) == FACT
+        if other and set(reference.ref_columns) == set(design.key(parent)):
+            return reference, design.schema.tables[parent]
+    return None
+
+
+def _event(design: Design, table: TableProfile, alias: str) -> str | None:
+    """The time at which it happened: a timestamp that says so, else the first one."""
+    times = [c for c in table.columns if c.kind in (m.DATE, m.TIME)]
+    named = [c for c in times if not set(words(c.name)).isdisjoint(HAPPENS) and c.nulls * 2 < max(1, c.rows)]
+    chosen = next(iter(named or times), None)
+    return f"{alias}.{quote(chosen.name)}::timestamptz" if chosen else None
+
+
+def _look_ups(
+    design: Design,
+    table: TableProfile,
+    alias: str,
+    moment: str | None,
+    columns: list[Column],
+    joins: list[str],
+) -> None:
+    taken = {c.name for c in columns}
+    for reference, role in _parents(design, table.name):
+        if role in taken:
+            continue
+        parent, dim = design.schema.tables[reference.ref_table], f"d{len(joins)}"
+        pairs = zip(reference.columns, reference.ref_columns, strict=True)
+        same = " and ".join(f"{dim}.{snake(p)} = {_shown(design, parent, p, alias, c)}" for c, p in pairs)
+        when = f" and {dim}.is_current"
+        if parent.history and moment:
+            when = (
+                f" and {dim}.valid_from <= {moment} and ({dim}.valid_to is null or {moment} < {dim}.valid_to)"
+            )
+        joins.append(f"\nleft join gold.{design.name('dim', parent.name)} {dim} on {same}{when}")
+        columns.append(Column(role, f"coalesce({dim}.{_sk(parent.name)}, {UNKNOWN})",
+                              f"{parent.name} at the time it happened"))  # fmt: skip
+
+
+def _shown(design: Design, parent: TableProfile, ref: str, alias: str, column: str) -> str:
+    """The child's value as the dimension shows the parent's: hashed, where that is private."""
+    verdict = design.found.tables[parent.name].columns[ref]
+    plain = f"{alias}.{quote(column)}"
+    if (verdict.sensitive or verdict.secret) and design.decisions.sensitive != "keep":
+        return f"encode(sha256(convert_to({plain}::text, 'UTF8')), 'hex')"
+    return plain
+
+
+def _dates(design: Design, table: TableProfile, alias: str, columns: list[Column]) -> None:
+    taken = {c.name for c in columns}
+    for column in table.columns:
+        name = f"{snake(column.name)}_key"
+        if (
+            column.kind in (m.DATE, m.TIME)
+            and name not in taken
+            and private(design, table.name, column, alias)
+        ):
+            inside = f"{alias}.{quote(column.name)} between date '1900-01-01' and date '2100-12-31'"
+            number = f"to_char({alias}.{quote(column.name)}, 'YYYYMMDD')::int"
+            columns.append(Column(name, f"case when {inside} then {number} else {UNKNOWN} end",
+                                  f"day of {column.name}, in gold.dim_date"))  # fmt: skip
+
+
+def _values(design: Design, table: TableProfile, columns: list[Column], measures: dict[str, str]) -> None:
+    """Measures, degenerate dimensions and times, under their own names."""
+    taken = {c.name for c in columns}
+    for column in table.columns:
+        name, sql = snake(column.name), private(design, table.name, column, "f")
+        if sql is None or name in taken or column.kind == m.OTHER:
+            continue
+        text = meaning(design, table.name, column.name)
+        if design.found.tables[table.name].columns[column.name].verdict.role == MEASURE:
+            measures[name] = additivity(column)
+            text = f"{text}; {measures[name]}"
+        columns.append(Column(name, sql, text))
+
+
+def additivity(column: ColumnProfile) -> str:
+    """additive: sums mean something over every dimension; semi-additive: not over time; or not at all."""
+    found = set(words(column.name))
+    if found & NOT_ADDITIVE:
+        return "not additive"
+    return "semi-additive (not over time)" if found & SEMI_ADDITIVE else "additive"
