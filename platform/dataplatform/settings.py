@@ -74,6 +74,22 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds before the first retry; each next waits three times as long.",
     )
+    llm_url: str | None = Field(
+        default=None,
+        description="OpenAI-compatible API for auto_dw, such as http://localhost:11434/v1; without it, no LLM.",
+    )
+    llm_model: str = Field(default="gpt-4o-mini", description="Model that the LLM's server is asked for.")
+    llm_key: SecretStr | None = Field(default=None, description="API key of the LLM's server.")
+    llm_budget: int = Field(
+        default=200_000, ge=0, description="Tokens that one `auto-dw evaluate --llm` may use at most."
+    )
+    llm_timeout: float = Field(default=120.0, gt=0, description="Seconds until an answer is given up.")
+    llm_samples: int = Field(
+        default=3, ge=1, le=9, description="Answers asked for each table; agreement counts."
+    )
+    llm_values: bool = Field(
+        default=False, description="Whether the LLM may see sample values; sensitive ones it never sees."
+    )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 
     @property

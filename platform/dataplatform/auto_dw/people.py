@@ -20,7 +20,7 @@ from dataplatform.names import qualified, quote
 
 def describe(engine: Engine, schema: str, target: str, text: str) -> None:
     """Writes the COMMENT of `table` or `table.column`; raises MetadataError where there is no such thing."""
-    table, _, column = target.partition(".")
+    table, _, column = target.removeprefix(f"{schema}.").partition(".")
     with database_errors(engine), engine.begin() as conn:
         inspector = sa.inspect(conn)
         if not (inspector.has_table(table, schema=schema)):

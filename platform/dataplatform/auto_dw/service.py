@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -14,9 +16,11 @@ from dataplatform.auto_dw import decisions as people
 from dataplatform.auto_dw import state
 from dataplatform.auto_dw.decisions import Decisions
 from dataplatform.auto_dw.evaluate import evaluate
+from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile, TableProfile
 from dataplatform.auto_dw.profile import Scope, profile, row_hashes
-from dataplatform.errors import MetadataError
+from dataplatform.errors import MetadataError, SettingsError
+from dataplatform.settings import Settings
 
 
 def look(engine: Engine, schema: str, decisions: Decisions, fresh: bool = False) -> SchemaProfile:
@@ -50,6 +54,36 @@ def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple
         judged = evaluate(found, lambda table, columns: row_hashes(raw, table, columns))
         conn.rollback()
     return found, people.applied(judged, found, decisions.of(schema))
+
+
+def with_llm(
+    engine: Engine, settings: Settings, profile: SchemaProfile, found: Evaluation, tables: Sequence[str],
+    say: Callable[[str], None],
+) -> tuple[Evaluation, Mapping[str, Any]]:  # fmt: skip
+    """The evaluation with what the LLM adds, and what that cost. Answers are kept: a second run is free."""
+    if not settings.llm_url:
+        raise SettingsError(
+            "there is no LLM: DATAPLATFORM_LLM_URL is not set",
+            "set it to an OpenAI-compatible API, such as http://localhost:11434/v1, or leave out --llm",
+        )
+    key = settings.llm_key.get_secret_value() if settings.llm_key else ""
+    options = Options(
+        settings.llm_url, settings.llm_model, key, settings.llm_timeout, settings.llm_budget,
+        settings.llm_samples, settings.llm_values,
+    )  # fmt: skip
+    say(f"about {estimate(profile, found, options):,} tokens at most, budget {options.budget:,}")
+
+    def known(id_: str) -> Any | None:
+        with engine.connect() as conn:
+            return state.known_answer(conn, id_)
+
+    def keep(id_: str, body: Any, tokens: int) -> None:
+        with engine.begin() as conn:
+            state.put_answer(conn, id_, options.model, body, tokens)
+
+    llm = Llm(options, (known, keep))
+    settled = settle(profile, found, llm, lambda name, n, of: say(f"{n} of {of}: {name}"), tables)
+    return settled, counted(llm.usage)
 
 
 def _keys_people_named(found: SchemaProfile, decisions: Decisions) -> SchemaProfile:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from dataplatform.auto_dw import build, people, report, service
+from dataplatform.auto_dw import build, people, report, service, sql_api
 from dataplatform.bootstrap import open_platform
-from dataplatform.cli.common import Json, command, out, print_json
+from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
 
 app = typer.Typer(
@@ -26,20 +27,31 @@ def evaluate(
     table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
     schema: Schema = "silver",
     fresh: Annotated[bool, typer.Option("--fresh", help="Look at every table again.")] = False,
+    use_llm: Annotated[bool, typer.Option("--llm", help="Ask the LLM of DATAPLATFORM_LLM_URL, too.")] = False,
     json_: Json = False,
 ) -> None:
     """Says with a confidence what every table and column is, why, and what to do about it."""
+    used = None
     with open_platform() as platform:
-        _, found = service.judge(platform.engine, platform.catalog.root, schema, fresh)
+        profile, found = service.judge(platform.engine, platform.catalog.root, schema, fresh)
+        if use_llm:
+            wanted = [table] if table else []
+            found, used = service.with_llm(platform.engine, platform.settings, profile, found, wanted, _say)
     if table is not None and table not in found.tables:
         raise MetadataError(
             f"there is no table {schema}.{table}", f"tables: {', '.join(found.tables) or 'none'}"
         )
     document = report.as_json(found, [table] if table else [])
+    if used is not None:
+        document["llm"] = used
     if json_:
         print_json(document)
     else:
         _show(document, table is not None)
+
+
+def _say(text: str) -> None:
+    err.print(text, markup=False, highlight=False)
 
 
 def _show(document: dict[str, Any], columns: bool) -> None:
@@ -230,3 +242,25 @@ def health(schema: Schema = "silver", json_: Json = False) -> None:
         return
     build.require_healthy(found)
     out.print("healthy")
+
+
+@app.command("install")
+@command
+def install(json_: Json = False) -> None:
+    """Creates the SQL functions auto_dw.evaluate(), auto_dw.go() and the others."""
+    with open_platform() as platform:
+        sql_api.install(platform.engine)
+    if json_:
+        print_json({"status": "done"})
+    else:
+        out.print("installed; they need a worker: dataplatform auto-dw work")
+
+
+@app.command("work")
+@command
+def work(json_: Json = False) -> None:
+    """Answers the SQL functions until Ctrl-C."""
+    with open_platform() as platform:
+        sql_api.install(platform.engine)
+        err.print("listening; Ctrl-C ends")
+        sql_api.work(platform.engine, platform.catalog.root, threading.Event())
