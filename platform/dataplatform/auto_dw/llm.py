@@ -205,10 +205,12 @@ def prompt_for(table: TableProfile, verdict: TableVerdict, found: Evaluation, va
     return text.format(material=safe)
 
 
-def estimate(schema: SchemaProfile, found: Evaluation, options: Options) -> int:
+def estimate(schema: SchemaProfile, found: Evaluation, options: Options, tables: Sequence[str] = ()) -> int:
     """Tokens that it would take at most, before any call."""
     total = 0.0
     for name, table in schema.tables.items():
+        if tables and name not in tables:
+            continue
         prompt = prompt_for(table, found.tables[name], found, options.values)
         total += options.samples * (len(prompt) / _CHARS_PER_TOKEN + 60 * (len(table.columns) + 2))
     return int(total)

@@ -71,7 +71,7 @@ def with_llm(
         settings.llm_url, settings.llm_model, key, settings.llm_timeout, settings.llm_budget,
         settings.llm_samples, settings.llm_values,
     )  # fmt: skip
-    say(f"about {estimate(profile, found, options):,} tokens at most, budget {options.budget:,}")
+    say(f"about {estimate(profile, found, options, tables):,} tokens at most, budget {options.budget:,}")
 
     def known(id_: str) -> Any | None:
         with engine.connect() as conn:

@@ -11,6 +11,10 @@ from dataplatform.auto_dw.lexicon import IDENTIFIERS, LINKS, PREFIXES
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
+_IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "indices": "index",
+              "vertices": "vertex", "matrices": "matrix", "criteria": "criterion", "mice": "mouse"}  # fmt: skip
+
+
 @lru_cache(maxsize=50_000)
 def words(name: str) -> tuple[str, ...]:
     """`shipToCustomerIDs` → ship, to, customer, id; digits at a word's end are dropped."""
@@ -21,6 +25,8 @@ def words(name: str) -> tuple[str, ...]:
 @lru_cache(maxsize=50_000)
 def singular(word: str) -> str:
     """Good enough for names: categories → category, boxes → box, statuses → status."""
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
     if len(word) <= 3 or word.endswith(("ss", "us", "is", "news")):
         return word
     if word.endswith("ies") and len(word) > 4:

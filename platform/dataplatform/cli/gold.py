@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.tree import Tree
 
+from dataplatform.auto_dw import export
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
+from dataplatform.errors import MetadataError
 from dataplatform.layers.gold.lineage import order
 from dataplatform.metadata import load_catalog
 from dataplatform.pipeline import refresh_gold
@@ -26,11 +29,24 @@ def gold(
         list[str] | None, typer.Argument(help="Models to build (all), or `lineage` to show them.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Incremental: from the beginning.")] = False,
+    dbt: Annotated[Path | None, typer.Option("--dbt", help="export: a dbt project into this folder.")] = None,
+    mermaid: Annotated[
+        Path | None, typer.Option("--mermaid", help="export: a diagram into this file.")
+    ] = None,
+    dbml: Annotated[
+        Path | None, typer.Option("--dbml", help="export: a DBML diagram into this file.")
+    ] = None,
+    semantic: Annotated[
+        Path | None, typer.Option("--semantic", help="export: MetricFlow's semantic models into this file.")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Builds gold models in the order of their dependencies; `gold lineage` shows that order."""
+    """Builds gold models in the order of their dependencies; `gold lineage` shows that order, and
+    `gold export --dbt DIR` (or --mermaid, --dbml, --semantic FILE) writes them for other tools."""
     if models == ["lineage"]:
         return _lineage(json_)
+    if models == ["export"]:
+        return _export({"dbt": dbt, "mermaid": mermaid, "dbml": dbml, "semantic": semantic}, json_)
     with open_platform() as platform:
         built = refresh_gold(platform, models, full)
     if json_:
@@ -41,6 +57,27 @@ def gold(
         table.add_row(b.name, b.materialized, f"{b.rows:,}", f"{b.seconds:.2f}")
     out.print(table)
     return None
+
+
+def _export(targets: dict[str, Path | None], json_: bool) -> None:
+    wanted = {kind: path for kind, path in targets.items() if path is not None}
+    if not wanted:
+        raise MetadataError("export to where?", "dataplatform gold export --dbt DIR (or --mermaid FILE, …)")
+    settings = load_settings()
+    models = load_catalog(settings.metadata_path).models
+    writers = {"mermaid": export.mermaid, "dbml": export.dbml, "semantic": export.semantic}
+    written: list[str] = []
+    for kind, path in wanted.items():
+        if kind == "dbt":
+            written += [str(path / name) for name in export.dbt(models, path, "dataplatform")]
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(writers[kind](models))
+        written.append(str(path))
+    if json_:
+        print_json({"status": "done", "files": written})
+    else:
+        out.print(f"{len(written)} files written")
 
 
 def _lineage(json_: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from dataplatform.auto_dw.model import ColumnProfile, Evaluation, SchemaProfile,
 from dataplatform.auto_dw.words import words
 from dataplatform.names import MAX_IDENTIFIER, digest, qualified, quote
 
+_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 MARK = "-- auto_dw wrote this model; change it, and it is yours: "
 
 
@@ -85,21 +87,9 @@ def untouched(text: str) -> bool:
 
 def snake(name: str) -> str:
     """`OrderDetails` → order_details, in what Postgres takes unquoted."""
-    parts = (
-        "_".join(p for p in name.replace("-", "_").split("_") if p)
-        if name.islower()
-        else "_".join(_raw(name))
-    )
+    parts = name if name.islower() else "_".join(_CAMEL.findall(name)) or name
     plain = "".join(c if c.isalnum() or c == "_" else "_" for c in parts.lower()) or "t"
     return plain if len(plain) <= MAX_IDENTIFIER - 10 else f"{plain[: MAX_IDENTIFIER - 20]}_{digest(name)}"
-
-
-def _raw(name: str) -> list[str]:
-    import re
-
-    return [w.lower() for w in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+", name)] or [
-        name.lower()
-    ]
 
 
 def relation(table: TableProfile, current: bool = True) -> str:

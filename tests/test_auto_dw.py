@@ -1,0 +1,314 @@
+"""auto_dw on a shop without a single constraint: evaluate, people's words, plan, go, undo, psql."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from conftest import MakeWorld, World
+from dataplatform.auto_dw import build, export, people, report, service, sql_api
+from dataplatform.auto_dw.decisions import load
+from dataplatform.errors import MetadataError
+from dataplatform.metadata import load_catalog
+from dataplatform.pipeline import refresh_gold
+
+SHOP = """
+create schema shop;
+create table shop.customers as select g as customer_id, (array['Anna','Peter','John','Maria','Tom'])[1 + g % 5]
+    || ' Smith' as full_name, 'p' || g || '@example.org' as email, (array['NL','DE','FR'])[1 + g % 3] as country_code,
+    md5(g::text) as password from generate_series(1, 300) g;
+create table shop.countries as select * from (values ('NL', 'Netherlands'), ('DE', 'Germany'), ('FR', 'France'),
+    ('BE', 'Belgium')) v(country_code, country_name);
+create table shop.products as select g as product_id, 'product ' || g as product_name, (g * 3.5)::numeric(10, 2)
+    as list_price from generate_series(1, 80) g;
+create table shop.employees as select g as employee_id, 'Jan de Boer ' || g as full_name,
+    case when g > 3 then 1 + g % 3 end as reports_to, date '1980-01-01' + g as birth_date from generate_series(1, 40) g;
+create table shop.orders as select g as order_id, 1 + (g * 7) % 300 as customer_id, 1 + g % 40 as employee_id,
+    timestamptz '2025-01-01' + g * interval '3 hours' as ordered_at, (g % 50) * 1.25 as freight
+    from generate_series(1, 1500) g;
+create table shop.order_lines as select o as order_id, n as line_number, 1 + (o * n) % 80 as product_id,
+    1 + (o + n) % 9 as quantity, ((o * n) % 100) * 0.5 as amount
+    from generate_series(1, 1500) o, generate_series(1, 2) n;
+create table shop.product_suppliers as select p as product_id, s as supplier_id
+    from generate_series(1, 80) p, generate_series(1, 3) s where (p + s) % 2 = 0;
+create table shop.suppliers as select g as supplier_id, 'supplier ' || g as company_name from generate_series(1, 12) g;
+"""
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    found = make_world()
+    execute(found, SHOP)
+    return found
+
+
+def execute(world: World, text: str) -> None:
+    with world.platform.engine.begin() as conn:
+        conn.exec_driver_sql(text.replace("%", "%%"))
+
+
+def root(world: World) -> Path:
+    return world.platform.catalog.root
+
+
+def evaluated(world: World) -> dict[str, Any]:
+    _, found = service.judge(world.platform.engine, root(world), "shop")
+    return report.as_json(found)
+
+
+def go(world: World) -> dict[str, Any]:
+    return build.go(world.platform.engine, root(world), "shop")
+
+
+def test_keys_references_and_roles_come_from_the_data(world: World) -> None:
+    found = evaluated(world)
+    keys = {n: t["primary_key"] for n, t in found["tables"].items()}
+    assert keys == {
+        "customers": ["customer_id"], "countries": ["country_code"], "products": ["product_id"],
+        "employees": ["employee_id"], "orders": ["order_id"], "order_lines": ["order_id", "line_number"],
+        "product_suppliers": ["product_id", "supplier_id"], "suppliers": ["supplier_id"],
+    }  # fmt: skip
+    references = {(f["table"], *f["columns"], f["ref_table"]) for f in found["foreign_keys"]}
+    assert references == {
+        ("orders", "customer_id", "customers"), ("orders", "employee_id", "employees"),
+        ("order_lines", "order_id", "orders"), ("order_lines", "product_id", "products"),
+        ("customers", "country_code", "countries"), ("employees", "reports_to", "employees"),
+        ("product_suppliers", "product_id", "products"), ("product_suppliers", "supplier_id", "suppliers"),
+    }  # fmt: skip
+    roles = {n: t["role"] for n, t in found["tables"].items()}
+    assert (roles["orders"], roles["order_lines"], roles["product_suppliers"]) == ("fact", "fact", "bridge")
+    assert {roles[n] for n in ("customers", "products", "employees", "suppliers")} == {"dimension"}
+    assert all(f["evidence"] and 0 <= f["confidence"] <= 1 for f in found["foreign_keys"])
+
+
+def test_private_and_secret_columns_are_told_apart(world: World) -> None:
+    columns = evaluated(world)["tables"]["customers"]["columns"]
+    assert [n for n, c in columns.items() if c["sensitive"] and not c["secret"]] == ["full_name", "email"]
+    assert [n for n, c in columns.items() if c["secret"]] == ["password"]
+    assert evaluated(world)["tables"]["employees"]["columns"]["birth_date"]["sensitive"]
+
+
+def test_a_comment_outranks_what_was_found(world: World) -> None:
+    people.describe(world.platform.engine, "shop", "suppliers", "lookup: who delivers; it's short")
+    people.describe(
+        world.platform.engine, "shop", "products.list_price", "sensitive: what we pay, 100% private"
+    )
+    tables = evaluated(world)["tables"]
+    assert (tables["suppliers"]["role"], tables["suppliers"]["status"]) == ("lookup", "green")
+    assert tables["suppliers"]["description"] == "lookup: who delivers; it's short"
+    assert tables["products"]["columns"]["list_price"]["sensitive"]
+    with pytest.raises(MetadataError, match="has no column nope"):
+        people.describe(world.platform.engine, "shop", "products.nope", "x")
+
+
+def test_answers_are_kept_in_metadata(world: World) -> None:
+    profile, found = service.judge(world.platform.engine, root(world), "shop")
+    asked = people.Question("role", "countries", "", "?", "dimension", ("dimension", "lookup"))
+    people.answer(root(world), "shop", asked, "lookup")
+    assert evaluated(world)["tables"]["countries"]["role"] == "lookup"
+    with pytest.raises(MetadataError, match="no answer"):
+        people.answer(root(world), "shop", asked, "nonsense")
+    assert all(q.text and q.draft is not None for q in people.questions(profile, found))
+
+
+def test_only_what_changed_is_looked_at_again(world: World) -> None:
+    first = service.look(world.platform.engine, "shop", load(root(world)))
+    execute(world, "create table shop.extra as select 1 as extra_id")
+    second = service.look(world.platform.engine, "shop", load(root(world)))
+    assert set(second.tables) - set(first.tables) == {"extra"}
+    assert second.tables["orders"].columns[0].sample == ()  # it comes from the cache, which holds no values
+    assert second.tables["extra"].columns[0].sample == ("1",)
+
+
+def test_go_builds_what_plan_says_and_again_changes_nothing(world: World) -> None:
+    plan = build.plan(world.platform.engine, root(world), "shop").as_json()
+    assert "fact_order_lines" in plan["models"]["add"]
+    assert "+select" in plan["diff"]
+    assert not list((root(world) / "gold").rglob("*.sql"))
+    done = go(world)
+    assert set(done["models"]) == set(plan["models"]["add"])
+    assert all(r["same"] for r in done["reconciliation"])
+    assert go(world) == {**go(world), "changes": 0, "build": None}
+    lines = world.rows(
+        "select count(*), sum(quantity), count(distinct customers_sk) from gold.fact_order_lines"
+    )
+    assert lines == world.rows("select count(*), sum(quantity), 300 from shop.order_lines")
+    assert world.rows("select count(*) from gold.dim_customers where customers_sk = -1") == [(1,)]
+    columns = world.rows(
+        "select column_name from information_schema.columns where table_name = 'dim_customers'"
+    )
+    assert not {"password", "email", "full_name"} & {c for (c,) in columns}
+    assert world.rows("select obj_description('gold.fact_orders'::regclass) like 'Fact orders: one row for each order_id%%'"
+                      .replace("%%", "%")) == [(True,)]  # fmt: skip
+
+
+def test_gold_follows_the_source_and_undo_goes_back(world: World) -> None:
+    go(world)
+    execute(world, "update shop.order_lines set quantity = quantity + 1 where order_id = 1")
+    assert not build.health(world.platform.engine, root(world), "shop")["healthy"]
+    refresh_gold(make_platform(world))
+    assert build.health(world.platform.engine, root(world), "shop")["healthy"]
+    execute(
+        world,
+        "create table shop.stores as select g as store_id, 'store ' || g as store_name from generate_series(1,9) g",
+    )
+    assert list(go(world)["models"]) == ["dim_stores"]
+    people.omit(root(world), "shop", ["stores", "product_*"], True)
+    assert go(world)["changes"] == 2
+    assert world.rows("select to_regclass('gold.dim_stores') is null") == [(True,)]
+    assert build.undo(world.platform.engine, root(world))["models"].keys() >= {"dim_stores"}
+    assert world.rows("select count(*) from gold.dim_stores") == [(10,)]
+    assert [b["status"] for b in build.status(world.platform.engine, root(world))["builds"]] == [
+        "undone",
+        "done",
+        "done",
+    ]
+
+
+def make_platform(world: World) -> Any:
+    from dataclasses import replace
+
+    return replace(world.platform, catalog=load_catalog(root(world)))
+
+
+def test_a_model_that_a_person_changed_is_kept(world: World) -> None:
+    go(world)
+    path = root(world) / "gold/auto_dw/shop/dim_products.sql"
+    path.write_text(path.read_text().replace("list_price", "list_price  "))
+    execute(
+        world, "alter table shop.products add column weight numeric; update shop.products set weight = 2.5"
+    )
+    before = path.read_text()
+    plan = build.plan(world.platform.engine, root(world), "shop")
+    assert plan.kept == ("gold/auto_dw/shop/dim_products.sql",)
+    go(world)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("policy", "like"),
+    [("hash", "________________________________________________________________"), ("mask", "p***")],
+)
+def test_private_columns_as_the_policy_says(world: World, policy: str, like: str) -> None:
+    (root(world) / "auto_dw.yaml").write_text(yaml.safe_dump({"schemas": {"shop": {"sensitive": policy}}}))
+    go(world)
+    wrong = world.rows(f"select count(*) from gold.dim_customers where email not like '{like}'")
+    assert wrong == [(0,)]
+
+
+def test_data_vault(world: World) -> None:
+    (root(world) / "auto_dw.yaml").write_text("schemas: {shop: {style: data_vault}}")
+    go(world)
+    both = world.rows(
+        "select (select count(*) from gold.hub_products), (select count(*) from gold.sat_products)"
+    )
+    assert both == [(80, 80)]
+    orphans = world.rows(
+        "select count(*) from gold.link_orders l where not exists "
+        "(select from gold.hub_customers h where h.customers_hk = l.customers_hk)"
+    )
+    assert orphans == [(0,)]
+    assert go(world)["changes"] == 0
+
+
+SILVER = """
+source: s
+connector: {type: files, path: "{data}"}
+entities:
+  people: {file: people.jsonl, key: [person_id], effective_at: since, columns: {since: {type: timestamptz}}}
+  sales: {file: sales.jsonl, key: [sale_id], columns: {sold_at: {type: timestamptz}}}
+"""
+
+
+def test_facts_find_the_version_of_their_time(make_world: MakeWorld) -> None:
+    world = make_world(s=SILVER)
+
+    def deliver(towns: list[str], day: int) -> None:
+        rows = [
+            {"person_id": n, "town": t, "since": f"2026-0{day}-01T00:00:00Z"} for n, t in enumerate(towns)
+        ]
+        world.write("people.jsonl", "\n".join(map(json.dumps, rows)))
+        sales = [
+            {
+                "sale_id": n,
+                "person_id": n % 12,
+                "sold_at": f"2026-0{1 + n % 6}-15T00:00:00Z",
+                "amount": n * 1.5,
+            }
+            for n in range(60)
+        ]
+        world.write("sales.jsonl", "\n".join(map(json.dumps, sales)))
+        assert not world.run("s").failed
+
+    deliver([f"old {n}" for n in range(12)], 2)
+    deliver([f"new {n}" for n in range(12)], 4)
+    build.go(world.platform.engine, root(world), "silver")
+    found = world.rows(
+        "select extract(month from f.sold_at)::int, min(d.town), max(d.town), sum(f.amount) from gold.fact_s__sales f "
+        "join gold.dim_s__people d using (s__people_sk) group by 1 order by 1"
+    )
+    assert [(m, a[:3], b[:3]) for m, a, b, _ in found] == [
+        (1, "old", "old"), (2, "old", "old"), (3, "old", "old"), (4, "new", "new"), (5, "new", "new"), (6, "new", "new"),
+    ]  # fmt: skip
+    assert sum(total for *_, total in found) == 1.5 * sum(range(60))
+
+
+@pytest.fixture
+def worker(world: World) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    stop = threading.Event()
+    sql_api.install(world.platform.engine)
+    thread = threading.Thread(target=sql_api.work, args=(world.platform.engine, root(world), stop, 0.2))
+    with pytest.raises(sa.exc.DBAPIError, match="no worker of auto_dw listens"):
+        world.rows("select * from auto_dw.status()")
+    thread.start()
+
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        with world.platform.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.exec_driver_sql("set auto_dw.schema = 'shop'")
+            for _ in range(50):
+                if conn.exec_driver_sql("select count(*) from pg_locks where locktype = 'advisory'").scalar():
+                    break
+                threading.Event().wait(0.1)
+            return [tuple(r) for r in conn.exec_driver_sql(query)]
+
+    yield ask
+    stop.set()
+    thread.join(10)
+
+
+def test_the_same_from_psql(world: World, worker: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    assert worker("select role from auto_dw.evaluate('orders')") == [("fact",)]
+    assert len(worker("select * from auto_dw.source_table()")) == 8
+    assert ("customers", "email", True) in worker(
+        'select "table", "column", sensitive from auto_dw.source_column()'
+    )
+    assert ("fact_orders", "add") in worker("select model, change from auto_dw.plan()")
+    assert ("fact_orders", 1500) in worker("select model, rows from auto_dw.go()")
+    assert worker("select build, model from auto_dw.go()") == [(None, None)]
+    assert worker("select omitted from auto_dw.omit(array['countries'])") == [("countries",)]
+    assert worker("select * from auto_dw.include(array['countries'])") == []
+    assert worker("select schema, style, status from auto_dw.status()") == [("shop", "kimball", "done")]
+    assert all(same for (same,) in worker("select same from auto_dw.health()"))
+    with pytest.raises(sa.exc.DBAPIError, match=r"there is no table shop\.nope"):
+        worker("select * from auto_dw.evaluate('nope')")
+
+
+def test_exports(world: World, tmp_path: Path) -> None:
+    go(world)
+    models = load_catalog(root(world)).models
+    files = export.dbt(models, tmp_path / "dbt", "d")
+    assert "models/fact_orders.sql" in files
+    text = (tmp_path / "dbt" / "models" / "fact_orders.sql").read_text()
+    assert "{{ ref('dim_customers') }}" in text
+    assert "{{ source('shop', 'orders') }}" in text
+    assert '"shop"."orders"' not in text
+    assert "dim_customers ||--o{ fact_orders : customers_sk" in export.mermaid(models)
+    assert 'Ref: gold.fact_orders."customers_sk" > gold.dim_customers."customers_sk"' in export.dbml(models)
+    semantic = {m["name"]: m for m in yaml.safe_load(export.semantic(models))["semantic_models"]}
+    assert {"name": "quantity", "agg": "sum"}.items() <= semantic["fact_order_lines"]["measures"][0].items()
