@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo up test test-long lint format typecheck lock docs bench clean
+.PHONY: help setup demo up test test-long lint format typecheck lock docs bench bench-autodw clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -32,6 +32,10 @@ bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt
 	@test -d benchmarks/.venv || ($(BIN)/python -m venv benchmarks/.venv && \
 		benchmarks/.venv/bin/pip install -q -r benchmarks/peers.txt)
 	@BENCH_PEERS=$(CURDIR)/benchmarks/.venv/bin/python $(BIN)/python benchmarks/scd2.py
+
+bench-autodw: setup ## auto_dw's verdicts on public schemas with a known truth, plain and abbreviated names
+	@$(BIN)/python benchmarks/autodw.py ../shared/autodw plain
+	@$(BIN)/python benchmarks/autodw.py ../shared/autodw abbr
 
 lint: setup      ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -14,6 +14,8 @@ from typing import Any, get_args
 import click
 import typer
 from dataplatform.audit.tables import metadata as audit
+from dataplatform.auto_dw import decisions
+from dataplatform.auto_dw.state import metadata as auto_dw
 from dataplatform.cli.app import app
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
 from dataplatform.metadata import check, connector, gold, source
@@ -57,6 +59,9 @@ def metadata_page() -> str:
         ("Paginator: offset", connector.Offset), ("Paginator: page", connector.PageNumber),
         ("Paginator: cursor", connector.Cursor), ("Paginator: next_url", connector.NextUrl),
         ("Header of a gold model", gold.GoldHeader),
+        ("auto_dw.yaml: a schema", decisions.SchemaDecision),
+        ("auto_dw.yaml: a table", decisions.TableDecision),
+        ("auto_dw.yaml: a column", decisions.ColumnDecision),
     ]  # fmt: skip
     parts += [f"## {title}\n\n{_first_line(model)}\n\n{fields(model)}" for title, model in models]
     parts.append(
@@ -93,7 +98,7 @@ def _type(annotation: Any) -> str:
         return " \\| ".join(f"`{a}`" for a in arguments)
     text = str(annotation) if arguments else getattr(annotation, "__name__", str(annotation))
     for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.metadata.connector.",
-                   "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "datetime."):  # fmt: skip
+                   "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "dataplatform.auto_dw.decisions.", "datetime."):  # fmt: skip
         text = text.replace(prefix, "")
     if "Annotated[" in text or len(text) > 60:
         return "see below"
@@ -164,8 +169,8 @@ def tables_page() -> str:
     lines += [f"| `{name}` | {text} |" for name, (_, text) in SYSTEM.items()]
     lines += ["\nChild tables (nested lists) have these too:\n", "| column | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, (_, text) in CHILD_SYSTEM.items()]
-    for table in audit.tables.values():
-        lines += [f"\n## audit.{table.name}\n", "| column | type | meaning |", "|---|---|---|"]
+    for table in (*audit.tables.values(), *auto_dw.tables.values()):
+        lines += [f"\n## {table.schema}.{table.name}\n", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {c.type} | {c.comment or ''} |" for c in table.columns]
     return "\n".join(lines) + "\n"
 

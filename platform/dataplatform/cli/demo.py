@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
 
+from dataplatform.auto_dw import build, people, service
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli import demo_data
 from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
@@ -24,6 +26,7 @@ from dataplatform.cli.run import COLUMNS, run_flow
 from dataplatform.cli.status import collect
 from dataplatform.context import Platform
 from dataplatform.errors import LoadError
+from dataplatform.layers.gold import build as gold_build
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.pipeline import refresh_gold
 from dataplatform.settings import Settings, load_settings
@@ -50,6 +53,7 @@ class _Story:
     delays: list[dict[str, Any]] = field(default_factory=list)
     weather: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, str] = field(default_factory=dict)
+    warehouse: dict[str, Any] = field(default_factory=dict)
 
 
 @command
@@ -69,11 +73,15 @@ def demo(json_: Json = False) -> None:
             story.first = _ingest()
         with _step(story, "gold 1", "Building three gold models"):
             refresh_gold(platform, MODELS)
+        with _step(story, "auto_dw 1", "Second act: auto_dw looks at silver and builds a star schema"):
+            story.warehouse = _warehouse(platform, settings.home_path / "demo" / "metadata")
         with _step(story, "batch 2", "Second delivery: some rows changed, some gone, some new"):
             story.changes = demo_data.second_delivery(folder).changes
             story.second = _ingest()
         with _step(story, "gold 2", "Bringing the gold models up to date"):
             story.gold = [b.__dict__ for b in refresh_gold(platform, MODELS)]
+        with _step(story, "auto_dw 2", "The star schema follows"):
+            story.warehouse |= _follow(platform, settings.home_path / "demo" / "metadata")
         story.status = collect(platform)
         _read_results(platform, story)
     finally:
@@ -82,6 +90,31 @@ def demo(json_: Json = False) -> None:
         print_json({"status": "done", **story.__dict__})
     else:
         _summary(story)
+
+
+def _warehouse(platform: Platform, root: Path) -> dict[str, Any]:
+    """What auto_dw says of every table of the demo, and what it builds; its models stay in HOME/demo."""
+    (root / "sources").mkdir(parents=True, exist_ok=True)
+    _leave_out_others(platform, root)
+    _, found = service.judge(platform.engine, root, "silver")
+    done = build.go(platform.engine, root, "silver")
+    roles = {n: {"role": t.verdict.role, "confidence": round(t.verdict.confidence, 2),
+                 "key": list(t.primary_key)} for n, t in found.tables.items()}  # fmt: skip
+    references = [f"{r.table}.{'+'.join(r.columns)} → {r.ref_table}" for r in found.references]
+    return {"tables": roles, "references": references, "build": done["build"], "models": done["models"]}
+
+
+def _leave_out_others(platform: Platform, root: Path) -> None:
+    """A user's own sources are none of the demo's business."""
+    names = sa.inspect(platform.engine).get_table_names(schema="silver")
+    others = [n for n in names if not n.startswith(f"{SOURCE}__")]
+    if others:
+        people.omit(root, "silver", others, True)
+
+
+def _follow(platform: Platform, root: Path) -> dict[str, Any]:
+    gold_build.build(platform.engine, load_catalog(root).models, None, full=True)
+    return {"reconciliation": build.reconcile(platform.engine, build.plan(platform.engine, root, "silver"))}
 
 
 def _catalog(settings: Settings) -> Catalog:
@@ -155,7 +188,21 @@ def _summary(story: _Story) -> None:
     out.print(_history(story))
     out.print(_rows("Which airlines arrive late (gold.delays_by_carrier)", story.delays))
     out.print(_rows("What the weather does (gold.weather_effect)", story.weather))
+    out.print(_star(story))
     _next_steps(story)
+
+
+def _star(story: _Story) -> Table:
+    table = Table(title="What auto_dw says of silver, and the star schema it built (gold.dim_…, gold.fact_…)",
+                  title_style="bold")  # fmt: skip
+    for column in ("table", "is", "sure", "key", "refers to"):
+        table.add_column(column)
+    for name, about in story.warehouse["tables"].items():
+        refers = [r.split(" → ")[1] for r in story.warehouse["references"] if r.startswith(f"{name}.")]
+        table.add_row(
+            name, about["role"], f"{about['confidence']:.2f}", ", ".join(about["key"]), ", ".join(refers)
+        )
+    return table
 
 
 def _layers(story: _Story) -> Table:
@@ -217,6 +264,7 @@ def _next_steps(story: _Story) -> None:
         "dataplatform status                        what there is\n"
         "dataplatform trace nycflights__airlines US from a row back to raw\n"
         "dataplatform gold lineage                  what is built from what\n"
+        "dataplatform auto-dw evaluate              what every table and column is\n"
         "dataplatform replay nycflights             bronze and silver again\n"
         "dataplatform up                            schedules, Prefect's pages\n"
         "\nYour own source is one YAML file: docs/add-a-source.md",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Annotated, Any
 
 import typer
 
+from dataplatform.auto_dw import sql_api
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
 from dataplatform.context import Platform
+from dataplatform.errors import BusyError
 from dataplatform.settings import Settings, load_settings
 
 
@@ -53,6 +57,11 @@ def up(
         found = _deploy(platform)
         api = os.environ["PREFECT_API_URL"]
         worker = _worker(settings, limit)
+        stop, answering = threading.Event(), None
+        with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
+            sql_api.install(platform.engine)
+            answering = threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True)
+            answering.start()
         about = {
             "status": "up", "prefect": api.removesuffix("/api"),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
@@ -64,7 +73,18 @@ def up(
             out.print(f"Prefect   {about['prefect']}")
             out.print(f"Postgres  {about['postgres']}", markup=False)
             out.print(f"{len(found.deployments)} deployments; Ctrl-C stops everything")
-        _wait(worker)
+        try:
+            _wait(worker)
+        finally:
+            stop.set()
+            if answering is not None:
+                answering.join(10)
+
+
+def _answer(platform: Platform, stop: threading.Event) -> None:
+    """The SQL functions of auto_dw, as long as the platform is up."""
+    with contextlib.suppress(BusyError):
+        sql_api.work(platform.engine, platform.catalog.root, stop)
 
 
 def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
