@@ -259,6 +259,50 @@ def test_facts_find_the_version_of_their_time(make_world: MakeWorld) -> None:
     assert sum(total for *_, total in found) == 1.5 * sum(range(60))
 
 
+@pytest.mark.parametrize("style", ["kimball", "data_vault"])
+def test_thirty_days_of_change_and_still_the_same_totals(make_world: MakeWorld, style: str) -> None:
+    world = make_world(s=SILVER)
+    (root(world) / "auto_dw.yaml").write_text(f"schemas: {{silver: {{style: {style}}}}}")
+    for day in range(30):
+        towns = [f"town {(n + day // 7) % 5}" for n in range(20)]
+        known = [
+            {"person_id": n, "town": t, "since": f"2026-01-{1 + day - day % 7:02}T00:00:00Z"}
+            for n, t in enumerate(towns)
+        ]
+        sold = [
+            {
+                "sale_id": n,
+                "person_id": n % 20,
+                "sold_at": f"2026-01-{1 + n % 30:02}T12:00:00Z",
+                "amount": n + day % 3,
+            }
+            for n in range(10 + 3 * day)
+        ]
+        world.write("people.jsonl", "\n".join(map(json.dumps, known)))
+        world.write("sales.jsonl", "\n".join(map(json.dumps, sold)))
+        assert not world.run("s").failed
+        if day == 5:
+            build.go(world.platform.engine, root(world), "silver")
+    refresh_gold(make_platform(world))
+    if style == "data_vault":
+        hubs = world.rows(
+            "select (select count(*) from gold.hub_s__sales), (select count(*) from gold.sat_s__people)"
+        )
+        assert hubs == world.rows(
+            "select (select count(*) from silver_current.s__sales), count(*) from silver.s__people"
+        )
+        return
+    assert build.health(world.platform.engine, root(world), "silver")["differs"] == []
+    wrong = world.rows(
+        "select count(*) from gold.fact_s__sales f join gold.dim_s__people d using (s__people_sk) where not exists ("
+        "select from silver.s__people p where p.person_id = f.person_id and p.town = d.town and (p.dp_valid_from <= "
+        "f.sold_at or p.dp_valid_from = (select min(dp_valid_from) from silver.s__people q where q.person_id = "
+        "p.person_id)) and (p.dp_valid_to is null or f.sold_at < p.dp_valid_to))"
+    )
+    assert wrong == [(0,)]
+    assert world.rows("select count(*) from gold.fact_s__sales where s__people_sk = -1") == [(0,)]
+
+
 @pytest.fixture
 def worker(world: World) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
     stop = threading.Event()

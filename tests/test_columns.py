@@ -30,7 +30,7 @@ records = st.lists(st.dictionaries(names, values, max_size=5), min_size=1, max_s
 wholes = st.frozensets(st.sampled_from(["a", "b", "a__b", "c__a"]), max_size=2)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(records, wholes)
 def test_groups_are_what_flatten_makes(found: list[dict[str, Any]], whole: frozenset[str]) -> None:
     result: dict[int, Any] = {}
@@ -64,7 +64,7 @@ def row_by_row(plan: Plan, found: list[dict[str, Any]], keys: list[bytes]) -> di
     return lines
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(records, wholes, st.booleans())
 def test_lines_are_those_of_row_by_row(
     found: list[dict[str, Any]], whole: frozenset[str], keyed: bool
@@ -81,4 +81,9 @@ def test_lines_are_those_of_row_by_row(
     except BadValue:
         return
     made = copy_lines(plan, Block(found, keys, ["1970-01-01 00:00:00.000000+00"] * len(found)))
-    assert {n: sorted(v) for n, v in made.items()} == {n: sorted(v) for n, v in expected.items()}
+    assert told(made) == told(expected)
+
+
+def told(lines: dict[str, list[str]]) -> dict[str, list[str]]:
+    """1e+16 and 1E+16 are one number to Postgres; no other text here has capitals that matter."""
+    return {name: sorted(line.lower() for line in found) for name, found in lines.items()}

@@ -11,7 +11,7 @@ from dataplatform import kinds as k
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver.convert import Convert, converter
 from dataplatform.metadata.source import Column, Entity
-from dataplatform.names import child_table, column_names, entity_table
+from dataplatform.names import child_table, column_names, digest, entity_table
 from dataplatform.records import HASH_VERSION, ITEM, hash_path
 
 
@@ -230,13 +230,20 @@ def _table(
     )  # fmt: skip
     inner = [q for q in prefixes if q.startswith(prefix) and q.count(ITEM) == prefix.count(ITEM) + 1]
     children = tuple(
-        _table(q, child_table(name, q[len(prefix) :].removesuffix(ITEM)), entity, paths, said, prefixes)
-        for q in inner
+        _table(q, _child_name(name, prefix, q, prefixes), entity, paths, said, prefixes) for q in inner
     )
     return TablePlan(
         name, prefix, columns, _key(prefix, entity), children,
         entity.description if not prefix else "",
     )  # fmt: skip
+
+
+def _child_name(parent: str, prefix: str, own: str, prefixes: Iterable[str]) -> str:
+    """`{"b": {"b": []}}` beside `{"b": [{"b": []}]}`: two lists for one name; the flat one gets a digest."""
+    name = child_table(parent, own[len(prefix) :].removesuffix(ITEM))
+    nested = own[len(prefix) :].replace("__", ITEM)
+    other = prefix + nested
+    return f"{name}_{digest(own)}" if other != own and other in prefixes else name
 
 
 def _scd(column: Column | None) -> tuple[int]:
