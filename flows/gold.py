@@ -6,16 +6,20 @@ from typing import Any
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.orchestration.events import send
-from dataplatform.pipeline import refresh_gold
+from dataplatform.pipeline import gold_is_stale, refresh_gold
 from dataplatform.triggers.outbox import deliver
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 
 @flow(name="gold", persist_result=False)
-def gold(models: list[str] | None = None, full: bool = False) -> list[dict[str, Any]]:
-    """All models, or those named, in the order of their dependencies."""
+def gold(
+    models: list[str] | None = None, full: bool = False, when_stale: bool = False
+) -> list[dict[str, Any]]:
+    """All models, or those named, in the order of their dependencies; `when_stale`: only if silver has changed."""
     with open_platform() as platform:
+        if when_stale and not gold_is_stale(platform):
+            return []
         built = [b.__dict__ for b in refresh_gold(platform, models, full)]
         deliver(platform.engine, send)
     if built:

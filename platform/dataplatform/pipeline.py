@@ -256,6 +256,19 @@ def refresh_gold(
     return gold_build.build(platform.engine, platform.catalog.models, names, full)
 
 
+def gold_is_stale(platform: Platform) -> bool:
+    """Whether silver has changed since the oldest model was built, or a model was never built."""
+    query = sa.text(
+        "select coalesce((select max(finished_at) from audit.load where layer = 'silver' and status = 'done' "
+        "and inserted + updated + closed > 0) > min(seen_until), true), count(*) from audit.gold_model "
+        "where name = any(:names)"
+    )
+    names = list(platform.catalog.models)
+    with database_errors(), platform.engine.connect() as conn:
+        changed, built = conn.execute(query, {"names": names}).one()
+    return bool(names) and (bool(changed) or int(built) < len(names))
+
+
 def record_failure(
     platform: Platform, source: str, name: str, layer: str, batch_id: str, run_id: str,
     error: DataplatformError,

@@ -14,6 +14,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.sorting import DeploymentSort
+from prefect.events import DeploymentEventTrigger
+from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron, Interval, Schedule
 
@@ -70,9 +72,15 @@ def _of_source(source: Source) -> Any:
 
 
 def _gold() -> Any:
+    """Runs when silver has changed; of several loads at once the first run builds, the others find it done."""
+    changed = DeploymentEventTrigger(
+        name="dataplatform: silver has changed", expect={"dataplatform.entity.loaded"}, posture=Posture.Reactive,
+        threshold=1, within=timedelta(0), parameters={"models": None, "full": False, "when_stale": True},
+    )  # fmt: skip
     return _flow("flows/gold.py:gold").to_deployment(
-        name="gold", description="Builds the gold models", concurrency_limit=1, tags=[TAG]
-    )
+        name="gold", description="Builds the gold models when silver has changed", triggers=[changed],
+        concurrency_limit=1, tags=[TAG],
+    )  # fmt: skip
 
 
 def _sweep() -> Any:

@@ -241,9 +241,9 @@ def _table(
 def _child_name(parent: str, prefix: str, own: str, prefixes: Iterable[str]) -> str:
     """`{"b": {"b": []}}` beside `{"b": [{"b": []}]}`: two lists for one name; the flat one gets a digest."""
     name = child_table(parent, own[len(prefix) :].removesuffix(ITEM))
-    nested = own[len(prefix) :].replace("__", ITEM)
-    other = prefix + nested
-    return f"{name}_{digest(own)}" if other != own and other in prefixes else name
+    flat, depth = own.replace(ITEM, "__"), own.count(ITEM)
+    deeper = any(q.count(ITEM) > depth and q.replace(ITEM, "__") == flat for q in prefixes)
+    return f"{name}_{digest(own)}" if deeper else name
 
 
 def _scd(column: Column | None) -> tuple[int]:
