@@ -12,6 +12,7 @@ from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, 
 from dataplatform.auto_dw.sketches import bounds, comparable, containment, dense
 from dataplatform.auto_dw.words import alike, names_table, says_id, stem, table_words, words
 
+MOST = 30  # parents of a column that are weighed against each other
 LEAST = 0.9  # share of the distinct values that must be found: a few orphans are allowed
 
 
@@ -61,10 +62,13 @@ def _of_column(
             continue
         own = tuple(keys.get(table.name, ((),))[0]) if keys.get(table.name) else ()
         found.append((parent, key, number, held, own))
-    best = max((_naming(column, p, k, p.name == table.name) for p, k, *_ in found), default=0.0)
+    naming = [_naming(column, parent, key, parent.name == table.name) for parent, key, *_ in found]
+    best = max(naming, default=0.0)
     rivals = sum(1 for *_, held, _ in found if held >= 0.999)
     result = []
-    for parent, key, number, held, own in found:
+    # small numbers lie within every counter: of hundreds of such parents only the best named are weighed
+    order = sorted(range(len(found)), key=lambda n: -naming[n])[:MOST]
+    for parent, key, number, held, own in (found[n] for n in order):
         features = _features(table, column, parent, key, number, held, own, best, rivals)
         result.append(
             Candidate(table, column, parent, key, features, _evidence(table, column, parent, key, held))
