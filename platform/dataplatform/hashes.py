@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +30,26 @@ def order(found: Hashes) -> Indexes:
     return np.lexsort((found[:, 1], found[:, 0]))
 
 
-def find(needles: Hashes, haystack: Hashes, ordering: Indexes | None = None) -> Indexes:
+@dataclass(frozen=True, eq=False)
+class Sorted:
+    """What many searches in the same hashes share: their order, and the first halves in that order."""
+
+    by: Indexes
+    first: npt.NDArray[np.uint64]
+
+
+def prepared(haystack: Hashes) -> Sorted:
+    """To be made once for many calls of `find`: each would sort or copy all of the haystack."""
+    by = order(haystack)
+    return Sorted(by, haystack[by, 0])
+
+
+def find(needles: Hashes, haystack: Hashes, known: Sorted | None = None) -> Indexes:
     """Index in `haystack` of each needle, -1 where it is absent."""
     if not len(haystack) or not len(needles):
         return np.full(len(needles), -1, np.intp)
-    by = order(haystack) if ordering is None else ordering
-    first = haystack[by, 0]
+    known = known or prepared(haystack)
+    by, first = known.by, known.first
     start = np.searchsorted(first, needles[:, 0])
     result = np.full(len(needles), -1, np.intp)
     # hashes whose first half is the same lie side by side; there is hardly ever more than one

@@ -16,14 +16,17 @@ from sqlalchemy.engine import Engine
 from dataplatform.audit.database import database_errors
 from dataplatform.auto_dw import decisions as people
 from dataplatform.auto_dw import service, state
+from dataplatform.auto_dw.model import Evaluation, SchemaProfile
 from dataplatform.auto_dw.styles import data_vault, kimball
 from dataplatform.auto_dw.styles.common import Design, ModelDraft, snake, untouched
+from dataplatform.auto_dw.styles.common import relation as source_of
 from dataplatform.errors import DataplatformError, LoadError, MetadataError
 from dataplatform.layers.gold import build as gold_build
 from dataplatform.metadata import load_catalog
 from dataplatform.names import qualified, quote
 
 log = logging.getLogger(__name__)
+FEW = 8  # values of a column whose others are worth a warning
 _STYLES = {"kimball": kimball.models, "data_vault": data_vault.models}
 
 
@@ -83,7 +86,8 @@ def plan(engine: Engine, root: Path, schema: str) -> Plan:
     """Compares what should be with what is there; writes nothing."""
     profile, found = service.judge(engine, root, schema)
     own = people.load(root).of(schema)
-    drafts = tuple(_STYLES[own.style](Design(profile, found, own, _taken(root, schema))))
+    accepted = _accepted(engine, profile, found) if own.style == "kimball" else {}
+    drafts = tuple(_STYLES[own.style](Design(profile, found, own, _taken(root, schema), accepted)))
     wanted = {_path(schema, d): d.text() for d in drafts}
     there = {_relative(root, p): p.read_text() for p in sorted((root / folder(schema)).glob("*.sql"))}
     shared = root / "gold/auto_dw/dim_date.sql"
@@ -99,6 +103,31 @@ def plan(engine: Engine, root: Path, schema: str) -> Plan:
     }
     rows = {n: t.rows for n, t in profile.tables.items()}
     return Plan(schema, own.style, drafts, {p: there.get(p) for p in after}, after, kept, skipped, rows)
+
+
+def _accepted(
+    engine: Engine, profile: SchemaProfile, found: Evaluation
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Values of the columns that have few of them and many rows: codes, states, kinds."""
+    result: dict[tuple[str, str], tuple[str, ...]] = {}
+    with database_errors(engine), engine.connect() as conn:
+        for name, table in profile.tables.items():
+            for column in table.columns:
+                verdict = found.tables[name].columns[column.name]
+                few = (
+                    1 < column.distinct <= FEW
+                    and column.filled >= 20 * column.distinct
+                    and column.max_length <= 40
+                )
+                if column.kind != "text" or not few or verdict.sensitive or verdict.secret:
+                    continue
+                if verdict.verdict.role != "attribute":
+                    continue
+                query = f"select distinct {quote(column.name)}::text from {source_of(table)} order by 1"
+                values = [v for v in conn.exec_driver_sql(query).scalars() if v is not None]
+                if len(values) <= FEW:
+                    result[name, column.name] = tuple(values)
+    return result
 
 
 def _taken(root: Path, schema: str) -> frozenset[str]:

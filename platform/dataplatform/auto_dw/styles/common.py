@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,16 @@ class Design:
     found: Evaluation
     decisions: SchemaDecision
     taken: frozenset[str] = frozenset()
+    accepted: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def value_checks(self, table: str, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Columns with few values: others are worth a warning."""
+        shown = set(names)
+        return [
+            {"values": {snake(c): list(values)}, "severity": "warn"}
+            for (t, c), values in self.accepted.items()
+            if t == table and snake(c) in shown
+        ]
 
     def name(self, kind: str, table: str) -> str:
         """Name of a model; with the schema's where another schema has that name already."""

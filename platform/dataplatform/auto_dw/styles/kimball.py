@@ -74,6 +74,7 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
     sql = f"select {first}\nfrom {relation(table, current=False)} t{joins}\nunion all\nselect {unknown}"
     described = design.found.tables[table.name].description
     checks: list[dict[str, object]] = [{"unique": [sk]}, {"not_null": [sk]}]
+    checks += design.value_checks(table.name, [c.name for c in columns])
     return ModelDraft(
         design.name("dim", table.name), "dimension", table.name, sql,
         f"Dimension {table.name}: one row for each {'version of a ' if table.history else ''}{', '.join(key)}. "
@@ -186,6 +187,7 @@ def _fact_checks(design: Design, table: TableProfile, columns: Sequence[Column])
     checks += [{"not_null": [role]} for role in own if role in names]
     checks += [{"reference": {role: f"gold.{design.name('dim', parent)}.{_sk(parent)}"}}
                for role, parent in own.items() if role in names]  # fmt: skip
+    checks += design.value_checks(table.name, names)
     return checks
 
 

@@ -171,7 +171,7 @@ class _Lookup:
 
     def __init__(self, before: Held) -> None:
         self.before = before
-        self.ordering = hs.order(before.lines) if len(before) else None
+        self.ordering = hs.prepared(before.lines) if len(before) else None
 
     def find(self, lines: list[bytes]) -> list[int]:
         if self.ordering is None:

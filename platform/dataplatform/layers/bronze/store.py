@@ -196,7 +196,7 @@ def _looked_up(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[
 def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
     """Reads everything in its natural order: cheaper than asking for most of it by id."""
     cursor = collection.find({}, batch_size=FETCH)
-    ordering = np.arange(len(wanted))  # it is sorted
+    ordering = hs.prepared(wanted)
     while block := list(islice(cursor, FETCH)):
         known = hs.find(hs.hashes(d["_id"] for d in block), wanted, ordering) >= 0
         yield block if known.all() else [d for d, hit in zip(block, known.tolist(), strict=True) if hit]

@@ -267,7 +267,7 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
 
 def _blocks(work: _Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:
     """Keys and records, in blocks; the keys are the manifest's, read by the rule of today."""
-    ordering = hs.order(versions)
+    ordering = hs.prepared(versions)
     for block in work.history.documents(versions):
         at = hs.find(hs.hashes(version for version, _ in block), versions, ordering)
         yield hs.pieces(keys[at]), block

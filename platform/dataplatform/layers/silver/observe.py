@@ -44,7 +44,7 @@ def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tup
     """Everything ever observed of each key, in the order of batches and positions."""
     seen: list[list[tuple[int, bytes | None]]] = [[] for _ in range(len(keys))]
     about: list[tuple[str, int, frozenset[str]]] = []
-    ordering = hs.order(keys)
+    ordering = hs.prepared(keys)
     for number, batch_id in enumerate(batches):
         manifest = work.history.manifest(batch_id)
         entries = work.history.entries(manifest)
