@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -74,11 +75,13 @@ class _Work:
     kinds: dict[str, str]
     bits: dict[str, int] = field(default_factory=dict)
     masks_of: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
-    keys: list[bytes] = field(default_factory=list)
-    versions: list[bytes] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
+    keys: bytearray = field(default_factory=bytearray)  # 16 bytes a record, as the next two
+    versions: bytearray = field(default_factory=bytearray)
+    lines: bytearray = field(default_factory=bytearray)
     masks: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)  # known lines of a block come before fresh ones
+    positions: array[int] = field(
+        default_factory=lambda: array("q")
+    )  # known lines of a block come before fresh ones
     delivered: int = 0
     first: bool = False
     held: list[bytes] = field(default_factory=list)
@@ -227,9 +230,9 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
         return
     work.positions.extend(work.delivered + i for i, place in enumerate(found) if place >= 0)
     work.records += len(places)
-    work.keys.extend(hs.pieces(before.keys[places]))
-    work.versions.extend(hs.pieces(before.versions[places]))
-    work.lines.extend(hs.pieces(before.lines[places]))
+    work.keys += before.keys[places].tobytes()
+    work.versions += before.versions[places].tobytes()
+    work.lines += before.lines[places].tobytes()
     words = before.masks[places].tolist()
     work.masks.extend(sum(word << (64 * i) for i, word in enumerate(row)) for row in words)
 
@@ -253,9 +256,9 @@ def _parsed(
             bad.append(Bad(item.reason, item.record, file, numbers[i], item.key, item.readable))
             continue
         version = content_id(item.doc)
-        work.keys.append(item.key)
-        work.versions.append(version)
-        work.lines.append(digests[i] if digests is not None else version)
+        work.keys += item.key
+        work.versions += version
+        work.lines += digests[i] if digests is not None else version
         work.positions.append(work.delivered + places[i])
         documents.append(_document(version, item, raw.batch_id))
     records = [item.doc for item in parsed if isinstance(item, Record)]
@@ -326,7 +329,7 @@ def _mask(work: _Work, prefix: str, paths: tuple[str, ...]) -> int:
 def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, before: Held) -> Manifest:
     words = max(1, -(-len(work.paths) // 64))
     held = Held(
-        hs.hashes(work.keys), hs.hashes(work.versions), hs.hashes(work.lines),
+        hs.hashes(bytes(work.keys)), hs.hashes(bytes(work.versions)), hs.hashes(bytes(work.lines)),
         _mask_array(work.masks, words), hs.unique(hs.hashes(work.held)),
     )  # fmt: skip
     held = held.take(np.argsort(np.array(work.positions, np.int64), kind="stable"))
