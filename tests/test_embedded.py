@@ -154,4 +154,4 @@ def test_no_wheel_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EmbeddedServerError, match="no embedded MongoDB for"):
         mongo.binary()
     with pytest.raises(EmbeddedServerError, match="no embedded Postgres"):
-        postgres._bin()
+        postgres.programs()

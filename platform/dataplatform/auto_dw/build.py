@@ -190,13 +190,12 @@ def _write(root: Path, texts: Mapping[str, str | None]) -> None:
 
 
 def _refresh(engine: Engine, root: Path, names: list[str], removed: list[str]) -> dict[str, Any]:
-    """Builds the models and drops those that are gone, the ones that read others first."""
+    """Builds the models, then drops those that are gone: where a build fails, nothing is missing."""
     models = load_catalog(root).models
+    built = gold_build.build(engine, models, names, full=True) if names else []
     with database_errors(engine), engine.begin() as conn:
-        conn.exec_driver_sql("create schema if not exists gold")
         for name in sorted(removed, key=lambda n: (n.startswith(("dim_", "hub_", "sat_")), n)):
             _drop(conn, name)
-    built = gold_build.build(engine, models, names, full=True) if names else []
     return {b.name: {"rows": b.rows, "seconds": round(b.seconds, 3)} for b in built}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, Sketch, TableProfile
-from dataplatform.auto_dw.sketches import comparable, containment
+from dataplatform.auto_dw.sketches import comparable, containment, mixed
 from dataplatform.auto_dw.words import names_table, stem, table_words
 
 LEAST = 0.9  # of each column's values
@@ -31,7 +31,7 @@ def composite_references(
     def tuples(table: TableProfile, columns: tuple[str, ...]) -> Sketch:
         found = cache.get((table.name, columns))
         if found is None:
-            found = cache[table.name, columns] = _mixed(rows(table, columns))
+            found = cache[table.name, columns] = _tuples(rows(table, columns))
         return found
 
     parents = {(r.table, r.columns[0]): r.ref_table for r in single if len(r.columns) == 1}
@@ -69,15 +69,9 @@ def _is_thing(parent: TableProfile, key: tuple[str, ...], parents: Mapping[tuple
     )
 
 
-def _mixed(values: Sketch) -> Sketch:
+def _tuples(values: Sketch) -> Sketch:
     """One hash a row; rows with a null are left out."""
-    values = values[(values != 0).all(axis=1)]
-    mixed = np.zeros(len(values), np.uint64)
-    for column in values.T:
-        mixed = (mixed * np.uint64(0x9E3779B97F4A7C15)) ^ column.astype(np.uint64)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    return np.unique(mixed.view(np.int64))
+    return np.unique(mixed(values[(values != 0).all(axis=1)]))
 
 
 def _best(

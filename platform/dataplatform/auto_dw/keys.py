@@ -11,7 +11,7 @@ import numpy as np
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.lexicon import MEASURES, NAMING
 from dataplatform.auto_dw.model import ColumnProfile, SchemaProfile, Sketch, TableProfile
-from dataplatform.auto_dw.sketches import comparable, containment, dense
+from dataplatform.auto_dw.sketches import comparable, containment, dense, mixed
 from dataplatform.auto_dw.words import names_table, says_id, stem, table_words, words
 
 MOST_COLUMNS = 12  # of a composite key's candidates
@@ -177,12 +177,7 @@ def _run_key(chosen: Sequence[str], more: int = 0) -> Key:
 
 def _unique(values: Sketch) -> bool:
     """Whether rows are distinct; a mixed hash decides, 64 bits are enough for a sample."""
-    mixed = np.zeros(len(values), np.uint64)
-    for column in values.T:
-        mixed = (mixed * np.uint64(0x9E3779B97F4A7C15)) ^ column.astype(np.uint64)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    return len(np.unique(mixed)) == len(mixed)
+    return len(np.unique(mixed(values))) == len(values)
 
 
 def _part_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> float:

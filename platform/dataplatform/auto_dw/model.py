@@ -23,7 +23,8 @@ class ColumnProfile:
     """One column, seen through its values. `kind` is one of the constants above.
 
     `sketch`: the smallest hashes of its distinct values, sorted; all of them where `whole`.
-    `sample`: some distinct values; they never leave this process unless the person allows it.
+    `sample`: some distinct values; they are never kept, and leave this process only if the person allows it.
+    `patterns`: what share of them looks like an address, a name, …; `labels`: of a type column, its values.
     """
 
     name: str
@@ -42,6 +43,8 @@ class ColumnProfile:
     sketch: Sketch = field(default_factory=lambda: NO_SKETCH, repr=False)
     whole: bool = True
     sample: tuple[str, ...] = field(default=(), repr=False)
+    patterns: Mapping[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     @property
     def filled(self) -> int:

@@ -52,7 +52,7 @@ def omit(root: Path, schema: str, patterns: list[str], out: bool) -> list[str]:
 
 @dataclass(frozen=True)
 class Question:
-    """Something to ask. `kind` is role, key, column_role or sensitive; `draft` the likely answer."""
+    """Something to ask. `kind` is role, key or column_role; `draft` the likely answer."""
 
     kind: str
     table: str

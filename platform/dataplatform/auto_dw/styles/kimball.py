@@ -115,7 +115,7 @@ def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
         parent = reference.ref_table
         if parent == table or parent not in design.schema.tables or not design.key(parent):
             continue
-        if design.role(parent) not in _DIMENSIONS:
+        if design.role(parent) not in _DIMENSIONS or not _shows(design, reference):
             continue
         plain = _sk(parent)
         role = plain if plain not in seen else f"{'_'.join(snake(c) for c in reference.columns)}_{plain}"
@@ -123,6 +123,16 @@ def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
             seen.add(role)
             result.append((reference, role))
     return result
+
+
+def _shows(design: Design, reference: Reference) -> bool:
+    """Whether the dimension has the columns that are referred to: a private one may be left out of it."""
+    verdicts = design.found.tables[reference.ref_table].columns
+    return all(
+        c in design.key(reference.ref_table)
+        or (not verdicts[c].secret and (not verdicts[c].sensitive or design.decisions.sensitive in ("keep", "hash")))
+        for c in reference.ref_columns
+    )  # fmt: skip
 
 
 def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:

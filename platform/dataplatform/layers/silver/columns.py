@@ -95,8 +95,10 @@ def _keyed(table: TablePlan, items: _Items, whole: frozenset[str]) -> Block:
     if len(last) == len(keys):
         return Block(items.records, keys, items.starts, items.roots, items.parents, items.indexes)
     places = list(last.values())
-    parts = (items.records, keys, items.starts, items.roots, items.parents, items.indexes)
-    return Block(*([part[place] for place in places] for part in parts))  # type: ignore[arg-type]  # each its own type
+    return Block(
+        [items.records[p] for p in places], [keys[p] for p in places], [items.starts[p] for p in places],
+        [items.roots[p] for p in places], [items.parents[p] for p in places], [items.indexes[p] for p in places],
+    )  # fmt: skip
 
 
 def _key_values(
