@@ -1,92 +1,147 @@
 """What silver should hold, in plain Python: one dictionary a row, computed key by key.
 
-Written from the guarantees alone, without the engine's code: records are flat dictionaries with the
-fields k (key), e (effective time or None), a and c (SCD2), b (SCD1) and l (a list of scalars).
+Written from the guarantees alone, without the engine's code. A batch is a dictionary with `id`, `at`,
+`records`, `full`, `clock` (the entity has an `effective_at`, the field e), `partial` and `tick`.
 """
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
 from typing import Any
 
 Row = dict[str, Any]
+KEY = ("k", "j")
+LISTS = {"l": (), "m": ("id",), "m[].n": ("id",), "o": (), "o[].i": ()}  # path → key of its items
+OVERWRITTEN = {"": {"b"}, "m": {"w"}}
 
 
-def clock(batch: Row, record: Row) -> Any:
-    """The time the source claims, where the entity says that it does."""
-    return record.get("e") if batch["clock"] else None
+def flat(record: Any) -> tuple[Row, Row]:
+    """Scalars and lists of a record; the fields of an object within are `object__field`."""
+    scalars: Row = {}
+    lists: Row = {}
+    for name, value in (record if isinstance(record, dict) else {"value": record}).items():
+        if isinstance(value, list):
+            lists[name] = value
+        elif isinstance(value, dict) and value:
+            inner = flat({f"{name}__{field}": v for field, v in value.items()})
+            scalars, lists = scalars | inner[0], lists | inner[1]
+        else:
+            scalars[name] = None if value == {} else value
+    return scalars, lists
+
+
+def paths(record: Any, prefix: str = "") -> set[str]:
+    """All that a record says something of."""
+    scalars, lists = flat(record)
+    below = {p for name, items in lists.items() for i in items for p in paths(i, f"{prefix}{name}[].")}
+    return {prefix + name for name in scalars | lists} | below
+
+
+def keyed(record: Row) -> bool:
+    return all(record.get(field) is not None for field in KEY)
 
 
 def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set[str]]]:
-    """(valid time, batch, record or None when gone, fields the batch knew), in valid time."""
+    """(valid time, batch, record or None when gone, paths the batch knew), in valid time."""
     result: list[tuple[Any, str, Row | None, set[str]]] = []
-    seen: dict[Any, Row] = {}
+    seen: dict[Any, str] = {}
     gone = None
     for batch in sorted(batches, key=lambda b: b["id"]):
-        fields = {f for r in batch["records"] for f in r}
-        mine: dict[Any, Row] = {}
-        for record in batch["records"]:
-            if record["k"] == key:
-                mine[clock(batch, record) or batch["at"]] = record
+        records = [r for r in batch["records"] if keyed(r)]
+        known = {p for r in records for p in paths(r)}
+        mine = [r for r in records if tuple(r[field] for field in KEY) == key]
+        good = {(r.get("e") if batch["clock"] else None) or batch["at"]: r for r in mine if r.get("n") != "x"}
         if not mine and batch["full"] and result and gone is None:
             gone = max([batch["at"], *(r[0] + batch["tick"] for r in result)])
             result.append((gone, batch["id"], None, set()))
-        for at in sorted(mine):
-            record, e = mine[at], clock(batch, mine[at])
+        for at, record in sorted(good.items()):
+            e, content = record.get("e") if batch["clock"] else None, json.dumps(record, default=str)
             if gone is not None:
                 at = max(e if e is not None and e > gone else batch["at"], gone + batch["tick"])
             elif e is not None and e in seen:
-                if seen[e] == record:
+                if seen[e] == content:
                     continue
                 at = max(batch["at"], e)
             if e is not None:
-                seen[e] = record
+                seen[e] = content
             gone = None
-            result.append((at, batch["id"], record, fields))
+            result.append((at, batch["id"], record, paths(record) if batch["partial"] else known))
     return sorted(result, key=lambda r: r[0])
 
 
-def history(batches: list[Row], key: Any) -> list[Row]:
-    """Rows of the entity's table for one key."""
+def shown(values: Row) -> Row:
+    return {f: (isinstance(v, bool), v) for f, v in values.items() if v is not None}
+
+
+def fold(changes: list[tuple[Any, str, Row | None, set[str]]], overwritten: set[str]) -> list[Row]:
+    """Versions of one thing. A field is compared with the last value known of it."""
     known: Row = {}
     rows: list[Row] = []
-    changes = states(batches, key)
-    times = sorted({c[0] for c in changes})
-    for at in times:
+    for at, happened in groupby(changes, key=lambda change: change[0]):
         before, was_open = dict(known), bool(rows) and rows[-1]["to"] is None
         now, batch = was_open, ""
-        for _, brought, record, fields in (c for c in changes if c[0] == at):
-            shown = (now, {f: v for f, v in known.items() if v is not None})
-            now = record is not None
-            if record is not None:
-                known.update({f: record.get(f) for f in fields - {"k", "l"}})
-            if shown != (now, {f: v for f, v in known.items() if v is not None}):
+        for _, brought, values, fields in happened:
+            old = (now, shown(known))
+            now = values is not None
+            known.update({f: (values or {}).get(f) for f in fields})
+            if old != (now, shown(known)):
                 batch = brought  # who says the same again has touched nothing
-        changed = any(before[f] != known[f] for f in before if f != "b")
+        had = {f: known[f] for f in before}
+        changed = any(shown({f: before[f]}) != shown({f: had[f]}) for f in before if f not in overwritten)
         if was_open and (not now or changed):
             rows[-1].update(to=at, deleted=not now, touched=batch)
         if now and (not was_open or changed):
             rows.append({"from": at, "to": None, "deleted": False, "batch": batch, "touched": batch})
-        if now:
-            shown = {f: known.get(f) for f in ("a", "b", "c", "e")}
-            if not (was_open and not changed and shown == rows[-1]["values"]):
-                rows[-1].update(values=shown, touched=batch)
+            rows[-1]["values"] = dict(known)
+        elif now and shown(known) != shown(rows[-1]["values"]):
+            rows[-1].update(values=dict(known), touched=batch)
     return rows
 
 
-def items(batches: list[Row], key: Any) -> list[Row]:
-    """Rows of the list's table for one key: one for each position and value over time."""
-    rows: list[Row] = []
-    value: list[Any] = []
-    for at, happened in groupby(states(batches, key), key=lambda state: state[0]):
-        for _, _, record, fields in happened:  # of one instant, the last counts
-            if record is None or "l" in fields:
-                value = (record or {}).get("l") or []
-        opened = {r["index"]: r for r in rows if r["to"] is None}
-        for index, row in opened.items():
-            if index >= len(value) or value[index] != row["value"]:
-                row.update(to=at, deleted=index >= len(value))
-        for index, item in enumerate(value):
-            if index not in opened or opened[index]["to"] is not None:
-                rows.append({"index": index, "value": item, "from": at, "to": None, "deleted": False})
-    return sorted(rows, key=lambda r: (r["index"], r["from"]))
+def history(batches: list[Row], key: Any) -> list[Row]:
+    """Rows of the entity's table for one key."""
+    changes = [(at, batch, record and flat(record)[0], {p for p in known if "[]" not in p and p not in LISTS})
+               for at, batch, record, known in states(batches, key)]  # fmt: skip
+    return fold(changes, OVERWRITTEN[""])
+
+
+def held(items: list[Any], key: tuple[str, ...]) -> dict[Any, Any]:
+    """Items by their key, by position where they have none; of the same key the last one counts."""
+    result = {}
+    for index, item in enumerate(items):
+        own = tuple(flat(item)[0].get(field) for field in key)
+        result[("at", index) if not key or None in own else own] = item
+    return result
+
+
+def items(batches: list[Row], key: Any) -> dict[str, list[Row]]:
+    """Rows of the lists' tables for one key; `item`: the keys from the outermost list inwards."""
+    partial = bool(batches) and batches[0]["partial"]
+    now: dict[str, dict[Any, Any]] = {path: {} for path in LISTS}
+    changes: dict[str, dict[Any, list[Any]]] = {path: {} for path in LISTS}
+    for at, batch, record, known in states(batches, key):
+        holders: dict[str, dict[Any, Any]] = {"": {} if record is None else {(): record}}
+        for path, own in LISTS.items():
+            above, _, name = path.rpartition("[].")
+            found: dict[Any, Any] = {}
+            for parent, holder in holders[above].items():
+                silent = holder is None or (name not in flat(holder)[1] if partial else path not in known)
+                if silent:  # nothing was said of this list: what it held stays, and is not looked at
+                    found |= {i: None for i in now[path] if i[:-1] == parent}
+                else:
+                    found |= {(*parent, i): v for i, v in held(flat(holder)[1].get(name) or [], own).items()}
+            for item in [i for i in now[path] if i not in found]:
+                changes[path][item].append((at, batch, None, set()))
+            fields = {p.removeprefix(f"{path}[].") for p in known if p.startswith(f"{path}[].")}
+            fields = {f for f in fields if "[]" not in f and f"{path}[].{f}" not in LISTS}
+            for item, value in found.items():
+                if value is not None:
+                    values = flat(value)[0]
+                    event = (at, batch, values, set(values) if partial else fields)
+                    changes[path].setdefault(item, []).append(event)
+            holders[path] = now[path] = found
+    return {
+        path: [{"item": i, **row} for i, c in found.items() for row in fold(c, OVERWRITTEN.get(path, set()))]
+        for path, found in changes.items()
+    }

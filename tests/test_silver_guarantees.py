@@ -337,3 +337,80 @@ def test_an_entity_that_fails_leaves_the_others_alone(make_world: MakeWorld, fil
     assert result.entities["e"].counts.inserted == 1
     assert result.status == "failed"
     assert world.rows("select event from audit.outbox where event like '%failed'") != []
+
+
+def test_history_is_restated_from_a_date(make_world: MakeWorld, files: str) -> None:
+    """`effective_at` corrected after the fact: the batches since a date, again, give the right history."""
+    head = files + "  e: {file: e.jsonl, key: [id]"
+    world = make_world(s=head + "}\n")
+    for n in range(3):
+        load(world, {"id": 1, "v": n, "at": f"2026-01-0{n + 1}T00:00:00Z"})
+    before = versions(world, "dp_id, v")
+    assert not replay(
+        world.platform, "s", since=world.rows("select max(batch_id) from audit.load")[0][0]
+    ).failed
+    assert [row[1:] for row in versions(world, "dp_id, v")] == [row[1:] for row in before]
+    world = make_world(s=head + ", effective_at: at}\n")
+    assert not replay(world.platform, "s").failed
+    found = world.rows("select v, dp_valid_from::date::text from silver.s__e order by dp_valid_from")
+    assert found == [(0, "2026-01-01"), (1, "2026-01-02"), (2, "2026-01-03")]
+
+
+def test_a_new_hash_rule_rehashes_in_place(entity: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = entity()
+    load(world, {"id": 1, "v": 1}, {"id": 2, "v": 1})
+    load(world, {"id": 1, "v": 2}, {"id": 2, "v": 1})
+    columns = "dp_id, v, dp_valid_from, dp_batch_id"
+    before, hashes = versions(world, columns), versions(world, "dp_hash2")
+    for module in ("records", "layers.silver.plan", "layers.silver.merge", "layers.silver.rebuild"):
+        monkeypatch.setattr(f"dataplatform.{module}.HASH_VERSION", 99)
+    for module in ("records", "layers.silver.plan"):
+        monkeypatch.setattr(f"dataplatform.{module}.hash_path", lambda path: f"new rule:{path}=")
+    load(world, {"id": 1, "v": 2}, {"id": 2, "v": 1}, force=True)
+    assert versions(world, columns) == before
+    assert world.rows("select distinct dp_hash_version from silver.s__e") == [(99,)]
+    assert not set(versions(world, "dp_hash2")) & set(hashes)
+    assert load(world, {"id": 1, "v": 3}, {"id": 2, "v": 1}).inserted == 1
+
+
+def test_a_failed_run_keeps_its_state(entity: Any) -> None:
+    world = entity(", load: delta, cursor: {field: at}, checks: [{row_count: {max: 1}}]")
+    load(world, {"id": 1, "at": 1})
+    world.write("e.jsonl", lines({"id": 2, "at": 2}, {"id": 3, "at": 3}))
+    assert world.run().failed
+    assert world.rows("select value from audit.cursor") == [(1,)]
+    assert world.rows("select id from silver.s__e") == [(1,)]
+    assert load(world, {"id": 2, "at": 2}).inserted == 1
+
+
+def test_of_two_items_with_one_key_the_last_counts_with_all_it_holds(
+    make_world: MakeWorld, files: str
+) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id], children: {l: {key: [n]}}}\n")
+    for more in ({}, {"id": 2}):  # by the fast path, then by the sure one: a key twice
+        load(
+            world, *([more] * 2 if more else []), {"id": 1, "l": [{"n": 1, "t": [1, 2]}, {"n": 1, "t": [3]}]}
+        )
+        query = "select t.value from silver.s__e__l__t t join silver.s__e e on e.dp_key = dp_root_key"
+        assert world.rows(f"{query} where t.dp_current") == [(3,)]
+
+
+def test_a_list_within_items_that_the_source_drops_stays(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id], children: {l: {key: [n]}}}\n")
+    load(world, {"id": 1, "l": [{"n": 1, "t": [1]}, {"n": 2, "t": [2]}]})
+    load(world, {"id": 1, "l": [{"n": 1}]})
+    assert world.rows("select value, dp_deleted from silver.s__e__l__t order by 1") == [(1, False), (2, True)]
+
+
+def test_items_without_fields_are_items(entity: Any) -> None:
+    world = entity()
+    load(world, {"id": 1, "l": [{}, {}]})
+    load(world, {"id": 1, "l": [{}, {"a": 1}, {}]})
+    found = world.rows("select dp_index, a, dp_valid_to is null from silver.s__e__l order by 1, 2")
+    assert found == [(0, None, True), (1, 1, True), (2, None, True)]
+
+
+def test_records_that_did_not_fit_do_not_count_as_deleted_rows(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id], columns: {n: {type: integer}}}\n")
+    load(world, {"id": 1, "n": 1}, {"id": 2, "n": 1}, *({"id": n, "n": "x"} for n in range(3, 9)))
+    assert load(world, {"id": 1, "n": 1}).closed == 1

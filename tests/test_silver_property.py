@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from conftest import MakeWorld, World
 from dataplatform import pipeline
+from dataplatform.audit import record as audit
 from dataplatform.connectors import page_of
 from dataplatform.layers import raw
+from dataplatform.layers.bronze import load as load_bronze
 from dataplatform.layers.silver import load as silver_load
+from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.names import new_batch_id
 from dataplatform.records import key_hash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import history, items
+from oracle import KEY, LISTS, history, items, keyed
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
 YAML = """
@@ -27,46 +32,80 @@ connector: {type: files, path: "{data}"}
 entities:
   full: &entity
     file: x.jsonl
-    key: [k]
+    key: [k, j]
     max_delete: 1.0
-    columns: {b: {scd: 1}, e: {type: timestamptz}}
+    columns: {b: {scd: 1}, e: {type: timestamptz}, n: {type: integer}}
+    children: {m: {key: [id], columns: {w: {scd: 1}}}, "m[].n": {key: [id]}}
   delta: {<<: *entity, load: delta}
   full_clock: {<<: *entity, effective_at: e}
   delta_clock: {<<: *entity, load: delta, effective_at: e}
+  partial: {<<: *entity, load: delta, partial: true}
+  partial_clock: {<<: *entity, load: delta, partial: true, effective_at: e}
 """
+ENTITIES = ("full", "delta", "full_clock", "delta_clock", "partial", "partial_clock")
 
 moments = st.one_of(st.none(), st.integers(0, 12).map(lambda n: START + timedelta(hours=12 * n - 24)))
-value = st.one_of(st.none(), st.integers(0, 2))
+value = st.one_of(st.none(), st.integers(0, 2), st.integers(0, 2), st.sampled_from([1.5, "1", True]))
+small = st.integers(0, 1)
+keys = st.sampled_from([(1, "a"), (2, "bc"), ("2b", "c"), ("1", "a")])
+inner = st.fixed_dictionaries({"id": st.integers(1, 2)}, optional={"v": value})
+item = st.fixed_dictionaries(
+    {"id": st.sampled_from([1, 2, 2, None])},
+    optional={"v": value, "w": value, "n": st.lists(inner, max_size=2)},
+)
+loose = st.fixed_dictionaries({}, optional={"p": small, "i": st.lists(small, max_size=2)})
+OPTIONAL = {
+    "b": value, "c": value, "n": st.sampled_from([None, 1, 2, "x"]),
+    "d": st.fixed_dictionaries({}, optional={"x": small, "y": st.none()}),
+    "l": st.lists(small, max_size=2), "m": st.lists(item, max_size=3), "o": st.lists(loose, max_size=2),
+}  # fmt: skip
 
 
 @st.composite
 def record(draw: st.DrawFn) -> dict[str, Any]:
-    found: dict[str, Any] = {"k": draw(st.integers(1, 3)), "e": draw(moments), "a": draw(value)}
-    for name, strategy in {"b": value, "c": value}.items():
-        if draw(st.booleans()):
-            found[name] = draw(strategy)
-    if draw(st.booleans()):
-        found["l"] = draw(st.lists(st.integers(0, 1), max_size=2))
+    k, j = draw(keys)
+    found: dict[str, Any] = {"k": k, "j": j, "e": draw(moments), "a": draw(value)}
+    if draw(st.integers(0, 9)) == 9:
+        del found["j"]  # its key is not whole
+    for name in draw(st.sets(st.sampled_from(sorted(OPTIONAL)))):
+        found[name] = draw(OPTIONAL[name])
     return found
 
 
+@dataclass(frozen=True)
+class Example:
+    """Batches as they were observed, and two ways to process them.
+
+    `orders`: of bronze and of silver; `ahead`: all of bronze comes before silver; `interrupted`: batches
+    whose every step breaks off once before it is done.
+    """
+
+    entity: str
+    batches: list[dict[str, Any]]
+    orders: tuple[tuple[list[int], list[int]], ...]
+    ahead: bool
+    interrupted: set[int]
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]], list[list[int]]]:
-    """Entity, batches in the order they were observed, and two orders to process them in."""
-    entity = draw(st.sampled_from(["full", "delta", "full_clock", "delta_clock"]))
+def histories(draw: st.DrawFn) -> Example:
+    entity = draw(st.sampled_from(ENTITIES))
     found = []
     for number in range(draw(st.integers(1, 5))):
-        dropped = draw(st.sets(st.sampled_from(["b", "c", "l"])))
+        dropped = draw(st.sets(st.sampled_from(sorted(OPTIONAL))))
         records = draw(st.lists(record(), max_size=4))
         records = [{f: v for f, v in r.items() if f not in dropped} for r in records]
         at = START + timedelta(days=number)
         found.append({
             "id": new_batch_id(at), "at": at, "records": records,
             "full": entity.startswith("full"), "clock": entity.endswith("clock"),
-            "tick": timedelta(microseconds=1),
+            "partial": entity.startswith("partial"), "tick": timedelta(microseconds=1),
         })  # fmt: skip
     numbers = list(range(len(found)))
-    return entity, found, [numbers, draw(st.permutations(numbers))]
+    ahead, other = draw(st.booleans()), draw(st.permutations(numbers))
+    bronze = draw(st.permutations(numbers)) if ahead else other
+    interrupted = draw(st.sets(st.sampled_from(numbers)))
+    return Example(entity, found, ((numbers, numbers), (bronze, other)), ahead, interrupted)
 
 
 def reset(world: World) -> None:
@@ -81,24 +120,78 @@ def reset(world: World) -> None:
         db[name].delete_many({})
 
 
-def process(world: World, entity: str, batches: list[dict[str, Any]], order: list[int]) -> None:
-    source = world.platform.catalog.source("s")
-    load = source.entities[entity].load
-    for number in order:
-        batch = batches[number]
-        page = page_of(batch["records"])
-        raw.land(world.platform.raw, "s", entity, batch["id"], [page], load, None, None)
-        pipeline.load_bronze(world.platform, source, entity, batch["id"], "r")
-        pipeline.load_silver(world.platform, source, entity, batch["id"], "r")
-        pipeline.load_silver(world.platform, source, entity, batch["id"], "r")  # again: no effect
+class BreakOffError(Exception):
+    """The process ends here."""
 
 
-COLUMNS = ("a", "b", "c", "e")
+def broken(pages: Iterable[Any]) -> Iterator[Any]:
+    yield from islice(pages, 1)
+    raise BreakOffError
 
 
-def table(world: World, entity: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Steps:
+    """The moves of one entity's batches, with a way to break each off."""
+
+    world: World
+    entity: str
+
+    def land(self, batch: dict[str, Any], breaking: bool) -> None:
+        records = batch["records"]
+        pages = [page_of(records[:2]), page_of(records[2:])] if len(records) > 2 else [page_of(records)]
+        load = self.source.entities[self.entity].load
+        found = iter(broken(pages)) if breaking else iter(pages)
+        raw.land(self.world.platform.raw, "s", self.entity, batch["id"], found, load, None, None)
+
+    def bronze(self, batch: dict[str, Any], breaking: bool) -> None:
+        if not breaking:
+            pipeline.load_bronze(self.world.platform, self.source, self.entity, batch["id"], "r")
+            return
+        manifest = raw.manifest(self.world.platform.raw, "s", self.entity, batch["id"])
+        assert manifest is not None
+        pages = broken(raw.read(self.world.platform.raw, manifest))
+        entity = self.source.entities[self.entity]
+        load_bronze(self.world.platform.bronze, manifest, pages, entity, whole_paths(entity))
+
+    def silver(self, batch: dict[str, Any], breaking: bool) -> None:
+        platform = self.world.platform
+        if not breaking:
+            pipeline.load_silver(platform, self.source, self.entity, batch["id"], "r")
+            return
+        with platform.engine.begin() as conn:
+            applied = audit.loaded_batches(conn, "s", self.entity, "silver")
+            if batch["id"] not in applied:
+                pipeline.apply_silver(
+                    platform, conn, self.source, self.entity, batch["id"], "r", applied, False
+                )
+            raise BreakOffError
+
+    @property
+    def source(self) -> Any:
+        return self.world.platform.catalog.source("s")
+
+
+def process(world: World, example: Example, order: tuple[list[int], list[int]]) -> None:
+    steps = Steps(world, example.entity)
+    first, then = order
+    early = [(n, (steps.land, steps.bronze)) for n in first] if example.ahead else []
+    rest = (steps.silver,) if example.ahead else (steps.land, steps.bronze, steps.silver)
+    for number, moves in [*early, *((n, rest) for n in then)]:
+        for move in moves:
+            if number in example.interrupted:
+                with pytest.raises(BreakOffError):
+                    move(example.batches[number], True)
+            move(example.batches[number], False)
+            if move == steps.silver:
+                move(example.batches[number], False)  # again: no effect
+
+
+def table(world: World, name: str) -> list[dict[str, Any]]:
+    """Rows of a table; none where there is no table."""
     with world.platform.engine.connect() as conn:
-        found = conn.execute(sa.text(f"select * from silver.s__{entity} order by dp_key, dp_valid_from"))
+        if conn.execute(sa.text(f"select to_regclass('silver.s__{name}')")).scalar_one() is None:
+            return []
+        found = conn.execute(sa.text(f"select * from silver.s__{name} order by dp_key, dp_valid_from"))
         return [dict(row) for row in found.mappings()]
 
 
@@ -106,47 +199,74 @@ def as_oracle(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "from": row["dp_valid_from"], "to": row["dp_valid_to"], "deleted": row["dp_deleted"],
         "batch": row["dp_batch_id"], "touched": row["dp_updated_batch_id"],
-        "values": {c: row.get(c) for c in COLUMNS},
+        "values": {c: v for c, v in row.items() if not c.startswith("dp_") and v is not None},
     }  # fmt: skip
 
 
-def numbered(values: dict[str, Any]) -> dict[str, Any]:
-    """A column whose values were all null so far is text; compare what is shown."""
-    return {k: int(v) if isinstance(v, str) else v for k, v in values.items()}
+def as_stored(expected: dict[str, Any], stored: dict[str, str]) -> dict[str, Any]:
+    """An expected row, its values as columns of these types show them."""
+    values = {
+        c: str(v).lower() if stored.get(c) == "text" and not isinstance(v, str) else v
+        for c, v in expected["values"].items() if v is not None
+    }  # fmt: skip
+    return {**expected, "values": values}
 
 
-def check(world: World, entity: str, batches: list[dict[str, Any]]) -> None:
-    keys = sorted({r["k"] for b in batches for r in b["records"]})
-    rows = table(world, entity)
-    for key in keys:
-        digest = key_hash([key])
+def types(world: World, name: str) -> dict[str, str]:
+    query = "select column_name, data_type from information_schema.columns where table_schema = 'silver'"
+    return dict(world.rows(f"{query} and table_name = 's__{name}'"))  # type: ignore[arg-type]  # pairs
+
+
+def check(world: World, example: Example) -> None:
+    batches = example.batches
+    found = {tuple(r[f] for f in KEY) for b in batches for r in b["records"] if keyed(r)}
+    rows, lists = table(world, example.entity), tables_of_lists(world, example.entity)
+    stored = types(world, example.entity)
+    total = 0
+    for key in sorted(found, key=str):
+        digest = key_hash(key)
         mine = [as_oracle(r) for r in rows if r["dp_key"].bytes == digest]
-        expected = history(copy.deepcopy(batches), key)
+        expected = [as_stored(r, stored) for r in history(copy.deepcopy(batches), key)]
         assert mine == expected, f"key {key}"
-    assert len(rows) == sum(len(history(copy.deepcopy(batches), key)) for key in keys)
-    if any(r.get("l") for b in batches for r in b["records"]):
-        check_items(world, entity, batches, keys)
+        total += len(mine)
+        for path, wanted in items(copy.deepcopy(batches), key).items():
+            name = f"{example.entity}__{path.replace('[].', '__')}"
+            own = [r for root, r in lists[path] if root == digest]
+            stored_items = types(world, name)
+            seen = [{**as_stored(r, stored_items), "item": visible(path, r["item"])} for r in wanted]
+            assert ordered(own) == ordered(seen), (key, path)
+    assert len(rows) == total
 
 
-def check_items(world: World, entity: str, batches: list[dict[str, Any]], keys: list[int]) -> None:
-    rows = table(world, f"{entity}__l")
-    for key in keys:
-        digest = key_hash([key])
-        mine = [
-            {"index": r["dp_index"], "value": r["value"], "from": r["dp_valid_from"],
-             "to": r["dp_valid_to"], "deleted": r["dp_deleted"]}
-            for r in rows if r["dp_parent_key"].bytes == digest
-        ]  # fmt: skip
-        mine.sort(key=lambda r: (r["index"], r["from"]))
-        assert mine == items(copy.deepcopy(batches), key), f"items of key {key}"
+def visible(path: str, item: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An item's keys as its row shows them: of one that lacks the key of its list, no position either."""
+    depths = [p for p in LISTS if path.startswith(p)]
+    return tuple((None,) if LISTS[p] and own[0] == "at" else own for p, own in zip(depths, item, strict=True))
 
 
-def run_example(world: World, example: tuple[str, list[dict[str, Any]], list[list[int]]]) -> None:
-    entity, batches, orders = example
-    for order in orders:
+def ordered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=repr)
+
+
+def tables_of_lists(world: World, entity: str) -> dict[str, list[tuple[bytes, dict[str, Any]]]]:
+    """By list: the key of the root and the row, with its item's keys from the outermost list inwards."""
+    result: dict[str, list[tuple[bytes, dict[str, Any]]]] = {}
+    names: dict[Any, Any] = {}
+    for path, key in LISTS.items():
+        result[path] = []
+        for row in table(world, f"{entity}__{path.replace('[].', '__')}"):
+            own = (row["id"],) if key else ("at", row["dp_index"])
+            above = names.get(row["dp_parent_key"], ())
+            names[row["dp_key"]] = (*above, own)
+            result[path].append((row["dp_root_key"].bytes, {"item": (*above, own), **as_oracle(row)}))
+    return result
+
+
+def run_example(world: World, example: Example) -> None:
+    for order in example.orders:
         reset(world)
-        process(world, entity, batches, order)
-        check(world, entity, batches)
+        process(world, example, order)
+        check(world, example)
 
 
 @pytest.fixture
@@ -178,11 +298,10 @@ def test_any_order_gives_the_oracles_table_long(world: World, example: Any) -> N
 def test_rebuilding_everything_changes_nothing(world: World) -> None:
     batches = [
         {"id": new_batch_id(START + timedelta(days=n)), "at": START + timedelta(days=n),
-         "records": [{"k": 1, "a": n}, {"k": 2, "a": 0, "l": [n]}], "full": True, "clock": False,
-         "tick": timedelta(microseconds=1)}
+         "records": [{"k": 1, "j": "", "a": n}, {"k": 2, "j": "", "a": 0, "l": [n]}]}
         for n in range(3)
     ]  # fmt: skip
-    process(world, "full", batches, [0, 1, 2])
+    process(world, Example("full", batches, (), False, set()), ([0, 1, 2], [0, 1, 2]))
     before = table(world, "full")
     source = world.platform.catalog.source("s")
     with world.platform.engine.begin() as conn:

@@ -283,8 +283,11 @@ def _profile(work: _Work, records: Sequence[Mapping[str, Any]], prefix: str = ""
     whole = within(work.whole, prefix) if prefix and work.whole else work.whole
     nested: dict[str, tuple[list[Any], list[int]]] = {}
     masks = [0] * len(records)
+    if prefix and records:
+        work.kinds[prefix] = LISTS  # a list that held items has a table, if they have no field at all
     for group in grouped(records, whole):
-        mask = _mask(work, prefix, tuple(group.scalars))
+        # an item may have no field at all: that it is there is a path of its own
+        mask = _mask(work, prefix, ("", *group.scalars) if prefix else tuple(group.scalars))
         for path, column in group.scalars.items():
             _note_kind(work, prefix + path, column)
         for path, column in group.lists.items():

@@ -27,7 +27,7 @@ from dataplatform.layers.silver.rebuild import rebuild
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time, qualified
-from dataplatform.records import flatten
+from dataplatform.records import ITEM, flatten
 
 PARTITION = 400_000  # observations held in memory by a rebuild
 Found = list[tuple[bytes, dict[str, Any]]]
@@ -181,7 +181,7 @@ def _merge(work: _Work) -> Done:
     single = hs.single(entries.keys) if not work.manifest.unique else np.ones(len(entries), bool)
     first = state.is_empty(work.conn, plan)
     candidate, gone = _candidates(work, first)
-    _check_deletes(work, len(gone))
+    _check_deletes(work, gone)
     present = present_paths(work.manifest, entries)
     slow = [entries.keys[~single]]
     if task.applied and (task.entity.partial or not _covers(plan, present)):
@@ -237,18 +237,26 @@ def _still_bad(work: _Work, unchanged: hs.Hashes) -> int:
     return int(hs.member(unchanged, hs.unique(hs.hashes(work.history.set_aside()))).sum())
 
 
-def _check_deletes(work: _Work, gone: int) -> None:
+def _check_deletes(work: _Work, gone: hs.Hashes) -> None:
     """A full load that would delete most of the table is more likely broken than true."""
-    entity = work.task.entity
-    if not gone or work.task.allow_deletes:
+    if not len(gone) or work.task.allow_deletes:
         return
-    total = state.count_open(work.conn, work.plan)
-    if total and gone > entity.max_delete * total:
-        raise LoadError(
-            f"{work.task.source}.{work.task.name}: the batch lacks {gone:,} of {total:,} rows, more "
-            f"than max_delete = {entity.max_delete:.0%}; nothing was deleted",
-            f"if that is right: dataplatform run {work.task.source} {work.task.name} --allow-deletes",
-        )
+    total, limit = state.count_open(work.conn, work.plan), work.task.entity.max_delete
+    if len(gone) <= limit * total:
+        return
+    # some may be in no row: records that did not fit
+    rows = int(hs.member(gone, hs.unique(state.open_keys(work.conn, work.plan))).sum())
+    if rows > limit * total:
+        raise _too_many(work, rows, total)
+
+
+def _too_many(work: _Work, gone: int, total: int) -> LoadError:
+    task = work.task
+    return LoadError(
+        f"{task.source}.{task.name}: the batch lacks {gone:,} of {total:,} rows, more "
+        f"than max_delete = {task.entity.max_delete:.0%}; nothing was deleted",
+        f"if that is right: dataplatform run {task.source} {task.name} --allow-deletes",
+    )
 
 
 def _covers(plan: Plan, present: frozenset[str]) -> bool:
@@ -256,10 +264,11 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
     for table in plan.root.tables():
         own = {table.prefix + c.path for c in table.columns if c.first_batch != _UNBORN}
         if table.is_child:
-            if table.prefix.count("[].") == 1 and table.list_path not in present:
+            holder, _, _ = table.prefix.removesuffix(ITEM).rpartition(ITEM)
+            if (not holder or holder + ITEM in present) and table.prefix.removesuffix(ITEM) not in present:
                 return False
-            if not own & present:
-                continue
+            if table.prefix not in present:
+                continue  # the batch has no items
         if not own <= present:
             return False
     return True
@@ -355,13 +364,14 @@ def _rebuild_for(work: _Work, everything: bool) -> Done:
 
 
 def _check_late_deletes(work: _Work) -> None:
+    """The same for a batch that comes late; it is compared with the one before it."""
     earlier = [b for b in work.task.applied if b < work.task.batch_id]
     if not earlier or not work.manifest.complete or work.task.allow_deletes:
         return
-    before = work.history.entries(work.history.manifest(earlier[-1]))
-    gone = int((~hs.member(before.keys, work.entries.keys)).sum())
-    if gone > work.task.entity.max_delete * max(1, len(before)):
-        _check_deletes(work, state.count_open(work.conn, work.plan) + gone)
+    keys = hs.unique(work.history.entries(work.history.manifest(earlier[-1])).keys)
+    gone = int((~hs.member(keys, work.entries.keys) & ~hs.member(keys, work.entries.held)).sum())
+    if gone > work.task.entity.max_delete * len(keys):
+        raise _too_many(work, gone, len(keys))
 
 
 def _rebuild_keys(work: _Work, keys: hs.Hashes, force: bool) -> Done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from dataplatform import hashes as hs
 from dataplatform.layers.silver.convert import BadValue, moment
+from dataplatform.layers.silver.items import Payload
 from dataplatform.layers.silver.plan import Plan
-from dataplatform.layers.silver.rebuild import Payload, Seen
+from dataplatform.layers.silver.rebuild import Seen
 from dataplatform.layers.silver.rows import Rows, child_rows, micros, texts
 from dataplatform.layers.silver.timeline import Absence, Observation
 from dataplatform.metadata.paths import MISSING, dig
@@ -122,20 +123,12 @@ def _observation(
     if work.plan.root.children:
         child_rows(work.plan.root, key, lists, work.plan.whole, rows)
     if work.entity.partial:
-        present = frozenset([*scalars, *lists, *_inner(work, rows)])
+        present = frozenset([*scalars, *lists])
         known = present & work.plan.root.paths
     return Observation(
         batch_id, batch_at, version, effective_at(work.entity, doc), scalars, known,
-        Payload(rows, present),
+        Payload(rows, present, work.entity.partial),
     )  # fmt: skip
-
-
-def _inner(work: Reader, rows: Rows) -> Iterable[str]:
-    """Full paths of what the items of a partial record hold."""
-    for table in work.plan.root.tables():
-        if table.is_child:
-            for row in rows.get(table.name, ()):
-                yield from (table.prefix + path for path in row.values)
 
 
 def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:

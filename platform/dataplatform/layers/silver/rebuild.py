@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from dataplatform.layers.silver.evolve import SCHEMA
+from dataplatform.layers.silver.items import Known, item_events
 from dataplatform.layers.silver.merge import Batch, Done
 from dataplatform.layers.silver.plan import Plan, TablePlan
-from dataplatform.layers.silver.rows import Row, Rows, hashes, moment_text, texts
+from dataplatform.layers.silver.rows import Row, hashes, moment_text, texts
 from dataplatform.layers.silver.staging import (
     CopyBuffer,
     copy_keys,
@@ -25,38 +25,13 @@ from dataplatform.layers.silver.timeline import (
     Event,
     Observation,
     Version,
-    child_events,
     events,
     fold,
 )
-from dataplatform.records import HASH_VERSION, ITEM
+from dataplatform.records import HASH_VERSION
 
 TOUCHED = "dp_touched"
 Seen = list[Observation | Absence]
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """What an observation carries for the tables below: their rows, and the paths its batch knew."""
-
-    rows: Rows
-    present: frozenset[str]
-
-
-class _Known:
-    """Known paths of a table, worked out once for each set of paths a batch knew."""
-
-    def __init__(self, table: TablePlan) -> None:
-        self.table = table
-        self.cache: dict[frozenset[str], frozenset[str]] = {}
-
-    def __call__(self, payload: Payload) -> frozenset[str]:
-        found = self.cache.get(payload.present)
-        if found is None:
-            table = self.table
-            found = frozenset(p for p in table.paths if table.prefix + p in payload.present)
-            self.cache[payload.present] = found
-        return found
 
 
 def rebuild(
@@ -73,15 +48,16 @@ def rebuild(
     tables = list(plan.root.tables())
     wants = {t.name: stage_name(t, "want", i) for i, t in enumerate(tables)}
     buffers = {t.name: _buffer(conn, t, wants[t.name]) for t in tables}
-    known = {t.name: _Known(t) for t in tables}
+    known = Known()
     touched: list[bytes] = []
     for key, seen in histories:
         touched.append(key)
         happened = events(seen)
         for version in fold(happened, plan.root.scd1):
             buffers[plan.root.name].add(_fields(plan.root, Row(key, {}), key, version))
+        items = item_events(plan.root, key, happened, known) if plan.root.children else {}
         for table in tables[1:]:
-            _children(table, key, happened, known[table.name], buffers[table.name])
+            _items(table, key, items[table.name], buffers[table.name])
     for buffer in buffers.values():
         buffer.flush()
     copy_keys(conn, TOUCHED, touched)
@@ -93,11 +69,8 @@ def rebuild(
     return done
 
 
-def _children(
-    table: TablePlan, root: bytes, happened: list[Event], known: _Known, buffer: CopyBuffer
-) -> None:
-    top = table.prefix.split(ITEM)[0]
-    for key, found in child_events(happened, table.name, top, known).items():
+def _items(table: TablePlan, root: bytes, happened: Mapping[bytes, list[Event]], buffer: CopyBuffer) -> None:
+    for key, found in happened.items():
         for version in fold(found, table.scd1):
             row: Row = version.payload
             buffer.add(_fields(table, Row(key, {}, row.parent, row.index), root, version))

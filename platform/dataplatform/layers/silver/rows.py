@@ -25,12 +25,16 @@ NO_VALUES = row_hash({})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The attributes of one row, by path; the keys are 16-byte hashes."""
+    """The attributes of one row, by path; the keys are 16-byte hashes.
+
+    `said`: the paths it says something of, of scalars and of lists.
+    """
 
     key: bytes
     values: Mapping[str, Any]
     parent: bytes | None = None
     index: int | None = None
+    said: frozenset[str] = frozenset()
 
 
 Rows = dict[str, list[Row]]  # by table
@@ -57,13 +61,16 @@ def child_rows(table: TablePlan, parent: bytes, lists: Lists, whole: frozenset[s
     for child in table.children:
         inner_whole = within(whole, child.prefix) if whole else whole
         found: dict[bytes, Row] = {}
+        below: dict[bytes, Lists] = {}
         for index, item in enumerate(lists.get(child.list_path) or ()):
             scalars, inner = flatten(item_fields(item), inner_whole)
             key = child_key(child, parent, scalars, index)
-            keyed = bool(child.key)
-            found[key] = Row(key, scalars, parent, None if keyed else index)
-            child_rows(child, key, inner, whole, into)
+            said = frozenset([*scalars, *inner])
+            found[key] = Row(key, scalars, parent, None if child.key else index, said)
+            below[key] = inner
         into.setdefault(child.name, []).extend(found.values())
+        for key, inner in below.items():
+            child_rows(child, key, inner, whole, into)
 
 
 def child_key(table: TablePlan, parent: bytes, values: Mapping[str, Any], index: int) -> bytes:

@@ -176,28 +176,3 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
     return bool(left == right) and isinstance(left, str) == isinstance(right, str)
-
-
-def child_events(
-    happened: Iterable[Event], table: str, top_list: str, known_of: Any
-) -> dict[bytes, list[Event]]:
-    """Events of each item of a nested list, from the events of the record that holds it.
-
-    `payload.rows[table]` are the items' rows, `payload.present` the paths the batch knew of: a list
-    that it did not know of stays as it was. `known_of(payload)` gives the known paths of the table.
-    """
-    result: dict[bytes, list[Event]] = {}
-    present: dict[bytes, None] = {}
-    for event in happened:
-        if event.values is not None and top_list not in event.payload.present:
-            continue
-        rows = () if event.values is None else event.payload.rows.get(table, ())
-        found = {row.key: row for row in rows}
-        for key in [k for k in present if k not in found]:
-            result[key].append(Event(event.at, event.batch, None))
-            del present[key]
-        for key, row in found.items():
-            present[key] = None
-            known = known_of(event.payload)
-            result.setdefault(key, []).append(Event(event.at, event.batch, row.values, known, row))
-    return result
