@@ -41,7 +41,7 @@ from dataplatform.settings import Settings
 from dataplatform.metadata import load_catalog
 
 postgres, mongo, home, metadata, kill_at = sys.argv[1:6]
-settings = Settings(home=Path(home), metadata_path=Path(metadata), postgres_url=postgres, mongo_url=mongo)
+settings = Settings(home=Path(home), metadata_path=Path(metadata), postgres_url=postgres or None, mongo_url=mongo or None)
 count = 0
 
 def step(layer, name, work):

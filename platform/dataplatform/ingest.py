@@ -277,7 +277,7 @@ def _replay_silver(platform: Platform, source: Source, name: str, batches: list[
         audit.forget_loads(conn, source.source, name, ("silver",), batches)
         for number, batch_id in enumerate(batches):
             done = pipeline.apply_silver(
-                platform, conn, source, name, batch_id, run_id, batches[:number], True
+                platform, conn, source, name, batch_id, run_id, batches[:number], True, restated=True
             )
             total = _sum(total, done)
     return total

@@ -191,8 +191,9 @@ def apply_silver(
     run_id: str,
     applied: list[str],
     allow_deletes: bool,
+    restated: bool = False,
 ) -> Counts:
-    """One batch into silver, in the caller's transaction."""
+    """One batch into silver, in the caller's transaction. `restated`: the table was emptied before."""
     entity, started = _entity(source, name), time.perf_counter()
     gold_build.hold_back(conn)
     screening = partial(screening_of, entity.checks, entity=f"{source.source}.{name}")
@@ -201,6 +202,8 @@ def apply_silver(
         history = _history(platform, source.source, name)
         counts, detail = silver_load.load(conn, task, history)
         manifest = history.manifest(batch_id)
+    if restated:
+        detail["restated"] = True
     audit.put_load(
         conn, source.source, name, "silver", batch_id, run_id, counts,
         time.perf_counter() - started, entity.load, detail,

@@ -65,7 +65,7 @@ def put_load(
         "source": source, "entity": entity, "layer": layer, "batch_id": batch_id,
         "run_id": run_id, "status": "failed" if error else "done", "mode": mode,
         "in": values.pop("read"), **values, "seconds": round(seconds, 4), "detail": detail,
-        "error": error, "finished_at": datetime.now(UTC),
+        "error": error, "finished_at": sa.func.clock_timestamp(),  # gold compares it with the server's times
     }  # fmt: skip
     key = ["source", "entity", "layer", "batch_id"]
     statement = insert(t.load).values(row)

@@ -27,6 +27,7 @@ from dataplatform.names import qualified, quote
 
 log = logging.getLogger(__name__)
 FEW = 8  # values of a column whose others are worth a warning
+_COMPARED = {"fact": "", "bridge": "", "satellite": "where load_end_date is null"}  # rows that hold now
 _STYLES = {"kimball": kimball.models, "data_vault": data_vault.models}
 
 
@@ -233,11 +234,11 @@ def undo(engine: Engine, root: Path, schema: str | None = None) -> dict[str, Any
 
 
 def reconcile(engine: Engine, wanted: Plan) -> list[dict[str, Any]]:
-    """Rows and sums of every fact beside those of its source."""
+    """Rows and sums of every fact, bridge and satellite beside those of its source."""
     result = []
     with database_errors(engine), engine.connect() as conn:
         for draft in wanted.drafts:
-            if draft.kind in ("fact", "bridge"):
+            if draft.kind in _COMPARED:
                 result.append(_compared(conn, wanted, draft))
     return result
 
@@ -247,7 +248,9 @@ def _compared(conn: sa.Connection, wanted: Plan, draft: ModelDraft) -> dict[str,
     sums = "".join(f", sum({quote(c)})::numeric" for c in columns)
     source = relation_of(wanted, draft)
     try:
-        mine = conn.exec_driver_sql(f"select count(*){sums} from {qualified('gold', draft.name)}").one()
+        mine = conn.exec_driver_sql(
+            f"select count(*){sums} from {qualified('gold', draft.name)} t {_COMPARED[draft.kind]}"
+        ).one()
         theirs = conn.exec_driver_sql(
             f"select count(*){_source_sums(conn, source, columns)} from {source}"
         ).one()

@@ -26,6 +26,11 @@ class GoldHeader(Metadata):
     unique_key: tuple[str, ...] = Field(
         default=(), description="incremental: columns by which rows are replaced."
     )
+    deleted: str = Field(
+        default="",
+        description="incremental: a boolean column of the query; a row where it is true is removed from the model, "
+        "and the column is not kept.",
+    )
     checks: tuple[Check, ...] = Field(default=(), description="Tried before the result is shown.")
     columns: dict[str, GoldColumn | str] = Field(default={}, description="Columns described.")
 
@@ -38,6 +43,8 @@ class GoldHeader(Metadata):
     def _key(self) -> GoldHeader:
         if self.materialized == "incremental" and not self.unique_key:
             raise ValueError("an incremental model needs a unique_key")
+        if self.deleted and self.materialized != "incremental":
+            raise ValueError("`deleted` is for incremental models")
         return self
 
 

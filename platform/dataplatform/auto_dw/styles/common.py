@@ -12,7 +12,8 @@ import yaml
 
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.decisions import SchemaDecision
-from dataplatform.auto_dw.model import ColumnProfile, Evaluation, SchemaProfile, TableProfile
+from dataplatform.auto_dw.lexicon import NOT_ADDITIVE, SEMI_ADDITIVE
+from dataplatform.auto_dw.model import ColumnProfile, Evaluation, Reference, SchemaProfile, TableProfile
 from dataplatform.auto_dw.words import words
 from dataplatform.names import MAX_IDENTIFIER, digest, qualified, quote
 
@@ -73,10 +74,16 @@ class ModelDraft:
     checks: Sequence[Mapping[str, Any]] = ()
     measures: Mapping[str, str] = field(default_factory=dict)
     materialized: str = "table"
+    unique_key: Sequence[str] = ()
+    deleted: str = ""
 
     def text(self) -> str:
         """The file: header, SQL, and a mark that tells whether somebody has changed it."""
         header: dict[str, Any] = {"description": self.description, "materialized": self.materialized}
+        if self.unique_key:
+            header["unique_key"] = list(self.unique_key)
+        if self.deleted:
+            header["deleted"] = self.deleted
         if self.checks:
             header["checks"] = [dict(c) for c in self.checks]
         header["columns"] = dict(self.columns)
@@ -107,6 +114,41 @@ def relation(table: TableProfile, current: bool = True) -> str:
     if table.history and current:
         return qualified("silver_current", table.name)
     return qualified(table.schema, table.name)
+
+
+def same(reference: Reference, child: str, parent: str) -> str:
+    """The condition under which rows of two aliases belong together, whatever their types."""
+    pairs = zip(reference.columns, reference.ref_columns, strict=True)
+    return " and ".join(f"{parent}.{quote(p)}::text = {child}.{quote(c)}::text" for c, p in pairs)
+
+
+SINCE = "dp_updated_at > :since"
+LATER = ":since > timestamptz '-infinity'"  # not the first build: Postgres leaves the others out for it
+
+
+def changed_keys(
+    table: TableProfile, key: Sequence[str], above: Iterable[Reference], schema: SchemaProfile
+) -> str:
+    """A query for the keys whose rows, or those of the tables they refer to, have changed since."""
+    listed = ", ".join(f"t.{quote(k)}" for k in key)
+    rows = relation(table, current=False)
+    found = [f"select {listed} from {rows} t where t.{SINCE}"]
+    for reference in above:
+        parent = relation(schema.tables[reference.ref_table], current=False)
+        found.append(
+            f"select {listed} from {rows} t join {parent} p on {same(reference, 't', 'p')} "
+            f"where p.{SINCE} and {LATER}"
+        )
+    return "\n  union ".join(found)
+
+
+def only_changed(
+    table: TableProfile, key: Sequence[str], above: Iterable[Reference], schema: SchemaProfile
+) -> str:
+    """A condition for rows of `t` that leaves all of them for a first build, then those with a changed key."""
+    listed = ", ".join(f"t.{quote(k)}" for k in key)
+    changed = changed_keys(table, key, above, schema)
+    return f"\nwhere (:since = timestamptz '-infinity' or ({listed}) in (\n  {changed}))"
 
 
 def hashed(parts: Sequence[str]) -> str:
@@ -140,3 +182,11 @@ def meaning(design: Design, table: str, column: str) -> str:
         return verdict.description
     name = " ".join(words(column)) or column
     return f"{name} ({verdict.verdict.role.replace('_', ' ')} of {table})"
+
+
+def additivity(column: ColumnProfile) -> str:
+    """additive: sums mean something over every dimension; semi-additive: not over time; or not at all."""
+    found = set(words(column.name))
+    if found & NOT_ADDITIVE:
+        return "not additive"
+    return "semi-additive (not over time)" if found & SEMI_ADDITIVE else "additive"

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.model import Reference, TableProfile
-from dataplatform.auto_dw.roles import BRIDGE
-from dataplatform.auto_dw.styles.common import Column, Design, ModelDraft, meaning, private, relation, snake
+from dataplatform.auto_dw.roles import BRIDGE, MEASURE
+from dataplatform.auto_dw.styles.common import (
+    Column,
+    Design,
+    ModelDraft,
+    additivity,
+    meaning,
+    only_changed,
+    private,
+    relation,
+    snake,
+)
 from dataplatform.names import quote
 
 
@@ -26,7 +38,7 @@ def models(design: Design) -> list[ModelDraft]:
         satellite = _satellite(design, table, is_link)
         if satellite is not None:
             result.append(satellite)
-            result.append(_point_in_time(design, table, satellite))
+            result.append(_point_in_time(design, table, satellite, is_link))
     return result
 
 
@@ -64,16 +76,14 @@ def _hub(design: Design, table: TableProfile) -> ModelDraft:
         Column("load_date", _loaded(table), "when it was first seen"),
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]
-    grouped = f"\ngroup by {', '.join(parts)}"
-    return _draft(
-        design.name("hub", table.name),
-        "hub",
-        table,
-        columns,
-        grouped,
-        f"Hub of {table.name}.",
-        [_hk(table.name)],
-    )
+    grouped = f"{_changed(design, table)}\ngroup by {', '.join(parts)}"
+    name = design.name("hub", table.name)
+    return _draft(name, "hub", table, columns, grouped, f"Hub of {table.name}.", [_hk(table.name)])
+
+
+def _changed(design: Design, table: TableProfile) -> str:
+    """Of a table with history, after the first build, only rows whose key has changed."""
+    return only_changed(table, design.key(table.name), (), design.schema) if table.history else ""
 
 
 def _link(design: Design, table: TableProfile, references: Sequence[Reference], is_link: bool) -> ModelDraft:
@@ -99,7 +109,7 @@ def _link(design: Design, table: TableProfile, references: Sequence[Reference], 
         Column("effective_to", _ended(table), "when the link ended; null: it holds"),
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]
-    grouped = f"\ngroup by {', '.join(dict.fromkeys(every))}"
+    grouped = f"{_changed(design, table)}\ngroup by {', '.join(dict.fromkeys(every))}"
     return _draft(
         design.name("link", table.name), "link", table, columns, grouped, f"What {table.name} links.", [name]
     )
@@ -132,16 +142,40 @@ def _satellite(design: Design, table: TableProfile, is_link: bool) -> ModelDraft
         *attributes,
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]
+    verdicts = design.found.tables[table.name].columns
+    measures = {
+        snake(c.name): additivity(c)
+        for c in table.columns
+        if verdicts[c.name].verdict.role == MEASURE and snake(c.name) in {a.name for a in attributes}
+    }
     text = f"Attributes of {table.name}, with history."
-    return _draft(design.name("sat", table.name), "satellite", table, columns, "", text, [name, "load_date"])
+    draft = _draft(design.name("sat", table.name), "satellite", table, columns, _changed(design, table), text,
+                   [name, "load_date"])  # fmt: skip
+    return replace(draft, measures=measures)
 
 
-def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft) -> ModelDraft:
-    """A view of the satellite's versions that hold now."""
-    names = list(satellite.columns)
-    sql = f"select {', '.join(map(quote, names))}\nfrom gold.{satellite.name}\nwhere load_end_date is null"
-    return ModelDraft(design.name("pit", table.name), "view", table.name, sql, f"{table.name} as it is now.",
-                      satellite.columns, (), {}, "view")  # fmt: skip
+def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft, is_link: bool) -> ModelDraft:
+    """What held at a moment: versions of a key with the business key beside, valid from and to."""
+    hk = next(iter(satellite.columns))
+    outer = {
+        n: t for n, t in satellite.columns.items() if n not in (hk, "load_date", "load_end_date", "hash_diff")
+    }
+    keys = [] if is_link else [snake(k) for k in design.key(table.name)]
+    columns = {
+        hk: satellite.columns[hk], **dict.fromkeys(keys, f"business key of {table.name}"),
+        "valid_from": "holds from here on", "valid_to": "and up to here; null: until now",
+        "is_current": "whether it holds now", "sat_load_date": "load_date of the satellite's row", **outer,
+    }  # fmt: skip
+    sql = (
+        f"select {', '.join([f's.{quote(hk)}', *(f'h.{quote(k)}' for k in keys)])},\n"
+        "       s.load_date as valid_from, s.load_end_date as valid_to, s.load_end_date is null as is_current,\n"
+        f"       s.load_date as sat_load_date, {', '.join(f's.{quote(n)}' for n in outer)}\n"
+        f"from gold.{satellite.name} s"
+    )
+    if keys:
+        sql += f" join gold.{design.name('hub', table.name)} h on h.{quote(hk)} = s.{quote(hk)}"
+    text = f"{table.name} at any moment: valid_from <= moment and (valid_to is null or moment < valid_to)."
+    return ModelDraft(design.name("pit", table.name), "view", table.name, sql, text, columns, (), {}, "view")
 
 
 def _draft(
@@ -155,6 +189,14 @@ def _draft(
 ) -> ModelDraft:
     listed = ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
     sql = f"select {listed}\nfrom {relation(table, current=False)} t{tail}"
+    how: dict[str, Any] = {"materialized": "incremental", "unique_key": unique} if table.history else {}
     return ModelDraft(
-        name, kind, table.name, sql, text, {c.name: c.description for c in columns}, [{"unique": unique}]
+        name,
+        kind,
+        table.name,
+        sql,
+        text,
+        {c.name: c.description for c in columns},
+        [{"unique": unique}],
+        **how,
     )

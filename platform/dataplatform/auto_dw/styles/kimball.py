@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.lexicon import HAPPENS, NOT_ADDITIVE, SEMI_ADDITIVE
-from dataplatform.auto_dw.model import ColumnProfile, Reference, TableProfile
+from dataplatform.auto_dw.lexicon import HAPPENS
+from dataplatform.auto_dw.model import Reference, TableProfile
 from dataplatform.auto_dw.roles import BRIDGE, DIMENSION, FACT, LOOKUP, MEASURE
 from dataplatform.auto_dw.styles.common import (
+    LATER,
+    SINCE,
     Column,
     Design,
     ModelDraft,
+    additivity,
+    changed_keys,
     hashed,
     meaning,
+    only_changed,
     private,
     relation,
+    same,
     snake,
 )
 from dataplatform.auto_dw.words import words
 from dataplatform.names import quote
 
 UNKNOWN = -1
+GONE = "dp_gone"  # says of a key that its row is no more; not kept
 _DIMENSIONS = (DIMENSION, LOOKUP)
 
 DATE = """select to_char(d, 'YYYYMMDD')::int as date_key, d::date as date, extract(year from d)::int as year,
@@ -71,7 +80,9 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
     first = ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
     joins = "".join(_outrigger_joins(design, table))
     unknown = ", ".join([str(UNKNOWN), *["null"] * (len(columns) - 4), "'-infinity'", "null", "true"])
-    sql = f"select {first}\nfrom {relation(table, current=False)} t{joins}\nunion all\nselect {unknown}"
+    changed = only_changed(table, key, [r for r, _ in _parents(design, table.name)], design.schema)
+    rows = f"{relation(table, current=False)} t{joins}{changed if table.history else ''}"
+    sql = f"select {first}\nfrom {rows}\nunion all\nselect {unknown}"
     described = design.found.tables[table.name].description
     checks: list[dict[str, object]] = [{"unique": [sk]}, {"not_null": [sk]}]
     checks += design.value_checks(table.name, [c.name for c in columns])
@@ -79,7 +90,15 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
         design.name("dim", table.name), "dimension", table.name, sql,
         f"Dimension {table.name}: one row for each {'version of a ' if table.history else ''}{', '.join(key)}. "
         f"{described}".strip(), {c.name: c.description for c in columns}, checks,
+        **_incremental(table, [sk]),
     )  # fmt: skip
+
+
+def _incremental(table: TableProfile, unique_key: Sequence[str], deleted: str = "") -> dict[str, Any]:
+    """Silver says what has changed; a plain table does not, and is read whole."""
+    if not table.history or not unique_key:
+        return {}
+    return {"materialized": "incremental", "unique_key": unique_key, "deleted": deleted}
 
 
 def _attributes(design: Design, table: TableProfile) -> Iterator[Column]:
@@ -148,14 +167,9 @@ def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:
 def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:
     for number, (reference, _) in enumerate(_parents(design, table.name)):
         parent = design.schema.tables[reference.ref_table]
-        same = _same(reference, "t", f"o{number}")
+        matches = same(reference, "t", f"o{number}")
         current = f" and o{number}.dp_current" if parent.history else ""
-        yield f"\nleft join {relation(parent, current=False)} o{number} on {same}{current}"
-
-
-def _same(reference: Reference, child: str, parent: str) -> str:
-    pairs = zip(reference.columns, reference.ref_columns, strict=True)
-    return " and ".join(f"{parent}.{quote(p)}::text = {child}.{quote(c)}::text" for c, p in pairs)
+        yield f"\nleft join {relation(parent, current=False)} o{number} on {matches}{current}"
 
 
 def _fact(design: Design, table: TableProfile) -> ModelDraft:
@@ -166,8 +180,7 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     columns: list[Column] = []
     joins: list[str] = []
     if header:
-        same = _same(header[0], "f", "h")
-        joins.append(f"\nleft join {relation(header[1])} h on {same}")
+        joins.append(f"\nleft join {relation(header[1])} h on {same(header[0], 'f', 'h')}")
     for alias, owner in (("f", table), *((("h", header[1]),) if header else ())):
         _look_ups(design, owner, alias, moment, columns, joins)
     _dates(design, table, "f", columns)
@@ -175,9 +188,13 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
         _dates(design, header[1], "h", columns)
     measures: dict[str, str] = {}
     _values(design, table, columns, measures)
+    key = design.key(table.name) if table.history else ()
+    columns = _keyed(design, table, key, columns)
+    shown = [*columns, Column(GONE, f"f.{quote(key[0])} is null")] if key else columns
     sql = (
-        "select " + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
-        + f"\nfrom {relation(table)} f{''.join(joins)}"
+        (f"with changed as (\n  {_changed(design, table, key, header)})\n" if key else "")
+        + "select " + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in shown)
+        + f"\nfrom {_rows(table, key)}{''.join(joins)}"
     )  # fmt: skip
     name = design.name("bridge" if is_bridge else "fact", table.name)
     grain = design.found.tables[table.name].grain
@@ -186,7 +203,40 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
         name, "bridge" if is_bridge else "fact", table.name, sql,
         f"{'Bridge' if is_bridge else 'Fact'} {table.name}: {grain}. {described}".strip(),
         {c.name: c.description for c in columns}, _fact_checks(design, table, columns), measures,
+        **_incremental(table, [snake(k) for k in key], GONE),
     )  # fmt: skip
+
+
+def _keyed(
+    design: Design, table: TableProfile, key: Sequence[str], columns: Sequence[Column]
+) -> list[Column]:
+    """The key's columns are those of the changed keys: a row that is gone has no others."""
+    own = {snake(k): private(design, table.name, table.by_name[k], "k") for k in key}
+    return [replace(c, sql=own[c.name] or c.sql) if c.name in own else c for c in columns]
+
+
+def _changed(
+    design: Design, table: TableProfile, key: Sequence[str], header: tuple[Reference, TableProfile] | None
+) -> str:
+    """Keys of rows that are new, changed or gone, or whose header or dimensions are."""
+    above = [r for r, _ in _parents(design, table.name)]
+    found = [changed_keys(table, key, [*above, *((header[0],) if header else ())], design.schema)]
+    if header:
+        listed = ", ".join(f"t.{quote(k)}" for k in key)
+        for reference, _ in _parents(design, header[1].name):
+            parent = relation(design.schema.tables[reference.ref_table], current=False)
+            found.append(
+                f"select {listed} from {relation(table)} t join {relation(header[1])} h on {same(header[0], 't', 'h')} "
+                f"join {parent} p on {same(reference, 'h', 'p')} where p.{SINCE} and {LATER}"
+            )
+    return "\n  union ".join(found)
+
+
+def _rows(table: TableProfile, key: Sequence[str]) -> str:
+    if not key:
+        return f"{relation(table)} f"
+    matches = " and ".join(f"f.{quote(k)} = k.{quote(k)}" for k in key)
+    return f"changed k left join {relation(table)} f on {matches}"
 
 
 def _fact_checks(design: Design, table: TableProfile, columns: Sequence[Column]) -> list[dict[str, object]]:
@@ -233,13 +283,13 @@ def _look_ups(
             continue
         parent, dim = design.schema.tables[reference.ref_table], f"d{len(joins)}"
         pairs = zip(reference.columns, reference.ref_columns, strict=True)
-        same = " and ".join(f"{dim}.{snake(p)} = {_shown(design, parent, p, alias, c)}" for c, p in pairs)
+        matches = " and ".join(f"{dim}.{snake(p)} = {_shown(design, parent, p, alias, c)}" for c, p in pairs)
         when = f" and {dim}.is_current"
         if parent.history and moment:
             when = (
                 f" and {dim}.valid_from <= {moment} and ({dim}.valid_to is null or {moment} < {dim}.valid_to)"
             )
-        joins.append(f"\nleft join gold.{design.name('dim', parent.name)} {dim} on {same}{when}")
+        joins.append(f"\nleft join gold.{design.name('dim', parent.name)} {dim} on {matches}{when}")
         columns.append(Column(role, f"coalesce({dim}.{_sk(parent.name)}, {UNKNOWN})",
                               f"{parent.name} at the time it happened"))  # fmt: skip
 
@@ -280,11 +330,3 @@ def _values(design: Design, table: TableProfile, columns: list[Column], measures
             measures[name] = additivity(column)
             text = f"{text}; {measures[name]}"
         columns.append(Column(name, sql, text))
-
-
-def additivity(column: ColumnProfile) -> str:
-    """additive: sums mean something over every dimension; semi-additive: not over time; or not at all."""
-    found = set(words(column.name))
-    if found & NOT_ADDITIVE:
-        return "not additive"
-    return "semi-additive (not over time)" if found & SEMI_ADDITIVE else "additive"

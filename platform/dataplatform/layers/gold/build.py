@@ -21,8 +21,9 @@ from dataplatform.audit import record as audit
 from dataplatform.audit import tables as t
 from dataplatform.audit.database import database_errors, lock_number, raw_connection
 from dataplatform.errors import MetadataError, ModelError
-from dataplatform.layers.gold import checks, lineage
+from dataplatform.layers.gold import checks, incremental, lineage
 from dataplatform.metadata.gold import GoldModel
+from dataplatform.names import quote
 
 _LOCK = lock_number("dataplatform gold")
 _BEGINNING = "-infinity"
@@ -95,16 +96,19 @@ def _build(engine: Engine, job: _Job) -> Built:
     with engine.begin() as conn:
         conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK + 1})
         raw = raw_connection(conn)
-        since = None if job.full else _since(conn, job.model)
+        tables = job.reads[job.model.name].tables
+        since = None if job.full else incremental.seen_until(conn, job.model, _fingerprint(job.model), tables)
+        rows: int | None = None
         kind = _kind(raw, job.model.name)
         if job.model.header.materialized == "view":
             _make_view(raw, job, kind)
         elif since is not None and kind == "r":
-            _advance(raw, job, since)
+            rows = _advance(raw, job, since)
         else:
             _make_table(raw, job, kind)
         _describe(raw, job.model)
-        rows = 0 if job.model.header.materialized == "view" else _count(raw, job.model.name)
+        if rows is None:
+            rows = 0 if job.model.header.materialized == "view" else _count(raw, job.model.name)
         built = Built(job.model.name, job.model.header.materialized, rows, time.perf_counter() - started)
         _record(conn, job.model, built, until)
     return built
@@ -118,19 +122,8 @@ def _point(engine: Engine) -> datetime:
 
 
 def _fingerprint(model: GoldModel) -> str:
-    text = f"{model.header.materialized} {model.header.unique_key} {model.sql}"
+    text = f"{model.header.materialized} {model.header.unique_key} {model.header.deleted} {model.sql}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _since(conn: sa.Connection, model: GoldModel) -> str | None:
-    """Up to where an incremental model has seen changes; None: build it from the beginning."""
-    if model.header.materialized != "incremental":
-        return None
-    query = sa.select(t.gold_model).where(t.gold_model.c.name == model.name)
-    row = conn.execute(query).mappings().first()
-    if row is None or row["fingerprint"] != _fingerprint(model) or row["seen_until"] is None:
-        return None
-    return str(row["seen_until"].isoformat())
 
 
 def _kind(raw: psycopg.Connection, name: str) -> str | None:
@@ -154,10 +147,12 @@ def _query(model: GoldModel, since: str) -> str:
     return bound(model.sql, since).strip().rstrip(";")
 
 
-def _execute(raw: psycopg.Connection, model: GoldModel, before: str, query: str) -> None:
-    """Runs `before` + the model's query; a SQL error names the file and the line."""
+def _execute(
+    raw: psycopg.Connection, model: GoldModel, before: str, query: str, after: str = ""
+) -> psycopg.Cursor[Any]:
+    """Runs the model's query within a statement; a SQL error names the file and the line."""
     try:
-        raw.execute((before + query).encode())
+        return raw.execute((before + query + after).encode())
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError):
             raise
@@ -205,14 +200,14 @@ def _create_view(raw: psycopg.Connection, model: GoldModel) -> None:
 
 def _make_view(raw: psycopg.Connection, job: _Job, kind: str | None) -> None:
     _replace(raw, job, kind, lambda: _create_view(raw, job.model))
-    checks.run(raw, job.model, job.model.name)
+    checks.run(raw, job.model, _name(job.model.name))
 
 
 def _make_table(raw: psycopg.Connection, job: _Job, kind: str | None) -> None:
     """Builds beside, checks, then swaps."""
     model, beside = job.model, "dp_new_" + hashlib.md5(job.model.name.encode()).hexdigest()[:12]
-    _execute(raw, model, f'create table gold."{beside}" as ', _query(model, _BEGINNING))
-    checks.run(raw, model, beside)
+    _fill(raw, model, f'create table gold."{beside}" as ')
+    checks.run(raw, model, _name(beside))
 
     def rename() -> None:
         raw.execute(sql.SQL("alter table {} rename to {}").format(_name(beside), sql.Identifier(model.name)))
@@ -221,6 +216,23 @@ def _make_table(raw: psycopg.Connection, job: _Job, kind: str | None) -> None:
 
     _replace(raw, job, kind, rename)
     raw.execute(sql.SQL("analyze {}").format(_name(model.name)))
+
+
+def _fill(raw: psycopg.Connection, model: GoldModel, create: str) -> None:
+    """All rows, less those that say of themselves that they are deleted."""
+    query, gone = _query(model, _BEGINNING), model.header.deleted
+    if not gone:
+        _execute(raw, model, create, query)
+        return
+    found = _execute(raw, model, "select * from (", query, "\n) q limit 0").description or ()
+    names = [column.name for column in found]
+    if gone not in names:
+        raise ModelError(
+            f"{model.file}: the query lacks the column {gone!r} that `deleted:` names",
+            f"its columns: {', '.join(names)}",
+        )
+    kept = ", ".join(quote(name) for name in names if name != gone)
+    _execute(raw, model, f"{create}select {kept} from (", query, f"\n) q where {quote(gone)} is not true")
 
 
 def _unique_index(raw: psycopg.Connection, model: GoldModel) -> None:
@@ -236,25 +248,17 @@ def _unique_index(raw: psycopg.Connection, model: GoldModel) -> None:
         raise ModelError(f"{model.file}: unique_key: {error.diag.message_primary}") from None
 
 
-def _advance(raw: psycopg.Connection, job: _Job, since: str) -> None:
-    """Rows that changed since replace those with the same unique key."""
-    model = job.model
-    raw.execute("drop table if exists pg_temp.dp_changes")
-    _execute(raw, model, "create temporary table dp_changes on commit drop as ", _query(model, since))
-    same = sql.SQL(" and ").join(
-        sql.SQL("t.{0} is not distinct from c.{0}").format(sql.Identifier(k)) for k in model.header.unique_key
-    )
-    columns = [
-        row[0] for row in raw.execute(
-            "select attname from pg_attribute where attrelid = 'pg_temp.dp_changes'::regclass "
-            "and attnum > 0 order by attnum"
-        )
-    ]  # fmt: skip
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    target = _name(model.name)
-    raw.execute(sql.SQL("delete from {} t using dp_changes c where {}").format(target, same))
-    raw.execute(sql.SQL("insert into {} ({}) select {} from dp_changes").format(target, names, names))
-    checks.run(raw, model, model.name)
+def _advance(raw: psycopg.Connection, job: _Job, since: str) -> int:
+    """Rows that changed since replace those with the same unique key. Returns the rows there are now."""
+    model, name = job.model, incremental.CHANGES
+    raw.execute(f"drop table if exists pg_temp.{name}")
+    _execute(raw, model, f"create temporary table {name} on commit drop as ", _query(model, since))
+    more = incremental.replace(raw, model)
+    some, whole = incremental.checks_of_changes(model)
+    checks.run(raw, model, sql.Identifier(name), some)
+    checks.run(raw, model, _name(model.name), whole)
+    row = raw.execute("select rows from audit.gold_model where name = %s", (model.name,)).fetchone()
+    return more + (int(row[0]) if row else 0)
 
 
 def _describe(raw: psycopg.Connection, model: GoldModel) -> None:

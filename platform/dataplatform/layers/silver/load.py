@@ -128,7 +128,10 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     state.put_rule(conn, task.source, task.name, rule)
     if work.bad:
         history.quarantine(task.batch_id, work.bad)
-    return _counts(work, done), {"path": work.path, "rebuilt_keys": work.rebuilt}
+    how: dict[str, Any] = {"path": work.path, "rebuilt_keys": work.rebuilt}
+    if done.removed:
+        how["restated"] = True  # incremental models of gold cannot see rows that are no more
+    return _counts(work, done), how
 
 
 def _screen(task: Task, plan: Plan) -> Screen | None:

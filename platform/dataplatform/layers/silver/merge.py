@@ -60,13 +60,15 @@ class Staged:
 
 @dataclass
 class Done:
-    """Rows of the entity's own table that were touched."""
+    """Rows of the entity's own table that were touched; `removed`: of all its tables."""
 
     inserted: int = 0
     updated: int = 0
     closed: int = 0
+    removed: int = 0
 
     def add(self, other: Done) -> None:
+        self.removed += other.removed
         self.inserted += other.inserted
         self.updated += other.updated
         self.closed += other.closed

@@ -64,8 +64,7 @@ def rebuild(
     done = Done()
     for table in tables:
         did = _replace(conn, table, wants[table.name], batch, force)
-        if not table.is_child:
-            done = did
+        done.add(Done(removed=did.removed) if table.is_child else did)
     return done
 
 
@@ -130,12 +129,12 @@ def _replace(conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch
             sql.SQL("w.{}").format(sql.Identifier(n)) for n in _types(table)
         ),
     }  # fmt: skip
-    conn.execute(_REMOVE.format(**parts))
+    removed = conn.execute(_REMOVE.format(**parts)).rowcount
     closed = conn.execute(_CHANGE.format(**parts, phase=_CLOSING)).rowcount
     updated = conn.execute(_CHANGE.format(**parts, phase=_CLOSED)).rowcount
     updated += conn.execute(_CHANGE.format(**parts, phase=_OPEN)).rowcount
     inserted = conn.execute(_INSERT.format(**parts)).rowcount
-    return Done(inserted, updated, closed)
+    return Done(inserted, updated, closed, removed)
 
 
 _REMOVE = sql.SQL("""
