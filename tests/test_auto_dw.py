@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -242,92 +241,6 @@ def test_data_vault(world: World) -> None:
     )
     assert orphans == [(0,)]
     assert go(world)["changes"] == 0
-
-
-SILVER = """
-source: s
-connector: {type: files, path: "{data}"}
-entities:
-  people: {file: people.jsonl, key: [person_id], effective_at: since, columns: {since: {type: timestamptz}}}
-  sales: {file: sales.jsonl, key: [sale_id], columns: {sold_at: {type: timestamptz}}}
-"""
-
-
-def test_facts_find_the_version_of_their_time(make_world: MakeWorld) -> None:
-    world = make_world(s=SILVER)
-
-    def deliver(towns: list[str], day: int) -> None:
-        rows = [
-            {"person_id": n, "town": t, "since": f"2026-0{day}-01T00:00:00Z"} for n, t in enumerate(towns)
-        ]
-        world.write("people.jsonl", "\n".join(map(json.dumps, rows)))
-        sales = [
-            {
-                "sale_id": n,
-                "person_id": n % 12,
-                "sold_at": f"2026-0{1 + n % 6}-15T00:00:00Z",
-                "amount": n * 1.5,
-            }
-            for n in range(60)
-        ]
-        world.write("sales.jsonl", "\n".join(map(json.dumps, sales)))
-        assert not world.run("s").failed
-
-    deliver([f"old {n}" for n in range(12)], 2)
-    deliver([f"new {n}" for n in range(12)], 4)
-    build.go(world.platform.engine, root(world), "silver")
-    found = world.rows(
-        "select extract(month from f.sold_at)::int, min(d.town), max(d.town), sum(f.amount) from gold.fact_s__sales f "
-        "join gold.dim_s__people d using (s__people_sk) group by 1 order by 1"
-    )
-    assert [(m, a[:3], b[:3]) for m, a, b, _ in found] == [
-        (1, "old", "old"), (2, "old", "old"), (3, "old", "old"), (4, "new", "new"), (5, "new", "new"), (6, "new", "new"),
-    ]  # fmt: skip
-    assert sum(total for *_, total in found) == 1.5 * sum(range(60))
-
-
-@pytest.mark.parametrize("style", ["kimball", "data_vault"])
-def test_thirty_days_of_change_and_still_the_same_totals(make_world: MakeWorld, style: str) -> None:
-    world = make_world(s=SILVER)
-    (root(world) / "auto_dw.yaml").write_text(f"schemas: {{silver: {{style: {style}}}}}")
-    for day in range(30):
-        towns = [f"town {(n + day // 7) % 5}" for n in range(20)]
-        known = [
-            {"person_id": n, "town": t, "since": f"2026-01-{1 + day - day % 7:02}T00:00:00Z"}
-            for n, t in enumerate(towns)
-        ]
-        sold = [
-            {
-                "sale_id": n,
-                "person_id": n % 20,
-                "sold_at": f"2026-01-{1 + n % 30:02}T12:00:00Z",
-                "amount": n + day % 3,
-            }
-            for n in range(10 + 3 * day)
-        ]
-        world.write("people.jsonl", "\n".join(map(json.dumps, known)))
-        world.write("sales.jsonl", "\n".join(map(json.dumps, sold)))
-        assert not world.run("s").failed
-        if day == 5:
-            build.go(world.platform.engine, root(world), "silver")
-    refresh_gold(make_platform(world))
-    if style == "data_vault":
-        hubs = world.rows(
-            "select (select count(*) from gold.hub_s__sales), (select count(*) from gold.sat_s__people)"
-        )
-        assert hubs == world.rows(
-            "select (select count(*) from silver_current.s__sales), count(*) from silver.s__people"
-        )
-        return
-    assert build.health(world.platform.engine, root(world), "silver")["differs"] == []
-    wrong = world.rows(
-        "select count(*) from gold.fact_s__sales f join gold.dim_s__people d using (s__people_sk) where not exists ("
-        "select from silver.s__people p where p.person_id = f.person_id and p.town = d.town and (p.dp_valid_from <= "
-        "f.sold_at or p.dp_valid_from = (select min(dp_valid_from) from silver.s__people q where q.person_id = "
-        "p.person_id)) and (p.dp_valid_to is null or f.sold_at < p.dp_valid_to))"
-    )
-    assert wrong == [(0,)]
-    assert world.rows("select count(*) from gold.fact_s__sales where s__people_sk = -1") == [(0,)]
 
 
 @pytest.fixture

@@ -205,8 +205,12 @@ def as_oracle(row: dict[str, Any]) -> dict[str, Any]:
 
 def as_stored(expected: dict[str, Any], stored: dict[str, str]) -> dict[str, Any]:
     """An expected row, its values as columns of these types show them."""
+    convert: dict[str, Any] = {
+        "text": lambda v: v if isinstance(v, str) else str(v).lower(),
+        "double precision": float,
+    }
     values = {
-        c: str(v).lower() if stored.get(c) == "text" and not isinstance(v, str) else v
+        c: convert[stored[c]](v) if stored.get(c) in convert else v
         for c, v in expected["values"].items() if v is not None
     }  # fmt: skip
     return {**expected, "values": values}
