@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo up test test-long lint format typecheck lock docs bench bench-autodw clean
+.PHONY: help setup demo up test test-slow test-long lint format typecheck lock docs bench bench-autodw clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,8 +25,11 @@ up: setup        ## servers, deployments and Prefect's UI; Ctrl-C stops all
 test: setup      ## fast tests, on real servers
 	@$(BIN)/python -m pytest
 
-test-long: setup ## everything, minutes long
-	@$(BIN)/python -m pytest -m "long or not long" --timeout=3600
+test-slow: setup ## what takes minutes: kills again and again, an exported project under dbt
+	@$(BIN)/python -m pytest -m slow --timeout=1800
+
+test-long: setup ## everything, an hour
+	@$(BIN)/python -m pytest -m "long or slow or not long" --timeout=7200
 
 bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt
 	@test -d benchmarks/.venv || ($(BIN)/python -m venv benchmarks/.venv && \

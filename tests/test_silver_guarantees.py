@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from dataplatform.ingest import replay
+from dataplatform.errors import ServerError
+from dataplatform.ingest import Order, replay, run
+from dataplatform.metadata import load_catalog
 
 KEYED = "{files}  e: {{file: e.jsonl, key: [id]{more}}}\n"
 
@@ -414,3 +417,34 @@ def test_records_that_did_not_fit_do_not_count_as_deleted_rows(make_world: MakeW
     world = make_world(s=files + "  e: {file: e.jsonl, key: [id], columns: {n: {type: integer}}}\n")
     load(world, {"id": 1, "n": 1}, {"id": 2, "n": 1}, *({"id": n, "n": "x"} for n in range(3, 9)))
     assert load(world, {"id": 1, "n": 1}).closed == 1
+
+
+def test_what_a_refused_batch_brought_is_read_again(entity: Any) -> None:
+    """A file of a delta load is read once; but not if the batch with it was refused."""
+    world = entity(", load: delta, checks: [{row_count: {max: 1}}]")
+    load(world, {"id": 1})
+    world.write("e.jsonl", lines({"id": 2}, {"id": 3}))
+    assert world.run().failed
+    text = (world.folder / "metadata/sources/s.yaml").read_text().replace("max: 1}", "max: 5}")
+    (world.folder / "metadata/sources/s.yaml").write_text(text)
+    platform = replace(world.platform, catalog=load_catalog(world.folder / "metadata"))
+    assert not run(platform, Order("s")).failed
+    assert world.rows("select id from silver.s__e order by id") == [(1,), (2,), (3,)]
+
+
+def test_a_batch_that_met_a_failing_server_is_loaded_by_the_next_run(
+    entity: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = entity(", load: delta")
+    load(world, {"id": 1})
+    world.write("e.jsonl", lines({"id": 2}))
+
+    def fails(*_: Any) -> Any:
+        raise ServerError("MongoDB failed", "run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dataplatform.pipeline._history", fails)
+        assert world.run().failed
+    assert not world.run().failed  # the file has not changed since
+    assert world.rows("select id from silver.s__e order by id") == [(1,), (2,)]
+    assert world.rows("select count(*) from audit.load where status = 'failed'") == [(0,)]

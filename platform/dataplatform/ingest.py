@@ -178,13 +178,12 @@ def unprocessed(platform: Platform, source: str, name: str, before: str = "~") -
     with database_errors(), platform.engine.connect() as conn:
         done = set(audit.loaded_batches(conn, source, name, "silver"))
         landed = audit.loaded_batches(conn, source, name, "raw")
-        waiting = [b for b in landed if b < before and b not in done]
-        status = {b: audit.get_load(conn, source, name, "silver", b) for b in waiting}
-    return [b for b in waiting if status[b] is None]
+        refused = audit.refused_batches(conn, source, name)
+    return [b for b in landed if b < before and b not in done and b not in refused]
 
 
 def _catch_up(platform: Platform, source: Source, name: str, batch_id: str, order: Order, step: Step) -> None:
-    """Batches that a killed run left between raw and silver come first."""
+    """Batches that a killed run, or a server that failed, left between raw and silver come first."""
     for earlier in unprocessed(platform, source.source, name, batch_id):
         log.info("%s.%s: going on with batch %s", source.source, name, earlier)
         try:
@@ -245,9 +244,8 @@ def _replay_entity(
 ) -> EntityResult:
     try:
         with database_errors(), platform.engine.connect() as conn:
-            status = {b: audit.get_load(conn, source.source, name, "silver", b) for b in batches}
+            refused = audit.refused_batches(conn, source.source, name)
             applied = audit.loaded_batches(conn, source.source, name, "silver")
-        refused = {b for b, found in status.items() if found and found[0] == "failed"}
         lost = [b for b in applied if b not in batches and (not since or b >= since)]
         if lost:
             raise LoadError(

@@ -19,7 +19,7 @@ from dataplatform.audit.record import Counts
 from dataplatform.connectors import Request, Since
 from dataplatform.connectors.registry import extract_of
 from dataplatform.context import Platform
-from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError
+from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError, TransientError
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
@@ -97,8 +97,13 @@ def _cursor(platform: Platform, source: str, name: str, entity: Entity) -> Any:
 def _latest_manifest(
     platform: Platform, source: str, name: str, batch_id: str
 ) -> raw_layer.RawManifest | None:
-    """Of the newest batch that has one; only recent batches are looked at."""
-    earlier = [b for b in raw_layer.batches(platform.raw, source) if b < batch_id]
+    """Of the newest batch that has one; only recent batches are looked at.
+
+    Not of one that silver refused: what it brought counts as not delivered, and is read again.
+    """
+    with database_errors(), platform.engine.connect() as conn:
+        refused = audit.refused_batches(conn, source, name)
+    earlier = [b for b in raw_layer.batches(platform.raw, source) if b < batch_id and b not in refused]
     for found in reversed(earlier[-20:]):
         manifest = raw_layer.manifest(platform.raw, source, name, found)
         if manifest is not None:
@@ -280,7 +285,10 @@ def record_failure(
     with database_errors(), platform.engine.begin() as conn:
         done = audit.get_load(conn, source, name, layer, batch_id)
         if done is None or done[0] != "done":
-            audit.put_load(conn, source, name, layer, batch_id, run_id, Counts(), 0.0, error=str(error))
+            detail = {"transient": isinstance(error, TransientError)}
+            audit.put_load(
+                conn, source, name, layer, batch_id, run_id, Counts(), 0.0, detail=detail, error=str(error)
+            )
         if isinstance(error, CheckFailedError):
             audit.put_checks(conn, source, name, batch_id, run_id, error.results)
 

@@ -97,6 +97,16 @@ def loaded_batches(conn: Connection, source: str, entity: str, layer: str) -> li
     return list(conn.execute(query.order_by(c.batch_id)).scalars())
 
 
+def refused_batches(conn: Connection, source: str, entity: str) -> set[str]:
+    """Batches that silver would not take; those that only met a server that failed are not among them."""
+    c = t.load.c
+    query = sa.select(c.batch_id).where(
+        c.source == source, c.entity == entity, c.layer == "silver", c.status == "failed",
+        sa.not_(sa.func.coalesce(c.detail["transient"].as_boolean(), False)),
+    )  # fmt: skip
+    return set(conn.execute(query).scalars())
+
+
 def forget_loads(
     conn: Connection, source: str, entity: str, layers: tuple[str, ...], batches: list[str]
 ) -> None:

@@ -12,6 +12,7 @@ import yaml
 from dataplatform.layers.gold.build import bound
 from dataplatform.layers.gold.lineage import Lineage, order
 from dataplatform.metadata.gold import GoldModel
+from dataplatform.names import quote
 
 _BEGINNING = "-infinity"
 
@@ -51,6 +52,8 @@ def _dbt_model(model: GoldModel, reads: Lineage) -> str:
         schema, _, name = table.rpartition(".")
         if schema:
             text = _replaced(text, schema, name, f"{{{{ source('{schema}', '{name}') }}}}")
+    if model.header.deleted:
+        text = f"select * from (\n{text}\n) q where {quote(model.header.deleted)} is not true"
     kind = "view" if model.header.materialized == "view" else "table"
     return f"{{{{ config(materialized='{kind}') }}}}\n{text}\n"
 

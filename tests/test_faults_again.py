@@ -100,8 +100,8 @@ def picture(platform: Platform) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_again_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance, kills = random.Random(os.environ.get("SEED", "11")), Counter[str]()
     harassed, calm = prepare(tmp_path / "harassed"), prepare(tmp_path / "calm")
