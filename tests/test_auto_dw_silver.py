@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from dataplatform.auto_dw import build
+from dataplatform.auto_dw import build, report, service
 from dataplatform.context import Platform
 from dataplatform.ingest import replay
 from dataplatform.metadata import load_catalog
@@ -180,3 +180,64 @@ def test_the_vault_answers_for_any_moment(make_world: MakeWorld) -> None:
     assert world.rows(query.format("2026-01-02T00:00:00Z")) == [("town 1",)]
     assert world.rows(query.format("2026-01-20T00:00:00Z")) == [("town 3",)]
     assert world.rows("select count(*) from gold.pit_s__people where is_current") == [(20,)]
+
+
+NESTED = """
+source: s
+connector: {type: files, path: "{data}"}
+entities:
+  people: {file: people.jsonl, key: [person_id], columns: {town: {sensitive: true}}}
+  products: {file: products.jsonl, key: [product_id]}
+  sales:
+    file: sales.jsonl
+    key: [sale_id]
+    columns: {sold_at: {type: timestamptz}}
+    children: {lines: {key: [line]}}
+"""
+
+
+def nested_day(day: int) -> dict[str, list[dict[str, Any]]]:
+    """The same shop, its lines nested in the sales."""
+    shop = a_day_in_the_shop(day)
+    lines = shop.pop("lines")
+    for sale in shop["sales"]:
+        own = [line for line in lines if line["sale_id"] == sale["sale_id"]]
+        sale["lines"] = [{k: v for k, v in line.items() if k != "sale_id"} for line in own]
+    return shop
+
+
+@pytest.mark.parametrize("style", ["kimball", "data_vault"])
+def test_nested_lists_belong_to_what_holds_them(make_world: MakeWorld, style: str) -> None:
+    world = make_world(s=NESTED)
+    (root(world) / "auto_dw.yaml").write_text(f"schemas: {{silver: {{style: {style}}}}}")
+    for day in (3, 9, 16):
+        for name, records in nested_day(day).items():
+            world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
+        assert not world.run("s").failed
+        if day == 3:
+            build.go(world.platform.engine, root(world), "silver")
+        else:
+            refresh_gold(make_platform(world))
+    found = report.as_json(service.judge(world.platform.engine, root(world), "silver")[1])
+    links = {(r["table"], *r["columns"], r["ref_table"], *r["ref_columns"]) for r in found["foreign_keys"]}
+    assert ("s__sales__lines", "dp_parent_key", "s__sales", "dp_key") in links
+    assert ("s__sales__lines", "product_id", "s__products", "product_id") in links
+    assert found["tables"]["s__sales"]["primary_key"] == ["sale_id"]
+    assert (
+        found["tables"]["s__people"]["columns"]["town"]["sensitive"] is True
+    )  # the source's metadata say so
+    assert build.health(world.platform.engine, root(world), "silver")["differs"] == []
+    advanced = contents(world)
+    refresh_gold(make_platform(world), full=True)
+    assert advanced == contents(world)
+    if style == "kimball":
+        query = (
+            "select count(*) from gold.fact_s__sales__lines f join gold.dim_s__people d using (s__people_sk) "
+            "join gold.dim_s__products p using (s__products_sk) where s__people_sk <> -1"
+        )
+    else:
+        query = (
+            "select count(*) from gold.link_s__sales__lines join gold.hub_s__sales using (s__sales_hk) "
+            "join gold.hub_s__products using (s__products_hk) where effective_to is null"
+        )
+    assert world.rows(query) == world.rows("select count(*) from silver_current.s__sales__lines")

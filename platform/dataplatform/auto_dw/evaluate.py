@@ -138,11 +138,13 @@ def _table(
         best.evidence if best else ("no columns identify a row",),
         {c.name: _column(columns[table.name, c.name], private[table.name, c.name]) for c in table.columns},
         tuple(k for k in named[1:] if table.by_name[k[0]].kind != m.DATE),
-        grain=_grain(best.columns if best else ()),
+        grain=_grain(table, best.columns if best else ()),
     )  # fmt: skip
 
 
-def _grain(key: Sequence[str]) -> str:
+def _grain(table: TableProfile, key: Sequence[str]) -> str:
+    if table.history and tuple(key) == (m.SILVER_KEY,) and table.references:
+        return f"one row for each item of a list of {table.references[0].ref_table}"
     return f"one row for each {', '.join(key)}" if key else "no grain was found: rows repeat"
 
 

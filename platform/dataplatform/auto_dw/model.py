@@ -16,6 +16,8 @@ NO_SKETCH: Sketch = np.empty(0, np.int64)
 INTEGER, NUMBER, TEXT, UUID, DATE, TIME, CLOCK, BOOLEAN, JSON, BINARY, OTHER = (
     "integer", "number", "text", "uuid", "date", "timestamp", "time", "boolean", "json", "binary", "other",
 )  # fmt: skip
+# silver's columns by which the rows of a nested list belong to the record that holds it
+SILVER_KEY, SILVER_PARENT = "dp_key", "dp_parent_key"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class TableProfile:
-    """One table. `exact`: all rows were looked at, not a sample."""
+    """One table. `exact`: all rows were looked at, not a sample; `foreign`: it lies in another database.
+
+    `history`: a table of silver, with a row for each version.
+    """
 
     schema: str
     name: str
@@ -97,6 +102,7 @@ class TableProfile:
     references: tuple[Reference, ...] = ()
     history: bool = False
     exact: bool = True
+    foreign: bool = False
     fingerprint: str = ""
 
     @cached_property

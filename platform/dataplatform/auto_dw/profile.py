@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -19,7 +19,7 @@ from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw import patterns
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
 
-VERSION = 2  # of what is measured: raise it, and kept profiles are made anew
+VERSION = 3  # of what is measured: raise it, and kept profiles are made anew
 BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
 SAMPLE = 80  # values looked at for patterns
@@ -71,8 +71,14 @@ def _read_only(conn: psycopg.Connection) -> Iterator[None]:
         yield
 
 
+# Of a table never analyzed reltuples is -1 (documentation of pg_class): judge by its size, 100 bytes a row;
+# a partitioned table's rows and bytes are those of its leaves
+_ESTIMATE = """(select sum(case when leaf.reltuples >= 0 then leaf.reltuples
+                       else pg_relation_size(leaf.oid) / 100 end)::bigint
+     from pg_class leaf where leaf.oid = c.oid and c.relkind <> 'p'
+        or c.relkind = 'p' and leaf.oid in (select relid from pg_partition_tree(c.oid) where isleaf))"""
 _COLUMNS = """
-    select c.oid::int as oid, c.relname as table, c.reltuples::bigint as estimate,
+    select c.oid::int as oid, c.relname as table, {estimate} as estimate, c.relkind::text as relkind,
            obj_description(c.oid, 'pg_class') as table_comment, a.attname as name, a.attnum as position,
            format_type(a.atttypid, null) as type, format_type(a.atttypid, a.atttypmod) as full_type,
            col_description(c.oid, a.attnum) as comment, t.typtype as typtype,
@@ -83,7 +89,7 @@ _COLUMNS = """
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     join pg_type t on t.oid = a.atttypid
     where n.nspname = %s and c.relkind in ('r', 'p', 'f', 'm') and not c.relispartition
-    order by c.relname, a.attnum"""
+    order by c.relname, a.attnum""".replace("{estimate}", _ESTIMATE)
 _CONSTRAINTS = """
     select c.conrelid::int as oid, c.contype as kind, f.relname as ref_table, fn.nspname as ref_schema,
            array(select a.attname::text from unnest(c.conkey) with ordinality k(n, i)
@@ -104,14 +110,34 @@ def catalog(conn: psycopg.Connection, scope: Scope) -> list[TableProfile]:
     for row in columns:
         if scope.wants(row["table"]):
             tables.setdefault(row["table"], []).append(row)
-    return [_table(scope.schema, name, rows, constraints) for name, rows in tables.items()]
+    holders = nesting({name: {r["name"] for r in rows} for name, rows in tables.items()})
+    return [_table(scope.schema, name, rows, constraints, holders) for name, rows in tables.items()]
+
+
+def nesting(tables: Mapping[str, Set[str]]) -> dict[str, str]:
+    """Silver's tables of nested lists, each with the table that holds its lists."""
+    result = {}
+    for name, columns in tables.items():
+        above = [t for t in tables if name.startswith(f"{t}__") and m.SILVER_PARENT in columns]
+        if above:
+            result[name] = max(above, key=len)
+    return result
+
+
+def _linking(name: str, holders: Mapping[str, str]) -> set[str]:
+    """System columns by which a table of silver and its nested lists belong together."""
+    if name in holders:
+        return {m.SILVER_KEY, m.SILVER_PARENT}
+    return {m.SILVER_KEY} if name in holders.values() else set()
 
 
 def _table(
-    schema: str, name: str, rows: list[dict[str, Any]], constraints: list[dict[str, Any]]
-) -> TableProfile:
-    history = {"dp_key", "dp_current"} <= {r["name"] for r in rows}
-    own = [r for r in rows if not (history and r["name"].startswith(SYSTEM_PREFIX))]
+    schema: str, name: str, rows: list[dict[str, Any]], constraints: list[dict[str, Any]],
+    holders: Mapping[str, str],
+) -> TableProfile:  # fmt: skip
+    history = {m.SILVER_KEY, "dp_current"} <= {r["name"] for r in rows}
+    linking = _linking(name, holders) if history else set()
+    own = [r for r in rows if r["name"] in linking or not (history and r["name"].startswith(SYSTEM_PREFIX))]
     mine = [c for c in constraints if c["oid"] == rows[0]["oid"]]
     state = [rows[0][k] for k in ("writes", "size", "file", "table_comment")]
     about = [[r["name"], r["full_type"], r["comment"]] for r in own]
@@ -120,22 +146,31 @@ def _table(
         json.dumps([VERSION, state, about, declared]).encode(), digest_size=12
     ).hexdigest()
     return TableProfile(
-        schema=schema, name=name, rows=max(0, rows[0]["estimate"]),
+        schema=schema, name=name, rows=max(0, rows[0]["estimate"] or 0), foreign=rows[0]["relkind"] == "f",
         columns=tuple(
             ColumnProfile(
-                r["name"], n, r["full_type"], _kind(r), 0, comment=r["comment"] or ""
+                r["name"], n, r["full_type"], _kind(r), 0,
+                comment=r["comment"] or "" if r["name"] not in linking else "",
             ) for n, r in enumerate(own)
         ),
         comment=rows[0]["table_comment"] or "",
-        primary_key=next((tuple(c["columns"]) for c in mine if c["kind"] == "p" and not history), ()),
+        primary_key=(m.SILVER_KEY,) if name in holders
+        else next((tuple(c["columns"]) for c in mine if c["kind"] == "p" and not history), ()),
         uniques=tuple(tuple(c["columns"]) for c in mine if c["kind"] == "u" and not history),
         references=tuple(
             Reference(name, tuple(c["columns"]), c["ref_table"], tuple(c["ref_columns"]),
                       evidence=("declared as a foreign key",))
             for c in mine if c["kind"] == "f" and c["ref_schema"] == schema
-        ),
+        ) + _nested(name, holders),
         history=history, fingerprint=fingerprint,
     )  # fmt: skip
+
+
+def _nested(name: str, holders: Mapping[str, str]) -> tuple[Reference, ...]:
+    if name not in holders:
+        return ()
+    why = "its rows are items of a list in that table's records"
+    return (Reference(name, (m.SILVER_PARENT,), holders[name], (m.SILVER_KEY,), evidence=(why,)),)
 
 
 def _kind(row: dict[str, Any]) -> str:
@@ -154,12 +189,15 @@ def _measured(conn: psycopg.Connection, table: TableProfile) -> TableProfile:
     assert row is not None
     rows = int(row[0])
     columns = tuple(_column(c, rows, found) for c, found in zip(table.columns, row[1:], strict=True))
+    exact = exact or (table.foreign and rows < BUDGET)
     return replace(table, rows=rows if exact else max(table.rows, rows), columns=columns, exact=exact)
 
 
 def _source(table: TableProfile) -> tuple[sql.Composable, bool]:
     relation = sql.Identifier(table.schema, table.name)
     current = sql.SQL(" where dp_current") if table.history else sql.SQL("")
+    if table.foreign:  # it takes no sample, and nobody knows its size before looking
+        return sql.SQL("{}{} limit {}").format(relation, current, sql.Literal(BUDGET)), False
     if table.rows <= BUDGET:
         return sql.SQL("{}{}").format(relation, current), True
     share = sql.Literal(round(100 * BUDGET / table.rows, 4))

@@ -13,13 +13,14 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.auto_dw import decisions as people
-from dataplatform.auto_dw import state
-from dataplatform.auto_dw.decisions import Decisions
+from dataplatform.auto_dw import silver, state
+from dataplatform.auto_dw.decisions import Decisions, SchemaDecision
 from dataplatform.auto_dw.evaluate import evaluate
 from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile, TableProfile
 from dataplatform.auto_dw.profile import Scope, profile, row_hashes
 from dataplatform.errors import MetadataError, SettingsError
+from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
 
 
@@ -45,15 +46,18 @@ def _must_exist(conn: sa.Connection, schema: str) -> None:
 
 
 def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple[SchemaProfile, Evaluation]:
-    """The verdicts on a schema; people's words (comments, metadata/auto_dw.yaml) come first."""
+    """The verdicts on a schema; people's words (comments, metadata/auto_dw.yaml, sources) come first."""
     decisions = people.load(root)
     found = look(engine, schema, decisions, fresh)
-    found = _keys_people_named(found, decisions)
     with database_errors(engine), engine.connect() as conn:
+        own = decisions.of(schema)
+        if schema == silver.SCHEMA:
+            own = silver.decided(conn, load_catalog(root), own)
+        found = _keys_people_named(found, own)
         raw: psycopg.Connection = raw_connection(conn)
         judged = evaluate(found, lambda table, columns: row_hashes(raw, table, columns))
         conn.rollback()
-    return found, people.applied(judged, found, decisions.of(schema))
+    return found, people.applied(judged, found, own)
 
 
 def with_llm(
@@ -86,9 +90,9 @@ def with_llm(
     return settled, counted(llm.usage)
 
 
-def _keys_people_named(found: SchemaProfile, decisions: Decisions) -> SchemaProfile:
+def _keys_people_named(found: SchemaProfile, decisions: SchemaDecision) -> SchemaProfile:
     """A key that a person named counts like a declared one, for references too."""
-    said = {n: t.primary_key for n, t in decisions.of(found.name).tables.items() if t.primary_key}
+    said = {n: t.primary_key for n, t in decisions.tables.items() if t.primary_key}
     tables: dict[str, TableProfile] = {
         n: replace(t, primary_key=said[n]) if n in said and set(said[n]) <= set(t.by_name) else t
         for n, t in found.tables.items()

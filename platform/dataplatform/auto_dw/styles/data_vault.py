@@ -18,6 +18,7 @@ from dataplatform.auto_dw.styles.common import (
     only_changed,
     private,
     relation,
+    same,
     snake,
 )
 from dataplatform.names import quote
@@ -88,31 +89,43 @@ def _changed(design: Design, table: TableProfile) -> str:
 
 def _link(design: Design, table: TableProfile, references: Sequence[Reference], is_link: bool) -> ModelDraft:
     own = [f"t.{quote(k)}" for k in design.key(table.name)]
+    every = [*own, *(f"t.{quote(c)}" for r in references for c in r.columns)]
     name = f"{snake(table.name)}_link_hk"
-    columns = [] if is_link else [Column(_hk(table.name), _hash(own), f"{table.name}, in its hub")]
-    taken: set[str] = {c.name for c in columns}
+    columns = [Column(name, _hash(every), "hash of all keys it links")]
+    columns += [] if is_link else [Column(_hk(table.name), _hash(own), f"{table.name}, in its hub")]
+    joins: list[str] = []
     for reference in references:
         role = _hk(reference.ref_table)
-        role = role if role not in taken else f"{'_'.join(map(snake, reference.columns))}_{role}"
-        taken.add(role)
-        order = {p: c for c, p in zip(reference.columns, reference.ref_columns, strict=True)}
-        if set(order) != set(design.key(reference.ref_table)):
-            continue
-        parts = [f"t.{quote(order[k])}" for k in design.key(reference.ref_table)]
+        if role in {c.name for c in columns}:
+            role = f"{'_'.join(map(snake, reference.columns))}_{role}"
+        parts = _business_key(design, reference, joins)
+        every += [p for p in parts if p not in every]
         columns.append(Column(role, _hash(parts), f"{reference.ref_table}, in its hub"))
-    every = [*own, *(f"t.{quote(c)}" for r in references for c in r.columns)]
-    columns = [Column(name, _hash(every), "hash of all keys it links"), *columns]
     columns += [
-        Column(
-            "load_date", "min(t.dp_valid_from)" if table.history else "timestamptz 'epoch'", "when first seen"
-        ),
+        Column("load_date", _loaded(table), "when first seen"),
         Column("effective_to", _ended(table), "when the link ended; null: it holds"),
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]
-    grouped = f"{_changed(design, table)}\ngroup by {', '.join(dict.fromkeys(every))}"
+    tail = f"{''.join(joins)}{_changed(design, table)}\ngroup by {', '.join(dict.fromkeys(every))}"
     return _draft(
-        design.name("link", table.name), "link", table, columns, grouped, f"What {table.name} links.", [name]
+        design.name("link", table.name), "link", table, columns, tail, f"What {table.name} links.", [name]
     )
+
+
+def _business_key(design: Design, reference: Reference, joins: list[str]) -> list[str]:
+    """The parent's business key: in the child's own columns, else looked up by what they refer to."""
+    order = {p: c for c, p in zip(reference.columns, reference.ref_columns, strict=True)}
+    key, alias = design.key(reference.ref_table), f"p{len(joins)}"
+    if set(order) == set(key):
+        return [f"t.{quote(order[k])}" for k in key]
+    parent = design.schema.tables[reference.ref_table]
+    by = ", ".join(quote(c) for c in reference.ref_columns)
+    latest = ", dp_valid_from desc" if parent.history else ""
+    joins.append(
+        f"\nleft join (select distinct on ({by}) {by}, {', '.join(quote(k) for k in key if k not in order)}"
+        f" from {relation(parent, current=False)} order by {by}{latest}) {alias} on {same(reference, 't', alias)}"
+    )
+    return [f"{alias}.{quote(k)}" for k in key]
 
 
 def _ended(table: TableProfile) -> str:

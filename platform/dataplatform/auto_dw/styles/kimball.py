@@ -256,7 +256,9 @@ def _header(design: Design, table: TableProfile) -> tuple[Reference, TableProfil
     for reference in design.found.of_table(table.name):
         parent = reference.ref_table
         other = parent != table.name and parent in design.schema.tables and design.role(parent) == FACT
-        if other and set(reference.ref_columns) == set(design.key(parent)):
+        if other and (
+            set(reference.ref_columns) == set(design.key(parent)) or reference.ref_columns == (m.SILVER_KEY,)
+        ):
             return reference, design.schema.tables[parent]
     return None
 
