@@ -249,7 +249,8 @@ def visible(path: str, item: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def ordered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=repr)
+    """In an order that does not depend on how values are written."""
+    return sorted(rows, key=lambda r: repr((r["item"], r["from"], r["to"], sorted(r["values"].items()))))
 
 
 def tables_of_lists(world: World, entity: str) -> dict[str, list[tuple[bytes, dict[str, Any]]]]:
