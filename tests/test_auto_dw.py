@@ -298,6 +298,27 @@ def test_exports(world: World, tmp_path: Path) -> None:
     assert {"name": "quantity", "agg": "sum"}.items() <= semantic["fact_order_lines"]["measures"][0].items()
 
 
+def test_tables_too_large_to_be_looked_at_whole(world: World) -> None:
+    """Never analyzed, so that the catalog does not know how large they are."""
+    execute(
+        world,
+        "create table shop.readers as select g as reader_id, md5(g::text) as card from generate_series(1, 300000) g; "
+        "create table shop.loans as select g as loan_id, 1 + (g * 7919) % 300000 as reader_id, date '2020-01-01' + g % 900 "
+        "as lent_on from generate_series(1, 400000) g; alter table shop.loans set (autovacuum_enabled = false); "
+        "alter table shop.readers set (autovacuum_enabled = false)",
+    )
+    profile, found = service.judge(world.platform.engine, root(world), "shop")
+    assert not profile.tables["readers"].exact
+    assert 150_000 < profile.tables["loans"].rows < 800_000
+    [reference] = found.of_table("loans")
+    assert (reference.columns, reference.ref_table, reference.ref_columns) == (
+        ("reader_id",),
+        "readers",
+        ("reader_id",),
+    )
+    assert reference.confidence >= 0.8
+
+
 NORTHWIND = Path(__file__).parents[2] / "shared" / "autodw" / "northwind" / "load.sql.gz"
 
 

@@ -23,7 +23,8 @@ from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
 from test_faults import DRIVER, YAML, deliver, query
 
-DELIVERIES, KILLS, ROWS = 5, 16, 9_000  # kills a delivery
+DELIVERIES, KILLS = 3, int(os.environ.get("KILLS", "8"))  # kills a delivery
+ROWS = 9_000
 
 
 def prepare(folder: Path) -> Path:

@@ -25,7 +25,7 @@ from dataplatform.auto_dw.model import (
     Verdict,
 )
 from dataplatform.auto_dw.polymorphic import polymorphic
-from dataplatform.auto_dw.references import Candidate, as_reference, candidates, choose
+from dataplatform.auto_dw.references import Candidate, Probe, as_reference, candidates, choose
 from dataplatform.auto_dw.roles import column_role, table_roles
 from dataplatform.auto_dw.sensitive import Privacy, privacy
 
@@ -64,11 +64,11 @@ def trained() -> Trained:
     return Trained(found["weights"], found["intercept"], curves)
 
 
-def evaluate(schema: SchemaProfile, rows: Rows) -> Evaluation:
+def evaluate(schema: SchemaProfile, rows: Rows, probe: Probe = lambda *_: None) -> Evaluation:
     """All verdicts; `rows` gives hashes of the values of some columns, row by row."""
     found = {name: keys(schema, table, rows) for name, table in schema.tables.items()}
     named = key_map(found)
-    references = _references(schema, named, rows)
+    references = _references(schema, named, rows, probe)
     private = privacy(schema, references)
     primary = {name: tuple(k[0].columns) if k else () for name, k in found.items()}
     linking: dict[str, set[str]] = {name: set() for name in schema.tables}
@@ -98,13 +98,13 @@ def key_map(found: Mapping[str, Sequence[Key]]) -> dict[str, list[tuple[str, ...
 
 
 def _references(
-    schema: SchemaProfile, named: Mapping[str, Sequence[tuple[str, ...]]], rows: Rows
+    schema: SchemaProfile, named: Mapping[str, Sequence[tuple[str, ...]]], rows: Rows, probe: Probe
 ) -> list[Reference]:
     declared = [r for table in schema.tables.values() for r in table.references]
     known = {(r.table, c) for r in declared for c in r.columns}
     weights = trained()
     scored: list[tuple[Candidate, float]] = []
-    for candidate in candidates(schema, named):
+    for candidate in candidates(schema, named, probe):
         if (candidate.table.name, candidate.column.name) not in known:
             scored.append((candidate, 1 / (1 + math.exp(-weights.logit(candidate.features)))))
     single = [

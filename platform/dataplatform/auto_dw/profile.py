@@ -22,6 +22,7 @@ from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, 
 VERSION = 3  # of what is measured: raise it, and kept profiles are made anew
 BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
+PROBES = 300  # values of a column that are looked up in a parent too large to be looked at whole
 SAMPLE = 80  # values looked at for patterns
 TIMEOUT = "60s"
 SYSTEM_PREFIX = "dp_"
@@ -258,3 +259,30 @@ def row_hashes(conn: psycopg.Connection, table: TableProfile, columns: Sequence[
     with _read_only(conn):
         rows = conn.execute(query, binary=True).fetchall()
     return np.array(rows, np.int64).reshape(-1, len(columns))
+
+
+def share_within(
+    conn: psycopg.Connection, table: TableProfile, column: str, parent: TableProfile, key: str
+) -> float | None:
+    """Share of some hundred of the column's values that the parent has; all of the parent is searched.
+
+    For parents of which only a sample was looked at. None where that takes too long.
+    """
+    source, _ = _source(table)
+    both = {table.by_name[column].kind, parent.by_name[key].kind}
+    plain = both <= {m.INTEGER, m.NUMBER} or table.by_name[column].type == parent.by_name[key].type
+    matches = sql.SQL("p.{} = s.v" if plain else "p.{}::text = s.v::text").format(sql.Identifier(key))
+    current = sql.SQL(" and p.dp_current") if parent.history else sql.SQL("")
+    query = sql.SQL("""with s as materialized (select distinct {column} as v from (select {column} from {source}) x
+        where {column} is not null limit {few})
+        select (select count(*) from s), count(*) from s where exists (select from {parent} p where {matches}{current})
+        """).format(
+        column=sql.Identifier(column), source=source, few=sql.Literal(PROBES), matches=matches, current=current,
+        parent=sql.Identifier(parent.schema, parent.name),
+    )  # fmt: skip
+    try:
+        with _read_only(conn):
+            row = conn.execute(query).fetchone()
+    except psycopg.errors.QueryCanceled:
+        return None
+    return int(row[1]) / int(row[0]) if row and row[0] else None

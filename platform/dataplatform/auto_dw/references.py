@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataplatform.auto_dw import model as m
@@ -32,7 +32,13 @@ class Candidate:
         return self.table.name, self.column.name, self.parent.name, self.key.name
 
 
-def candidates(schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]]) -> list[Candidate]:
+# share of a column's values that a parent too large for its sketch has; None where nobody knows
+Probe = Callable[[TableProfile, str, TableProfile, str], float | None]
+
+
+def candidates(
+    schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]], probe: Probe = lambda *_: None
+) -> list[Candidate]:
     """All that types and values allow. `keys`: of each table its keys, the primary one first."""
     targets = [
         (schema.tables[table], schema.tables[table].by_name[key[0]], number)
@@ -45,19 +51,19 @@ def candidates(schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...
         for column in table.columns:
             if not column.can_identify or column.kind in (m.DATE, m.TIME):
                 continue
-            result += _of_column(schema, keys, table, column, targets)
+            result += _of_column(schema, keys, table, column, targets, probe)
     return result
 
 
 def _of_column(
     schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]], table: TableProfile,
-    column: ColumnProfile, targets: Sequence[tuple[TableProfile, ColumnProfile, int]],
+    column: ColumnProfile, targets: Sequence[tuple[TableProfile, ColumnProfile, int]], probe: Probe,
 ) -> list[Candidate]:  # fmt: skip
     found = []
     for parent, key, number in targets:
         if (parent.name == table.name and key.name == column.name) or not comparable(column, key):
             continue
-        held = containment(column, key) if column.filled else 0.0
+        held = _held(table, column, parent, key, probe)
         if held < LEAST and not (column.filled == 0 or parent.rows == 0):
             continue
         own = tuple(keys.get(table.name, ((),))[0]) if keys.get(table.name) else ()
@@ -74,6 +80,19 @@ def _of_column(
             Candidate(table, column, parent, key, features, _evidence(table, column, parent, key, held))
         )
     return result
+
+
+def _held(
+    table: TableProfile, column: ColumnProfile, parent: TableProfile, key: ColumnProfile, probe: Probe
+) -> float:
+    """Share of the column's values that the parent's key has."""
+    if not column.filled:
+        return 0.0
+    if not parent.exact and _naming(column, parent, key, parent.name == table.name) >= 0.5:
+        found = probe(table, column.name, parent, key.name)
+        if found is not None:
+            return found
+    return containment(column, key)
 
 
 def _naming(column: ColumnProfile, parent: TableProfile, key: ColumnProfile, own: bool) -> float:

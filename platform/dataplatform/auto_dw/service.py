@@ -18,7 +18,7 @@ from dataplatform.auto_dw.decisions import Decisions, SchemaDecision
 from dataplatform.auto_dw.evaluate import evaluate
 from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile, TableProfile
-from dataplatform.auto_dw.profile import Scope, profile, row_hashes
+from dataplatform.auto_dw.profile import Scope, profile, row_hashes, share_within
 from dataplatform.errors import MetadataError, SettingsError
 from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
@@ -55,7 +55,10 @@ def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple
             own = silver.decided(conn, load_catalog(root), own)
         found = _keys_people_named(found, own)
         raw: psycopg.Connection = raw_connection(conn)
-        judged = evaluate(found, lambda table, columns: row_hashes(raw, table, columns))
+        judged = evaluate(
+            found, lambda table, columns: row_hashes(raw, table, columns),
+            lambda table, column, parent, key: share_within(raw, table, column, parent, key),
+        )  # fmt: skip
         conn.rollback()
     return found, people.applied(judged, found, own)
 
