@@ -303,7 +303,7 @@ def test_tables_too_large_to_be_looked_at_whole(world: World) -> None:
     execute(
         world,
         "create table shop.readers as select g as reader_id, md5(g::text) as card from generate_series(1, 300000) g; "
-        "create table shop.loans as select g as loan_id, 1 + (g * 7919) % 300000 as reader_id, date '2020-01-01' + g % 900 "
+        "create table shop.loans as select g as loan_id, 1 + (g::bigint * 7919) % 300000 as reader_id, date '2020-01-01' + g % 900 "
         "as lent_on from generate_series(1, 400000) g; alter table shop.loans set (autovacuum_enabled = false); "
         "alter table shop.readers set (autovacuum_enabled = false)",
     )
