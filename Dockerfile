@@ -12,7 +12,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable /app
 FROM python:3.12-slim
 RUN groupadd --gid 10001 dataplatform \
     && useradd --uid 10001 --gid 10001 --create-home --home-dir /home/dataplatform dataplatform \
-    && install -d -o dataplatform -g dataplatform /data /metadata
+    && install -d -m 2775 -o dataplatform -g dataplatform /data /home/dataplatform
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=root:root /app /app
 ENV PATH=/opt/venv/bin:$PATH \
@@ -20,6 +20,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
+    HOME=/home/dataplatform \
     DATAPLATFORM_HOME=/data \
     DATAPLATFORM_METADATA=/app/metadata \
     DATAPLATFORM_CONNECTORS=/app/connectors

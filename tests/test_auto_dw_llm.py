@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from dataplatform.auto_dw import people, service
+from dataplatform.auto_dw import build, people, service
 from dataplatform.errors import DataplatformError
 from pydantic import SecretStr
 
@@ -116,6 +116,27 @@ def test_it_names_and_describes_and_a_second_run_is_free(world: World, serve: An
     assert (used["tokens"], used["calls"], used["cached"]) == (240, 2, 0)
     _, again = settle(world, url)
     assert (again["tokens"], again["cached"], len(server.prompts)) == (0, 2, 2)
+
+
+def test_its_words_reach_the_warehouse_and_a_persons_come_first(world: World, serve: Any) -> None:
+    engine, folder = world.platform.engine, world.platform.catalog.root
+    people.describe(engine, "zoo", "animals.kind", "What sort of animal it is")
+    settle(world, serve(Server(good)))
+    settle(world, serve(Server(good)))  # nothing of it is lost by asking again
+    with engine.begin() as conn:
+        conn.exec_driver_sql(
+            "insert into zoo.animals select g, 'n' || g, 1, 'x@zoo.org' from generate_series(61, 90) g"
+        )
+    build.go(engine, folder, "zoo")  # without the LLM
+    comments = dict(world.rows(
+        "select attname, col_description(attrelid, attnum) from pg_attribute "
+        "where attrelid = 'gold.dim_animals'::regclass and attnum > 0"
+    ))  # fmt: skip
+    assert comments["animal_name"] == "The animal_name."
+    assert comments["kind"] == "What sort of animal it is"
+    [(text,)] = world.rows("select obj_description('gold.dim_animals'::regclass)")
+    assert "animals (Animal)" in text
+    assert "An animal of the zoo." in text
 
 
 def test_no_value_is_in_a_prompt_unless_allowed_and_a_private_one_never(world: World, serve: Any) -> None:

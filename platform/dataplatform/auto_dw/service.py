@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.auto_dw import decisions as people
-from dataplatform.auto_dw import silver, state
+from dataplatform.auto_dw import silver, state, wording
 from dataplatform.auto_dw.decisions import Decisions, SchemaDecision
 from dataplatform.auto_dw.evaluate import evaluate
 from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
@@ -59,8 +59,10 @@ def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple
             found, lambda table, columns: row_hashes(raw, table, columns),
             lambda table, column, parent, key: share_within(raw, table, column, parent, key),
         )  # fmt: skip
+        conn.rollback()  # what the profiler asked was read-only
+        judged = wording.applied(conn, found, people.applied(judged, found, own))
         conn.rollback()
-    return found, people.applied(judged, found, own)
+    return found, judged
 
 
 def with_llm(
@@ -90,6 +92,8 @@ def with_llm(
 
     llm = Llm(options, (known, keep))
     settled = settle(profile, found, llm, lambda name, n, of: say(f"{n} of {of}: {name}"), tables)
+    with engine.begin() as conn:
+        wording.keep(conn, options.model, profile, found, settled)
     return settled, counted(llm.usage)
 
 

@@ -121,6 +121,11 @@ def known_answer(conn: sa.Connection, id_: str) -> Any | None:
     return conn.execute(sa.select(answer.c.body).where(answer.c.id == id_)).scalar_one_or_none()
 
 
+def known_answers(conn: sa.Connection, ids: list[str]) -> dict[str, Any]:
+    query = sa.select(answer.c.id, answer.c.body).where(answer.c.id.in_(ids))
+    return {row.id: row.body for row in conn.execute(query)}
+
+
 def put_answer(conn: sa.Connection, id_: str, model: str, body: Any, tokens: int) -> None:
     row = {"id": id_, "model": model, "body": body, "tokens": tokens, "created_at": datetime.now(UTC)}
     statement = insert(answer).values(row)

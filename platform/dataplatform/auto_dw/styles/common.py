@@ -175,12 +175,18 @@ def private(design: Design, table: str, column: ColumnProfile, alias: str) -> st
     return None
 
 
+def called(design: Design, table: str) -> str:
+    """The table's name, with what the LLM calls it where it was asked."""
+    name = design.found.tables[table].name
+    return f"{table} ({name})" if name else table
+
+
 def meaning(design: Design, table: str, column: str) -> str:
-    """What a person said about a column, else what was found."""
+    """What a person or the LLM said about a column, else what was found."""
     verdict = design.found.tables[table].columns[column]
     if verdict.description:
         return verdict.description
-    name = " ".join(words(column)) or column
+    name = verdict.name or " ".join(words(column)) or column
     return f"{name} ({verdict.verdict.role.replace('_', ' ')} of {table})"
 
 

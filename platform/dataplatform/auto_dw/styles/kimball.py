@@ -17,6 +17,7 @@ from dataplatform.auto_dw.styles.common import (
     Design,
     ModelDraft,
     additivity,
+    called,
     changed_keys,
     hashed,
     meaning,
@@ -88,7 +89,7 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
     checks += design.value_checks(table.name, [c.name for c in columns])
     return ModelDraft(
         design.name("dim", table.name), "dimension", table.name, sql,
-        f"Dimension {table.name}: one row for each {'version of a ' if table.history else ''}{', '.join(key)}. "
+        f"Dimension {called(design, table.name)}: one row for each {'version of a ' * table.history}{', '.join(key)}. "
         f"{described}".strip(), {c.name: c.description for c in columns}, checks,
         **_incremental(table, [sk]),
     )  # fmt: skip
@@ -201,7 +202,7 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     described = design.found.tables[table.name].description
     return ModelDraft(
         name, "bridge" if is_bridge else "fact", table.name, sql,
-        f"{'Bridge' if is_bridge else 'Fact'} {table.name}: {grain}. {described}".strip(),
+        f"{'Bridge' if is_bridge else 'Fact'} {called(design, table.name)}: {grain}. {described}".strip(),
         {c.name: c.description for c in columns}, _fact_checks(design, table, columns), measures,
         **_incremental(table, [snake(k) for k in key], GONE),
     )  # fmt: skip
