@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
+from dataplatform import pipeline
+from dataplatform.connectors import page_of
 from dataplatform.errors import ServerError
 from dataplatform.ingest import Order, replay, run
+from dataplatform.layers import raw
 from dataplatform.metadata import load_catalog
 
 KEYED = "{files}  e: {{file: e.jsonl, key: [id]{more}}}\n"
@@ -34,6 +37,14 @@ def load(world: World, *records: dict[str, Any], **options: Any) -> Any:
     result = world.run(**options)
     assert not result.failed, result.failed
     return result.entities["e"].counts
+
+
+def process(world: World, batch_id: str, records: list[dict[str, Any]]) -> None:
+    """One batch of a delta load, as if it had come at the time its id says."""
+    platform, source = world.platform, load_catalog(world.platform.settings.metadata_path).sources["s"]
+    raw.land(platform.raw, "s", "e", batch_id, iter([page_of(records)]), "delta", None, None)
+    pipeline.load_bronze(platform, source, "e", batch_id, "r")
+    pipeline.load_silver(platform, source, "e", batch_id, "r")
 
 
 def versions(world: World, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
@@ -144,6 +155,18 @@ def test_a_new_column_fills_in_place(entity: Any) -> None:
     assert (counts.inserted, counts.updated) == (0, 2)
     assert versions(world, "c") == [("x", True, False), ("y", True, False)]
     assert load(world, {"id": 1, "v": 1, "c": "z"}, {"id": 2, "v": 2, "c": "y"}).inserted == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_first_value_fills_in_place_whatever_others_had_before(
+    make_world: MakeWorld, files: str, late: bool
+) -> None:
+    """The column was known, but not of this key: it was born in a batch that said nothing of the column."""
+    world = make_world(s=f"{files}  e: {{file: e.jsonl, key: [id], load: delta}}\n")
+    batches = [[{"id": 2, "b": 1, "c": "x"}], [{"id": 1, "b": 1}], [{"id": 1, "b": 1, "c": "y"}]]
+    for day in [1, 0, 2] if late else [0, 1, 2]:
+        process(world, f"2026011{day}T000000000000Z-0000", batches[day])
+    assert versions(world, "b, c", "id = 1") == [(1, "y", True, False)]
 
 
 def test_a_dropped_column_keeps_its_last_value(entity: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0003"  # newest revision under migrations/versions; a test compares them
+HEAD = "0004"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 _moment = sa.DateTime(timezone=True)
@@ -115,6 +115,13 @@ entity_column = sa.Table(
     sa.Column("kind", sa.Text, nullable=False, comment="Join of its values' kinds"),
     sa.Column("type", sa.Text, comment="Postgres type; null: no column (yet)"),
     sa.Column("first_batch", sa.Text, nullable=False, comment="Oldest batch that has it"),
+    sa.Column(
+        "silent_batch",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="Newest batch that lacks it; '': none",
+    ),
 )
 
 gold_model = sa.Table(

@@ -114,13 +114,13 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
     before = state.known_paths(conn, task.source, task.name)
-    plan, widened = _evolve(conn, task, manifest, before)
+    entries = history.entries(manifest)
+    plan, widened = _evolve(conn, task, manifest, entries, before)
     rule = state.rule_digest(planning.rule_of(task.source, task.name, task.entity))
     known_rule = state.known_rule(conn, task.source, task.name)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
     batch = Batch(task.batch_id, task.run_id, micros(batch_time(task.batch_id)), now)
-    entries = history.entries(manifest)
     work = _Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
     newest = not task.applied or task.batch_id > task.applied[-1]
     done = _rebuild_for(work, everything) if everything or not newest else _merge(work)
@@ -160,13 +160,17 @@ def _counts(work: _Work, done: Done) -> Counts:
 
 
 def _evolve(
-    conn: sa.Connection, task: Task, manifest: BatchManifest, before: dict[str, Known]
+    conn: sa.Connection, task: Task, manifest: BatchManifest, entries: Any, before: dict[str, Known]
 ) -> tuple[Plan, bool]:
     """Brings the tables in line with what this batch adds; True where values have to be made anew."""
     kinds = dict(manifest.kinds)
     for name in manifest.columns:
         kinds.setdefault(name, "null")
     after = planning.merged(before, kinds, task.batch_id)
+    if len(entries):
+        newest = task.applied[-1] if task.applied else ""
+        present = present_paths(manifest, entries)
+        after = planning.silenced(before, after, present, task.batch_id, newest)
     kept = planning.without_new(task.source, task.name, task.entity, before, after)
     plan = planning.make_plan(task.source, task.name, task.entity, kept, _UNBORN)
     there = evolve.existing(conn, [t.name for t in plan.root.tables()])

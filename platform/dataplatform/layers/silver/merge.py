@@ -285,13 +285,13 @@ def clock(effective: str | None) -> sql.Composable:
 
 
 def _new_columns(table: TablePlan, oldest: str) -> sql.Composable:
-    """Whether a column that came into being after the open version gets its first value."""
+    """Whether a column of which nothing was known when the open version began gets its first value."""
     checks = [
-        sql.SQL(" or (s.{0} is not null and o.{0} is null and o.dp_batch_id < {1})").format(
-            sql.Identifier(c.name), sql.Literal(c.first_batch)
-        )
+        sql.SQL(
+            " or (s.{0} is not null and o.{0} is null and (o.dp_batch_id < {1} or o.dp_batch_id <= {2}))"
+        ).format(sql.Identifier(c.name), sql.Literal(c.first_batch), sql.Literal(c.silent_batch))
         for c in table.columns
-        if c.first_batch > oldest
+        if c.first_batch > oldest or c.silent_batch
     ]
     return sql.SQL("").join(checks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,13 +17,14 @@ from dataplatform.records import HASH_VERSION, ITEM, hash_path
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a path: the kind of its values and the oldest batch that had it."""
+    """What is known of a path: the kind of its values, the oldest batch that had it, the newest that lacked it."""
 
     kind: str
     first_batch: str
     column: str = ""
     table: str = ""
     type: str | None = None
+    silent_batch: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ColumnPlan:
     type: str
     scd: int
     first_batch: str
+    silent_batch: str = ""
     description: str = ""
     format: str = ""
 
@@ -171,6 +173,17 @@ def merged(before: Mapping[str, Known], kinds: Mapping[str, str], batch_id: str)
     return result
 
 
+def silenced(
+    before: Mapping[str, Known], after: Mapping[str, Known], present: Set[str], batch_id: str, newest: str
+) -> dict[str, Known]:
+    """Notes of every path whether this batch lacks it; of a new one, that all batches up to `newest` did."""
+    result = {}
+    for path, known in after.items():
+        silent = before[path].silent_batch if path in before else newest
+        result[path] = replace(known, silent_batch=silent if path in present else max(silent, batch_id))
+    return result
+
+
 def make_plan(
     source: str, name: str, entity: Entity, known: Mapping[str, Known], empty_since: str = ""
 ) -> Plan:
@@ -223,7 +236,8 @@ def _table(
     columns = tuple(
         ColumnPlan(
             path, names[path], str(info.type), *_scd(said.get(prefix + path)),
-            first_batch=info.first_batch, description=_description(said.get(prefix + path)),
+            first_batch=info.first_batch, silent_batch=info.silent_batch,
+            description=_description(said.get(prefix + path)),
             format=said[prefix + path].format if prefix + path in said else "",
         )
         for path, info in own.items()

@@ -21,7 +21,9 @@ def known_paths(conn: sa.Connection, source: str, entity: str) -> dict[str, Know
     c = t.entity_column.c
     query = sa.select(t.entity_column).where(c.source == source, c.entity == entity).order_by(c.path)
     return {
-        row.path: Known(row.kind, row.first_batch, row.column_name, row.table_name, row.type)
+        row.path: Known(
+            row.kind, row.first_batch, row.column_name, row.table_name, row.type, row.silent_batch
+        )
         for row in conn.execute(query)
     }
 
@@ -32,7 +34,7 @@ def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, Known]) -> N
         {
             "source": plan.source, "entity": plan.entity, "path": path, "kind": known.kind,
             "first_batch": known.first_batch, "column_name": known.column,
-            "table_name": known.table, "type": known.type,
+            "table_name": known.table, "type": known.type, "silent_batch": known.silent_batch,
         }
         for path, known in plan.known.items()
         if before.get(path) != known
