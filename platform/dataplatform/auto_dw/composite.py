@@ -9,12 +9,14 @@ import numpy as np
 
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, Sketch, TableProfile
-from dataplatform.auto_dw.sketches import comparable, containment, mixed
+from dataplatform.auto_dw.references import Probe
+from dataplatform.auto_dw.sketches import comparable, containment, mixed, telling
 from dataplatform.auto_dw.words import names_table, stem, table_words
 
 LEAST = 0.9  # of each column's values
 TUPLES = 0.95  # of the tuples
 MOST = 60  # ways to assign columns that are tried for a pair of tables
+MOST_PROBES = 3  # ways that are looked up in a parent of which only a sample is at hand
 LARGEST = 4
 Rows = Callable[[TableProfile, Sequence[str]], Sketch]
 
@@ -24,6 +26,7 @@ def composite_references(
     keys: Mapping[str, Sequence[tuple[str, ...]]],
     single: Sequence[Reference],
     rows: Rows,
+    probe: Probe = lambda *_: None,
 ) -> list[Reference]:
     """References to the composite primary keys of a schema, of each pair of tables the best."""
     cache: dict[tuple[str, tuple[str, ...]], Sketch] = {}
@@ -44,7 +47,7 @@ def composite_references(
         for table in schema.tables.values():
             if table.name == parent.name:
                 continue  # tuples of a table are among its own: says nothing
-            best = _best(table, parent, key, parents, tuples)
+            best = _best(table, parent, key, parents, tuples, probe)
             if best is not None:
                 result.append(best)
     return _without_implied(_without_links(result, keys, parents))
@@ -75,38 +78,50 @@ def _tuples(values: Sketch) -> Sketch:
 
 
 def _best(
-    table: TableProfile, parent: TableProfile, key: tuple[str, ...],
-    parents: Mapping[tuple[str, str], str], tuples: Callable[[TableProfile, tuple[str, ...]], Sketch],
+    table: TableProfile, parent: TableProfile, key: tuple[str, ...], parents: Mapping[tuple[str, str], str],
+    tuples: Callable[[TableProfile, tuple[str, ...]], Sketch], probe: Probe,
 ) -> Reference | None:  # fmt: skip
-    choices = [
-        [
-            c for c in table.columns
-            if c.filled and comparable(c, parent.by_name[part])
-            and containment(c, parent.by_name[part]) >= LEAST
-        ]
-        for part in key
-    ]  # fmt: skip
+    choices = [[c for c in table.columns if _may_be(c, parent, parent.by_name[part])] for part in key]
     if not all(choices):
         return None
     ranked = sorted(
         islice((p for p in product(*choices) if len({c.name for c in p}) == len(p)), 2_000),
         key=lambda p: -_naming(table, p, parent, key, parents),
     )
-    wanted = tuples(parent, key)
     best: tuple[float, float, tuple[str, ...], int] | None = None
-    for chosen in ranked[:MOST]:
+    for chosen in ranked[: MOST if parent.exact else MOST_PROBES]:
         names = tuple(c.name for c in chosen)
         naming = _naming(table, chosen, parent, key, parents)
         if naming < 0.35 or (best is not None and naming < best[1] - 0.25):
             break
-        have = tuples(table, names)
-        held = float(np.isin(have, wanted).mean()) if len(have) >= 3 else 0.0
+        held, number = _held(table, names, parent, key, tuples, probe)
         if held >= TUPLES and (best is None or held > best[0] + 0.001):
-            best = held, naming, names, len(have)
+            best = held, naming, names, number
     if best is None:
         return None
     held, naming, names, number = best
     return _reference(table, parent, names, key, held, naming, number)
+
+
+def _may_be(column: ColumnProfile, parent: TableProfile, part: ColumnProfile) -> bool:
+    """Whether its values allow it; of a parent too large to be looked at whole its name must do."""
+    if not column.filled or not comparable(column, part):
+        return False
+    unsure = not parent.exact or not telling(column, part)
+    return containment(column, part) >= LEAST or (unsure and column.called == part.called)
+
+
+def _held(
+    table: TableProfile, names: tuple[str, ...], parent: TableProfile, key: tuple[str, ...],
+    tuples: Callable[[TableProfile, tuple[str, ...]], Sketch], probe: Probe,
+) -> tuple[float, int]:  # fmt: skip
+    """Share of the tuples that the parent has, and how many there are."""
+    have = tuples(table, names)
+    if len(have) < 3:
+        return 0.0, len(have)
+    found = None if parent.exact else probe(table, names, parent, key)
+    share = float(np.isin(have, tuples(parent, key)).mean()) if found is None else found
+    return share, len(have)
 
 
 def _naming(
@@ -116,16 +131,17 @@ def _naming(
     """How far the names agree: shared parts by name or by what they refer to, the own part by the table's name."""
     total = 0.0
     for column, part in zip(chosen, key, strict=True):
+        own = parent.by_name[part]
         shared = parents.get((parent.name, part))
-        points = names_table(stem(column.name), table_words(parent.name))
+        points = names_table(stem(column.called), table_words(parent.called))
         if shared is not None:
-            same = column.name == part or parents.get((table.name, column.name)) == shared
+            same = column.called == own.called or parents.get((table.name, column.name)) == shared
             same = same or (shared == table.name and column.unique)  # its own key stands for it
-            total += 1.0 if same else 0.6 * names_table(stem(column.name), table_words(shared))
-            total += 0.2 * (column.name == part)
+            total += 1.0 if same else 0.6 * names_table(stem(column.called), table_words(shared))
+            total += 0.2 * (column.called == own.called)
         elif points >= 0.7:
             total += 1.0
-        elif column.name == part:
+        elif column.called == own.called:
             total += 0.3
         else:
             total += 0.4 * points + (0.35 if column.kind == m.TEXT and column.distinct >= 10 else 0.0)

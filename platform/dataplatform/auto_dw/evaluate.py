@@ -29,7 +29,7 @@ from dataplatform.auto_dw.references import Candidate, Probe, as_reference, cand
 from dataplatform.auto_dw.roles import column_role, table_roles
 from dataplatform.auto_dw.sensitive import Privacy, privacy
 
-LEAST = 0.5  # chance from which a reference is believed
+LEAST = 0.35  # chance from which a reference is believed
 Rows = Callable[[TableProfile, Sequence[str]], Sketch]
 
 
@@ -111,7 +111,7 @@ def _references(
         replace(as_reference(c, chance), confidence=round(weights.confidence("fk", _logit(chance)), 3))
         for c, chance in choose(scored, LEAST)
     ]
-    composite = composite_references(schema, named, [*declared, *single], rows)
+    composite = composite_references(schema, named, [*declared, *single], rows, probe)
     composite = [r for r in composite if not any(d.table == r.table and d.pairs == r.pairs for d in declared)]
     return [*declared, *composite, *single]
 

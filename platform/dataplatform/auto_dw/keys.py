@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +17,9 @@ from dataplatform.auto_dw.words import names_table, says_id, stem, table_words, 
 
 MOST_COLUMNS = 12  # of a composite key's candidates
 LARGEST = 5  # columns of a composite key
+GLANCE = 5_000  # rows that are looked at before all are
+MANY = 500  # rows from which on it tells something that no two are alike
+TELLING = 10.0  # pairs that would be alike by chance: having none is no accident
 Rows = Callable[[TableProfile, Sequence[str]], Sketch]
 
 
@@ -42,10 +46,10 @@ def _voted(schema: SchemaProfile, table: TableProfile, singles: list[Key]) -> li
     """Of several unique columns the one that other tables' columns, named like this table, point to."""
     if len(singles) < 2:
         return singles
-    own = table_words(table.name)
+    own = table_words(table.called)
     voters = [
         c for other in schema.tables.values() if other.name != table.name for c in other.columns
-        if c.filled and names_table(stem(c.name), own) >= 0.8
+        if c.filled and names_table(stem(c.called), own) >= 0.8
     ]  # fmt: skip
     result = []
     for key in singles:
@@ -64,9 +68,11 @@ def _may_be_key(table: TableProfile, column: ColumnProfile) -> bool:
 
 def refers(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> float:
     """How far a column's name names another table; less where it names its own as well."""
-    own = names_table(stem(column.name), table_words(table.name))
+    own = names_table(stem(column.called), table_words(table.called))
     others = [
-        names_table(stem(column.name), table_words(other)) for other in schema.tables if other != table.name
+        names_table(stem(column.called), table_words(other.called))
+        for other in schema.tables.values()
+        if other.name != table.name
     ]
     best = max(others, default=0.0)
     return best if best > own + 0.1 or best >= 0.97 > own else 0.0
@@ -97,18 +103,18 @@ def _single(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -
 
 
 def _name_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> tuple[float, list[str]]:
-    own = names_table(stem(column.name), table_words(table.name))
+    own = names_table(stem(column.called), table_words(table.called))
     other = refers(schema, table, column)
-    parts = words(column.name)
+    parts = words(column.called)
     if parts in (("id",), ("pk",), ("uuid",), ("guid",), ("rowid",)):
         return 3.0, [f"it is called {column.name}"]
-    if says_id(column.name) and own >= 0.5 and not other > own:
+    if says_id(column.called) and own >= 0.5 and not other > own:
         return 1.2 + 1.6 * own, ["its name is the table's with an identifier's ending"]
     if other >= 0.75:
         return -1.2, ["its name is that of another table"]
     if own >= 0.7:
         return 1.4, ["it is called like the table"]
-    if says_id(column.name):
+    if says_id(column.called):
         return 1.0, ["its name ends like an identifier's"]
     if not NAMING.isdisjoint(parts):
         return 0.6, []
@@ -119,30 +125,53 @@ def _composite(schema: SchemaProfile, table: TableProfile, singles: list[Key], r
     best = max((k.score for k in singles), default=-9.0)
     if best >= 2.4:
         return []
-    usable = [
+    possible = [
         c for c in table.columns
         if c.can_identify and c.nulls == 0 and (c.distinct > 1 or table.rows <= 1)
-    ][:MOST_COLUMNS]  # fmt: skip
-    worth = {c.name: _part_score(schema, table, c) for c in usable}
-    run = [c.name for c in _run(schema, table, usable)]
+    ]  # fmt: skip
+    worth = {c.name: _part_score(schema, table, c) for c in possible}
+    likely = sorted(possible, key=lambda c: -worth[c.name])[:MOST_COLUMNS]
+    run = [c.name for c in _run(schema, table, possible)]
+    usable = [c for c in possible if c in likely]
+    ahead = [c for n, c in enumerate(possible) if c in likely or n < len(run) + 2]
     if table.rows == 0 or len(usable) < 2:
         return [_run_key(run)] if len(run) > 1 and not table.rows else []
-    values = rows(table, [c.name for c in usable])
-    at = {c.name: n for n, c in enumerate(usable)}
+    values = rows(table, [c.name for c in ahead])
+    at = {c.name: n for n, c in enumerate(ahead)}
+
+    def unique(names: Sequence[str]) -> bool:
+        return _may_be_unique(table, names) and _unique(values[:, [at[n] for n in names]])
+
     alone = {k.columns[0] for k in singles}
-    found = _from_run(run, usable, lambda names: _unique(values[:, [at[n] for n in names]]))
-    uniques: list[frozenset[str]] = []
+    found = _from_run(schema, table, run, possible, unique)
     names = [c.name for c in usable if c.name not in alone]
+    return [*found, *(_scored(table, chosen, worth) for chosen in _minimal(names, unique))]
+
+
+def _minimal(names: Sequence[str], unique: Callable[[Sequence[str]], bool]) -> list[tuple[str, ...]]:
+    """The smallest combinations of columns that identify a row."""
+    found: list[tuple[str, ...]] = []
     for size in range(2, LARGEST + 1):
         for chosen in combinations(names, size):
-            if any(u <= set(chosen) for u in uniques):
-                continue
-            if _unique(values[:, [at[n] for n in chosen]]):
-                uniques.append(frozenset(chosen))
-                found.append(_scored(table, chosen, worth))
-        if uniques and size >= 3:
+            if not any(set(u) <= set(chosen) for u in found) and unique(chosen):
+                found.append(chosen)
+        if found and size >= 3:
             break
     return found
+
+
+def _may_be_unique(table: TableProfile, names: Sequence[str]) -> bool:
+    """Whether there are as many combinations of the columns' values as rows."""
+    return math.prod(table.by_name[name].distinct for name in names) >= table.by_name[names[0]].rows
+
+
+def collisions(table: TableProfile, names: Sequence[str]) -> float:
+    """How many pairs of rows would share their values if the columns had nothing to do with each other.
+
+    Rows over 2 times rows over combinations: the birthday problem. Far below 1, no pair says nothing.
+    """
+    rows = table.by_name[names[0]].rows
+    return rows * (rows - 1) / 2 / max(1, math.prod(table.by_name[name].distinct for name in names))
 
 
 def _run(schema: SchemaProfile, table: TableProfile, usable: Sequence[ColumnProfile]) -> list[ColumnProfile]:
@@ -150,7 +179,8 @@ def _run(schema: SchemaProfile, table: TableProfile, usable: Sequence[ColumnProf
     result = []
     for place, column in enumerate(usable):
         if column.position != place or not (
-            refers(schema, table, column) >= 0.7 or (says_id(column.name) and words(column.name) != ("id",))
+            refers(schema, table, column) >= 0.7
+            or (says_id(column.called) and words(column.called) != ("id",))
         ):
             break
         result.append(column)
@@ -158,46 +188,70 @@ def _run(schema: SchemaProfile, table: TableProfile, usable: Sequence[ColumnProf
 
 
 def _from_run(
-    run: list[str], usable: Sequence[ColumnProfile], unique: Callable[[Sequence[str]], bool]
-) -> list[Key]:
+    schema: SchemaProfile, table: TableProfile, run: list[str], usable: Sequence[ColumnProfile],
+    unique: Callable[[Sequence[str]], bool],
+) -> list[Key]:  # fmt: skip
     """The run, lengthened by at most two columns until it identifies a row."""
     if len(run) == 1 and unique(run):
         return []  # one to one with what it names
     for more in range(3):
         chosen = [*run, *[c.name for c in usable[len(run) : len(run) + more]]]
         if run and 1 < len(chosen) <= LARGEST + 1 and unique(chosen):
-            return [_run_key(chosen, more)]
+            own = any(refers(schema, table, table.by_name[part]) < 0.7 for part in chosen)
+            return [_run_key(_shortened(table, chosen, unique) if own else chosen, more)]
     return []
+
+
+def _shortened(
+    table: TableProfile, chosen: Sequence[str], unique: Callable[[Sequence[str]], bool]
+) -> list[str]:
+    """Without what it does not need, where no pair of rows being alike is no accident."""
+    left = list(chosen)
+    for name in reversed(chosen[:-1]):
+        rest = [other for other in left if other != name]
+        if len(rest) > 1 and collisions(table, rest) >= TELLING and unique(rest):
+            left = rest
+    return left
 
 
 def _run_key(chosen: Sequence[str], more: int = 0) -> Key:
     text = f"it begins with {', '.join(chosen)}, which name other tables and together identify a row"
-    return Key(tuple(chosen), 2.0 + 0.3 * (len(chosen) - 2) - 0.5 * more, (text,))
+    score = 2.0 + 0.3 * (len(chosen) - 2) - 0.5 * more
+    return Key(tuple(chosen), score, (text,))
+
+
+def _telling(table: TableProfile, chosen: Sequence[str]) -> float:
+    """Less where so many rows could be alike only by accident: that none are says nothing then."""
+    if table.by_name[chosen[0]].rows < MANY:
+        return 0.0
+    return max(-1.0, min(0.0, 0.4 * math.log10(collisions(table, chosen) or 1e-9)))
 
 
 def _unique(values: Sketch) -> bool:
     """Whether rows are distinct; a mixed hash decides, 64 bits are enough for a sample."""
+    if len(values) > 4 * GLANCE and not _unique(values[:GLANCE]):
+        return False
     return len(np.unique(mixed(values))) == len(values)
 
 
 def _part_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> float:
     """How well a column serves as a part of a composite key."""
     score = 0.0
-    if says_id(column.name):
+    if says_id(column.called):
         score += 1.0
     if refers(schema, table, column) >= 0.7:
         score += 1.0
-    if names_table(stem(column.name), table_words(table.name)) >= 0.7:
+    if names_table(stem(column.called), table_words(table.called)) >= 0.7:
         score += 0.6
-    if not NAMING.isdisjoint(words(column.name)):
+    if not NAMING.isdisjoint(words(column.called)):
         score += 0.5
-    if not MEASURES.isdisjoint(words(column.name)):
+    if not MEASURES.isdisjoint(words(column.called)):
         score -= 1.0
     if column.kind == m.TEXT and column.max_length > 60:
         score -= 0.5
     if column.kind == m.TIME:
         score -= 0.5
-    return score - 0.12 * column.position
+    return score - 0.12 * min(column.position, 6)
 
 
 def _scored(table: TableProfile, chosen: Sequence[str], worth: dict[str, float]) -> Key:
@@ -205,4 +259,5 @@ def _scored(table: TableProfile, chosen: Sequence[str], worth: dict[str, float])
     positions = sorted(table.by_name[name].position for name in chosen)
     if positions == list(range(len(positions))):
         score += 0.7
+    score += _telling(table, chosen)
     return Key(tuple(chosen), score, (f"{', '.join(chosen)} together are different in every row",))

@@ -21,9 +21,15 @@ IDENTIFIERS = _set(
     "id ids key code cd no nr num number nmbr uuid guid pk fk sk ref oid rowid identifier ident"
 )
 PREFIXES = _set("tbl tb t dim fact fct stg raw src vw lkp lu ref xref")
+SUFFIXES = frozenset(["dim", "dimension", "tbl", "table", "tab", "lkp", "lookup", "master", "mst"])
+GLUE = frozenset(["to", "of", "by", "in", "on"])
+NOUNS = _set("""detail line item header history group category list map link event log entry product store parent child
+    first last home work ship bill""")
+TAILS = ("price", "cost", "amount", "quantity", "total", "date", "name", "number", "status", "flag")
 LINKS = _set("has to of by in on for from is the and at as with via x")
 SELF = _set("""parent prnt manager supervisor boss report reports superior previous prev old next original root
     predecessor successor replaces replaced ancestor main master head leader""")
+SUPERIORS = _set("manager supervisor boss leader")
 ROLES = _set("""creator created owner author user modifier modified updated updater editor edited assignee assigned
     approver approved reviewer reviewed paid payer payee sender receiver recipient requester requested reporter
     submitted manager agent handler deleted member responsible""")

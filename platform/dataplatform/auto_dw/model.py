@@ -47,6 +47,12 @@ class ColumnProfile:
     sample: tuple[str, ...] = field(default=(), repr=False)
     patterns: Mapping[str, float] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    spoken: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its name as it is meant: `customer_key` for an o_custkey of orders."""
+        return self.spoken or self.name
 
     @property
     def filled(self) -> int:
@@ -104,6 +110,12 @@ class TableProfile:
     exact: bool = True
     foreign: bool = False
     fingerprint: str = ""
+    spoken: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its name as it is meant: `order_details` for orderdetails."""
+        return self.spoken or self.name
 
     @cached_property
     def by_name(self) -> Mapping[str, ColumnProfile]:

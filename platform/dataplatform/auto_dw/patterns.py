@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataplatform.auto_dw.lexicon import FIRST_NAMES
 from dataplatform.auto_dw.words import words
 
-EMAIL, IBAN, CARD, IP, PHONE, PERSON, FIRST_NAME, HASH = (
-    "email", "iban", "card", "ip", "phone", "person", "first_name", "hash",
+EMAIL, IBAN, CARD, IP, PHONE, PERSON, FIRST_NAME, HASH, FLAG = (
+    "email", "iban", "card", "ip", "phone", "person", "first_name", "hash", "flag",
 )  # fmt: skip
 TYPES = frozenset({"type", "class", "model", "kind", "table", "entity"})
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
@@ -18,6 +18,7 @@ _PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
 _CARD = re.compile(r"(?:\d[ -]?){13,19}")
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 _HASH = re.compile(r"(?:\$2[aby]?\$|\$argon2|pbkdf2_|\$[156]\$|\{?SSHA)|[0-9a-f]{40}|[0-9a-f]{64}")
+_FLAGS = frozenset(["y", "n", "t", "f", "0", "1", "j", "x", "yes", "no", "true", "false", "on", "off"])
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\\ -]{0,60}")
 
 
@@ -75,5 +76,5 @@ def _is_iban(text: str) -> bool:
 _CHECKS: dict[str, Callable[[str], bool]] = {
     EMAIL: lambda text: _EMAIL.fullmatch(text) is not None, IBAN: _is_iban, CARD: _is_card, IP: _is_ip,
     PHONE: _is_phone, PERSON: _is_person, FIRST_NAME: lambda text: text.strip().lower() in FIRST_NAMES,
-    HASH: lambda text: _HASH.match(text) is not None,
+    HASH: lambda text: _HASH.match(text) is not None, FLAG: lambda text: text.strip().lower() in _FLAGS,
 }  # fmt: skip

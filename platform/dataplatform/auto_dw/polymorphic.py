@@ -24,14 +24,21 @@ def polymorphic(
 
 
 def _partner(table: TableProfile, column: ColumnProfile) -> ColumnProfile | None:
-    before = words(column.name)[:-1]
-    return next((c for c in table.columns if says_id(c.name) and stem(c.name) == before and before), None)
+    before = words(column.called)[:-1]
+    return next((c for c in table.columns if says_id(c.called) and stem(c.called) == before and before), None)
 
 
 def _named_tables(schema: SchemaProfile, column: ColumnProfile) -> list[str]:
     """Tables that at least half of the column's values name."""
     found = {
-        value: next((t for t in schema.tables if names_table(words(value), table_words(t)) >= 0.95), None)
+        value: next(
+            (
+                t.name
+                for t in schema.tables.values()
+                if names_table(words(value), table_words(t.called)) >= 0.95
+            ),
+            None,
+        )
         for value in column.labels
     }
     hits = sorted({t for t in found.values() if t})

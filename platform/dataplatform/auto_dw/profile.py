@@ -18,8 +18,9 @@ from psycopg.rows import dict_row
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw import patterns
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
+from dataplatform.auto_dw.spelling import spelled
 
-VERSION = 3  # of what is measured: raise it, and kept profiles are made anew
+VERSION = 4  # of what is measured: raise it, and kept profiles are made anew
 BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
 PROBES = 300  # values of a column that are looked up in a parent too large to be looked at whole
@@ -61,7 +62,7 @@ def profile(
             before = known.get(table.name)
             same = before is not None and before.fingerprint == table.fingerprint
             tables[table.name] = before if before is not None and same else _measured(conn, table)
-    return SchemaProfile(scope.schema, tables)
+    return spelled(SchemaProfile(scope.schema, tables))
 
 
 @contextmanager
@@ -182,10 +183,12 @@ def _kind(row: dict[str, Any]) -> str:
 
 def _measured(conn: psycopg.Connection, table: TableProfile) -> TableProfile:
     source, exact = _source(table)
-    query = sql.SQL("with s as materialized (select {} from {}) select {}").format(
+    query = sql.SQL("with s as {} (select {} from {}) select {} from s").format(
+        sql.SQL("not materialized" if exact else "materialized"),
         sql.SQL(", ").join(sql.Identifier(c.name) for c in table.columns) if table.columns else sql.SQL("1"),
-        source, sql.SQL(", ").join([sql.SQL("(select count(*) from s)"), *map(_measures, table.columns)]),
+        source, sql.SQL(", ").join([sql.SQL("count(*)"), *map(_measures, table.columns)]),
     )  # fmt: skip
+    conn.execute("set local work_mem = '64MB'")  # a hash for each distinct value
     row = conn.execute(query).fetchone()
     assert row is not None
     rows = int(row[0])
@@ -210,7 +213,7 @@ def _measures(column: ColumnProfile) -> sql.Composed:
     name = sql.Identifier(column.name)
     text = sql.SQL("trim_scale({}::numeric)::text" if column.kind == m.NUMBER else "{}::text").format(name)
     if column.kind in (m.JSON, m.BINARY, m.OTHER):
-        return sql.SQL("(select json_build_object('filled', count({0}), 'length', 0) from s)").format(name)
+        return sql.SQL("json_build_object('filled', count({0}), 'length', 0)").format(name)
     ordered = column.kind in (m.INTEGER, m.NUMBER, m.DATE, m.TIME, m.CLOCK)
     bounds = sql.SQL("min({0})::text, 'high', max({0})::text" if ordered else "null, 'high', null").format(
         name
@@ -218,13 +221,13 @@ def _measures(column: ColumnProfile) -> sql.Composed:
     whole = sql.SQL(
         "coalesce(bool_and({0} = trunc({0}::numeric)), false)" if column.kind == m.NUMBER else "false"
     )
-    return sql.SQL("""(select json_build_object('filled', count({name}), 'length', avg(length({text})),
-        'longest', max(length({text})), 'low', {bounds}, 'integral', {whole},
-        'distinct', (select count(distinct {text}) from s),
-        'sketch', array(select h from (select distinct hashtextextended({text}, 0) h from s
-            where {name} is not null) d order by h limit {sketch}),
-        'sample', array(select x from (select distinct left({text}, 200) x from s where {name} is not null) d
-            order by hashtextextended(x, 1) limit {sample})) from s)""").format(
+    return sql.SQL("""jsonb_build_object('filled', count({name}), 'length', avg(length({text})),
+        'longest', max(length({text})), 'low', {bounds}, 'integral', {whole}) ||
+        (with d as materialized (select hashtextextended({text}, 0) h, min(left({text}, 200) collate "C") x from s
+            where {name} is not null group by 1)
+         select jsonb_build_object('distinct', (select count(*) from d),
+            'sketch', array(select h from d order by h limit {sketch}),
+            'sample', array(select x from d order by hashtextextended(x, 1) limit {sample})))""").format(
         name=name, text=text, bounds=bounds, whole=whole.format(name),
         sketch=sql.Literal(SKETCH), sample=sql.Literal(SAMPLE),
     )  # fmt: skip
@@ -255,29 +258,44 @@ def row_hashes(conn: psycopg.Connection, table: TableProfile, columns: Sequence[
         ).format(sql.Identifier(name))
         for name in columns
     ]
-    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(parts), source)
-    with _read_only(conn):
-        rows = conn.execute(query, binary=True).fetchall()
-    return np.array(rows, np.int64).reshape(-1, len(columns))
+    query = sql.SQL("copy (select {} from {}) to stdout (format binary)").format(
+        sql.SQL(", ").join(parts), source
+    )
+    with _read_only(conn), conn.cursor() as cursor, cursor.copy(query) as copy:
+        body = b"".join(copy)
+    return _hashes(body, len(columns))
+
+
+def _hashes(body: bytes, columns: int) -> m.Sketch:
+    """COPY's binary form: 19 bytes of head, each row a count and for each value its length and 8 bytes, 2 at the end.
+
+    https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
+    """
+    row = np.dtype([("count", ">i2"), ("values", [("length", ">i4"), ("hash", ">i8")], columns)])
+    found = np.frombuffer(body, row, count=(len(body) - 21) // row.itemsize, offset=19)
+    return found["values"]["hash"].astype(np.int64).reshape(-1, columns)
 
 
 def share_within(
-    conn: psycopg.Connection, table: TableProfile, column: str, parent: TableProfile, key: str
-) -> float | None:
-    """Share of some hundred of the column's values that the parent has; all of the parent is searched.
+    conn: psycopg.Connection, table: TableProfile, columns: Sequence[str], parent: TableProfile,
+    key: Sequence[str],
+) -> float | None:  # fmt: skip
+    """Share of some hundred of the columns' values that the parent's key has; all of the parent is searched.
 
     For parents of which only a sample was looked at. None where that takes too long.
     """
     source, _ = _source(table)
-    both = {table.by_name[column].kind, parent.by_name[key].kind}
-    plain = both <= {m.INTEGER, m.NUMBER} or table.by_name[column].type == parent.by_name[key].type
-    matches = sql.SQL("p.{} = s.v" if plain else "p.{}::text = s.v::text").format(sql.Identifier(key))
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    filled = sql.SQL(" and ").join(sql.SQL("{} is not null").format(sql.Identifier(c)) for c in columns)
+    found = sql.SQL(" and ").join(
+        _same(table.by_name[c], parent.by_name[k]) for c, k in zip(columns, key, strict=True)
+    )
     current = sql.SQL(" and p.dp_current") if parent.history else sql.SQL("")
-    query = sql.SQL("""with s as materialized (select distinct {column} as v from (select {column} from {source}) x
-        where {column} is not null limit {few})
-        select (select count(*) from s), count(*) from s where exists (select from {parent} p where {matches}{current})
+    query = sql.SQL("""with s as materialized (select distinct {names} from (select {names} from {source}) x
+        where {filled} limit {few})
+        select (select count(*) from s), count(*) from s where exists (select from {parent} p where {found}{current})
         """).format(
-        column=sql.Identifier(column), source=source, few=sql.Literal(PROBES), matches=matches, current=current,
+        names=names, source=source, few=sql.Literal(PROBES), filled=filled, found=found, current=current,
         parent=sql.Identifier(parent.schema, parent.name),
     )  # fmt: skip
     try:
@@ -286,3 +304,11 @@ def share_within(
     except psycopg.errors.QueryCanceled:
         return None
     return int(row[1]) / int(row[0]) if row and row[0] else None
+
+
+def _same(column: ColumnProfile, key: ColumnProfile) -> sql.Composed:
+    """Equality by the types' own operators, so that an index serves; as text where they have none in common."""
+    plain = {column.kind, key.kind} <= {m.INTEGER, m.NUMBER} or column.type == key.type
+    return sql.SQL("p.{} = s.{}" if plain else "p.{}::text = s.{}::text").format(
+        sql.Identifier(key.name), sql.Identifier(column.name)
+    )

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.lexicon import LINKS, NO_REFERENCE, PEOPLE, ROLES, SELF
+from dataplatform.auto_dw.lexicon import LINKS, NO_REFERENCE, PEOPLE, ROLES, SELF, SUPERIORS
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
-from dataplatform.auto_dw.sketches import bounds, comparable, containment, dense
+from dataplatform.auto_dw.sketches import bounds, comparable, containment, dense, telling
 from dataplatform.auto_dw.words import alike, names_table, says_id, stem, table_words, words
 
 MOST = 30  # parents of a column that are weighed against each other
@@ -32,8 +32,8 @@ class Candidate:
         return self.table.name, self.column.name, self.parent.name, self.key.name
 
 
-# share of a column's values that a parent too large for its sketch has; None where nobody knows
-Probe = Callable[[TableProfile, str, TableProfile, str], float | None]
+# share of some columns' values that a parent too large for its sketch has; None where nobody knows
+Probe = Callable[[TableProfile, Sequence[str], TableProfile, Sequence[str]], float | None]
 
 
 def candidates(
@@ -69,13 +69,15 @@ def _of_column(
         own = tuple(keys.get(table.name, ((),))[0]) if keys.get(table.name) else ()
         found.append((parent, key, number, held, own))
     naming = [_naming(column, parent, key, parent.name == table.name) for parent, key, *_ in found]
-    best = max(naming, default=0.0)
+    best, second = sorted([*naming, 0.0, 0.0])[-1:-3:-1]
     rivals = sum(1 for *_, held, _ in found if held >= 0.999)
     result = []
     # small numbers lie within every counter: of hundreds of such parents only the best named are weighed
     order = sorted(range(len(found)), key=lambda n: -naming[n])[:MOST]
-    for parent, key, number, held, own in (found[n] for n in order):
+    for place in order:
+        parent, key, number, held, own = found[place]
         features = _features(table, column, parent, key, number, held, own, best, rivals)
+        features["ahead"] = (best - second) * float(naming[place] == best)
         result.append(
             Candidate(table, column, parent, key, features, _evidence(table, column, parent, key, held))
         )
@@ -88,8 +90,9 @@ def _held(
     """Share of the column's values that the parent's key has."""
     if not column.filled:
         return 0.0
-    if not parent.exact and _naming(column, parent, key, parent.name == table.name) >= 0.5:
-        found = probe(table, column.name, parent, key.name)
+    unsure = not parent.exact or not telling(column, key)
+    if unsure and _naming(column, parent, key, parent.name == table.name) >= 0.5:
+        found = probe(table, (column.name,), parent, (key.name,))
         if found is not None:
             return found
     return containment(column, key)
@@ -99,10 +102,12 @@ def _naming(column: ColumnProfile, parent: TableProfile, key: ColumnProfile, own
     """How far the column's name points to the parent: by its table's name, or by its key's."""
     if own:  # a table's own attributes carry its name: only a role such as `parent` points back to it
         return 0.9 if _points_back(column, parent) else 0.0
-    by_table = names_table(stem(column.name), table_words(parent.name))
-    generic = len(words(key.name)) == 1 and says_id(key.name)
-    same = 1.0 if column.name == key.name and not generic and words(key.name) != ("name",) else 0.0
-    by_key = 0.0 if generic else 0.8 * alike(stem(column.name), stem(key.name)) if says_id(key.name) else 0.0
+    by_table = names_table(stem(column.called), table_words(parent.called))
+    generic = len(words(key.called)) == 1 and says_id(key.called)
+    same = 1.0 if column.called == key.called and not generic and words(key.called) != ("name",) else 0.0
+    by_key = (
+        0.0 if generic else 0.8 * alike(stem(column.called), stem(key.called)) if says_id(key.called) else 0.0
+    )
     return max(by_table, 0.85 * same, by_key)
 
 
@@ -111,16 +116,20 @@ def _features(
     held: float, own: tuple[str, ...], best: float, rivals: int,
 ) -> dict[str, float]:  # fmt: skip
     naming = _naming(column, parent, key, table.name == parent.name)
-    by_table = names_table(stem(column.name), table_words(parent.name))
+    by_table = names_table(stem(column.called), table_words(parent.called))
     coverage = min(1.0, column.distinct / key.distinct) if key.distinct else 0.0
     numbers = column.kind in (m.INTEGER, m.NUMBER)
-    parts = set(words(column.name))
-    mine = names_table(stem(column.name), table_words(table.name))
+    parts = set(words(column.called))
+    fits = held >= 0.999 or not column.filled or not parent.rows
+    same = column.called == key.called and words(key.called) not in (("id",), ("name",))
+    mine = names_table(stem(column.called), table_words(table.called))
     return {
         "naming": naming,
         "naming_strong": float(naming >= 0.8),
         "naming_none": float(naming < 0.3),
-        "same_name": float(column.name == key.name and words(key.name) not in (("id",), ("name",))),
+        "same_name": float(same and says_id(key.called)),
+        "same_attribute": float(same and not says_id(key.called)),
+        "family": alike(table_words(table.called), table_words(parent.called)) * (table.name != parent.name),
         "behind_best": best - naming,
         "rivals": min(1.0, math.log1p(max(0, rivals - 1)) / 3),
         "whole": float(held >= 0.999 and column.filled > 0),
@@ -130,22 +139,36 @@ def _features(
         "few_values": float(0 < column.distinct <= 2),
         "distinct": min(1.0, math.log1p(column.distinct) / 8),
         "surprising": _surprise(column, key, held),
-        "says_id": float(says_id(column.name)),
-        "measure_word": float(not parts.isdisjoint(NO_REFERENCE) and not says_id(column.name)),
+        "of_its_domain": float(
+            not numbers
+            and number == 0
+            and held >= 0.95
+            and column.distinct >= 20
+            and rivals <= 1
+            and own != (column.name,)
+        ),
+        "says_id": float(says_id(column.called)),
+        "measure_word": float(not parts.isdisjoint(NO_REFERENCE) and not says_id(column.called)),
         "alternate": float(number > 0),
         "to_itself": float(table.name == parent.name),
         "is_own_key": float(own == (column.name,)),
         "in_own_key": float(len(own) > 1 and column.name in own),
-        "names_itself": float(mine > by_table and mine >= 0.7 and table.name != parent.name),
+        "names_itself": float(
+            (mine > by_table or (mine == by_table and own == (column.name,)))
+            and mine >= 0.7
+            and table.name != parent.name
+        ),
         "parent_smaller": float(parent.rows < table.rows),
         "numbers": float(numbers),
         "number_without_name": float(numbers and naming < 0.5),
         "text_without_name": float(not numbers and naming < 0.5),
         "starts_elsewhere": _starts_elsewhere(column, key) * float(naming < 0.8),
         "owner": _owns(parent, key),
-        "plain_case": float(naming >= 0.8 and _owns(parent, key) >= 0.7 and held >= 0.999 and number == 0),
+        "plain_case": float(naming >= 0.8 and _owns(parent, key) >= 0.7 and number == 0 and fits),
+        "likely_case": naming * _owns(parent, key) * float(number == 0 and fits),
+        "own_name": float(own == (column.name,) and mine >= 0.6 and mine >= 0.95 * by_table),
         "role_of_person": float(
-            not ROLES.isdisjoint(words(column.name)) and not PEOPLE.isdisjoint(table_words(parent.name))
+            not ROLES.isdisjoint(words(column.called)) and not PEOPLE.isdisjoint(table_words(parent.called))
         ),
         "own_role": float(table.name == parent.name and _points_back(column, parent)),
     }
@@ -153,16 +176,18 @@ def _features(
 
 def _owns(parent: TableProfile, key: ColumnProfile) -> float:
     """How far the key is the parent's own: called id, or like its table."""
-    if len(words(key.name)) == 1 and says_id(key.name):
+    if len(words(key.called)) == 1 and says_id(key.called):
         return 1.0
-    return max(names_table(stem(key.name), table_words(parent.name)), 0.9 * (not says_id(key.name)))
+    return max(names_table(stem(key.called), table_words(parent.called)), 0.9 * (not says_id(key.called)))
 
 
 def _points_back(column: ColumnProfile, table: TableProfile) -> bool:
     """`parent_id`, `account_parent`, `reports_to`: a role, and at most the table's own name beside it."""
-    found = words(column.name)
-    rest = tuple(w for w in stem(column.name) if w not in SELF and w not in LINKS)
-    return not SELF.isdisjoint(found) and (not rest or names_table(rest, table_words(table.name)) >= 0.7)
+    found = words(column.called)
+    rest = tuple(w for w in stem(column.called) if w not in SELF and w not in LINKS)
+    if not SUPERIORS.isdisjoint(found) and PEOPLE.isdisjoint(table_words(table.called)):
+        return False  # the manager of a product is no product
+    return not SELF.isdisjoint(found) and (not rest or names_table(rest, table_words(table.called)) >= 0.7)
 
 
 def _surprise(column: ColumnProfile, key: ColumnProfile, held: float) -> float:

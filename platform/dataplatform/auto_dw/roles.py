@@ -26,7 +26,7 @@ def column_role(
         return Verdict(KEY, 0.9, ("it is (a part of) the key",))
     if column.kind in (m.DATE, m.TIME):
         return Verdict(TIMESTAMP, 0.95, (f"its type is {column.type}",))
-    if column.kind in (m.INTEGER, m.NUMBER) and not says_id(column.name):
+    if column.kind in (m.INTEGER, m.NUMBER) and not says_id(column.called):
         return _number(table, column)
     return Verdict(
         ATTRIBUTE, 0.9 if column.kind in (m.TEXT, m.BOOLEAN, m.JSON) else 0.75, (f"{column.type}, no key",)
@@ -34,7 +34,7 @@ def column_role(
 
 
 def _number(table: TableProfile, column: ColumnProfile) -> Verdict:
-    found = set(words(column.name))
+    found = set(words(column.called))
     if found & MEASURES:
         return Verdict(MEASURE, 0.9, ("a number whose name says that it is measured",))
     if found & CALENDAR:
@@ -72,10 +72,10 @@ def _own_role(
     schema: SchemaProfile, table: TableProfile, key: Sequence[str], out: set[str], into: set[str],
     linking: set[str], columns: Mapping[tuple[str, str], Verdict],
 ) -> Verdict:  # fmt: skip
-    named = set(table_words(table.name)) | set(words(table.name))
+    named = set(table_words(table.called)) | set(words(table.called))
     own = [c for c in table.columns if c.name not in linking and c.name not in key and not _is_audit(c)]
     measures = [c for c in own if columns[table.name, c.name].role == MEASURE]
-    events = [c for c in own if c.kind in (m.DATE, m.TIME) and not set(words(c.name)).isdisjoint(HAPPENS)]
+    events = [c for c in own if c.kind in (m.DATE, m.TIME) and not set(words(c.called)).isdisjoint(HAPPENS)]
     if "dim" in named or "dimension" in named:
         return Verdict(DIMENSION, 0.95, ("its name says so",))
     if {"fact", "fct"} & named:
@@ -103,7 +103,7 @@ def _weighed(
     score = 0.9 * min(len(out), 3) - 0.8 * min(len(into), 3) + 0.7 * min(len(measures), 3)
     score += 0.9 * bool(events) - 0.35 * min(len(texts), 6) + 0.8 * bool(named & _FACTS)
     score += 0.7 if out and table.rows > parents else -0.3
-    score -= 1.0 * bool(set(table_words(table.name)[-1:]) & PEOPLE)
+    score -= 1.0 * bool(set(table_words(table.called)[-1:]) & PEOPLE)
     score -= 1.5 * bool(into and not events) + 1.0 * any(_is_label(table, c) for c in texts)
     why = (
         f"it refers to {len(out)} tables, {len(into)} refer to it",
@@ -122,16 +122,16 @@ def _weighed(
 
 def _is_label(table: TableProfile, column: ColumnProfile) -> bool:
     """`name`, `title`, `product_name`: what a thing is called; what happens has seldom one."""
-    found = words(column.name)
+    found = words(column.called)
     return found[-1:] in (("name",), ("title",), ("nm",), ("ttl",)) and set(found[:-1]) <= set(
-        words(table.name)
+        words(table.called)
     )
 
 
 def _is_audit(column: ColumnProfile) -> bool:
-    return column.kind in (m.DATE, m.TIME) and not set(words(column.name)).isdisjoint(AUDIT)
+    return column.kind in (m.DATE, m.TIME) and not set(words(column.called)).isdisjoint(AUDIT)
 
 
 def _is_calendar(table: TableProfile) -> bool:
-    parts = [c for c in table.columns if not set(words(c.name)).isdisjoint(CALENDAR)]
+    parts = [c for c in table.columns if not set(words(c.called)).isdisjoint(CALENDAR)]
     return len(parts) >= max(2, 0.5 * len(table.columns)) and len(table.columns) <= 25

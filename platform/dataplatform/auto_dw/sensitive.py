@@ -19,7 +19,7 @@ from dataplatform.auto_dw.lexicon import (
     SECRETS,
 )
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
-from dataplatform.auto_dw.patterns import CARD, EMAIL, FIRST_NAME, HASH, IBAN, IP, PERSON, PHONE
+from dataplatform.auto_dw.patterns import CARD, EMAIL, FIRST_NAME, FLAG, HASH, IBAN, IP, PERSON, PHONE
 from dataplatform.auto_dw.words import says_id, table_words, words
 
 
@@ -50,9 +50,9 @@ def privacy(schema: SchemaProfile, references: Iterable[Reference]) -> Mapping[t
 
 def _about_people(table: TableProfile) -> float:
     """1 and more where the rows are people."""
-    score = 1.0 * (table_words(table.name)[-1:] != () and table_words(table.name)[-1] in PEOPLE)
-    score += 0.5 * (not set(table_words(table.name)).isdisjoint(PEOPLE))
-    parts = [words(c.name) for c in table.columns]
+    score = 1.0 * (table_words(table.called)[-1:] != () and table_words(table.called)[-1] in PEOPLE)
+    score += 0.5 * (not set(table_words(table.called)).isdisjoint(PEOPLE))
+    parts = [words(c.called) for c in table.columns]
     personal = sum(any(p in PERSON_PARTS for p in _pairs(found)) for found in parts)
     personal += sum(not {"birth", "birthdate", "birthday", "dob", "fname", "lname", "surname", "brth"}.isdisjoint(found)
                     for found in parts)  # fmt: skip
@@ -77,23 +77,23 @@ def _of(table: TableProfile, column: ColumnProfile, people: float, of_person: bo
 
 
 def _is_secret(column: ColumnProfile) -> bool:
-    found = words(column.name)
+    found = words(column.called)
     if column.kind in (m.TEXT, m.UUID, m.BINARY, m.INTEGER) and not SECRETS.isdisjoint(found):
         return column.kind != m.INTEGER or "pin" in found
     named = bool({("api", "key"), ("private", "key"), ("session", "key"), ("session", "hash"), ("session", "data"),
                   ("auth", "key"), ("access", "key")} & set(_pairs(found)))  # fmt: skip
     hashed = column.patterns.get(HASH, 0.0) >= 0.9 and column.distinct > 3
-    return named or (hashed and column.kind == m.TEXT and not says_id(column.name))
+    return named or (hashed and column.kind == m.TEXT and not says_id(column.called))
 
 
 def _by_name(
     table: TableProfile, column: ColumnProfile, people: float, of_person: bool
 ) -> tuple[float, list[str]]:
-    found = words(column.name)
+    found = words(column.called)
     told = set(found)
     if any(pair in PERSON_PARTS for pair in _pairs(found)):
         return 2.6, [f"{column.name} names something of a person"]
-    if not told.isdisjoint(ACCOUNTS) and says_id(column.name):
+    if not told.isdisjoint(ACCOUNTS) and says_id(column.called):
         return 1.6, ["it is somebody's account elsewhere"]
     hit = sorted(told & (PRIVATE if column.kind in (m.TEXT, m.UUID) else NUMBERS_TOO))
     if hit and not _is_something_else(found, column):
@@ -103,7 +103,7 @@ def _by_name(
         if hit and of_person:
             return 1.8, [f"{hit[0]} of a person"]
     hit = sorted(told & OF_A_PERSON)
-    if hit and people >= 1 and told.isdisjoint(NOT_OF_A_PERSON) and not says_id(column.name):
+    if hit and people >= 1 and told.isdisjoint(NOT_OF_A_PERSON) and not says_id(column.called):
         return (1.8 if hit[0] != "name" or len(found) == 1 else 0.8), [f"{hit[0]}, in a table about people"]
     if {"name", "nm"} & told and told & PEOPLE and not told & NOT_OF_A_PERSON:
         return 1.6, ["the name of a person"]
@@ -111,16 +111,17 @@ def _by_name(
         return 0.8, ["a person in charge"]
     if column.kind in (m.DATE, m.TIME) and people >= 1 and told & {"end", "start", "leave", "death"}:
         return 0.4, ["a date in somebody's life"]
-    if of_person and not set(table_words(table.name)).isdisjoint(HEALTH) and {"name", "nm"} & told:
+    if of_person and not set(table_words(table.called)).isdisjoint(HEALTH) and {"name", "nm"} & told:
         return 1.2, ["it says what somebody is treated with"]
     return -3.0, []
 
 
 def _is_something_else(found: tuple[str, ...], column: ColumnProfile) -> bool:
     """`mac_address`, `email_enabled`, `phone_type`, `address_id`: not the thing itself."""
-    if column.kind in (m.BOOLEAN, m.JSON):
+    if column.kind in (m.BOOLEAN, m.JSON) or column.patterns.get(FLAG, 0.0) >= 0.95:
         return True
-    if says_id(column.name) and not set(found) & {"ssn", "passport", "taxid", "iban"}:
+    number = found[-1] in ("number", "nmbr", "num", "nr", "no")  # a phone number is the phone
+    if says_id(column.called) and not number and not set(found) & {"ssn", "passport", "taxid", "iban"}:
         return True
     return bool(found) and found[-1] in ("type", "enabled", "verified", "count", "format", "template", "status", "lang",
                                        "subject", "body", "text", "message", "server", "host", "port", "setting",

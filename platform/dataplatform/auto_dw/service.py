@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple
         raw: psycopg.Connection = raw_connection(conn)
         judged = evaluate(
             found, lambda table, columns: row_hashes(raw, table, columns),
-            lambda table, column, parent, key: share_within(raw, table, column, parent, key),
+            partial(share_within, raw),
         )  # fmt: skip
         conn.rollback()  # what the profiler asked was read-only
         judged = wording.applied(conn, found, people.applied(judged, found, own))

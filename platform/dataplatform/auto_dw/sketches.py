@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataplatform.auto_dw.model import INTEGER, NUMBER, TEXT, UUID, ColumnProfile, Sketch
+from dataplatform.auto_dw.model import INTEGER, NO_SKETCH, NUMBER, TEXT, UUID, ColumnProfile, Sketch
+
+ENOUGH = 20  # hashes from which a share can be estimated
 
 
 def comparable(left: ColumnProfile, right: ColumnProfile) -> bool:
@@ -25,14 +27,24 @@ def mixed(values: Sketch) -> Sketch:
     return result.view(np.int64)
 
 
-def containment(child: ColumnProfile, parent: ColumnProfile) -> float:
-    """Share of the child's distinct values that the parent has; estimated beyond the sketch's size."""
+def _comparable_hashes(child: ColumnProfile, parent: ColumnProfile) -> Sketch:
+    """The child's hashes of which the parent's sketch would know."""
     if not len(child.sketch) or not len(parent.sketch):
-        return 0.0
+        return NO_SKETCH
     top = min(
         np.iinfo(np.int64).max if column.whole else int(column.sketch[-1]) for column in (child, parent)
     )
-    wanted = child.sketch[child.sketch <= top]
+    return child.sketch[child.sketch <= top]
+
+
+def telling(child: ColumnProfile, parent: ColumnProfile) -> bool:
+    """Whether the sketches have enough values in common to be compared: a few of a large parent's may be none."""
+    return len(_comparable_hashes(child, parent)) >= min(ENOUGH, child.distinct)
+
+
+def containment(child: ColumnProfile, parent: ColumnProfile) -> float:
+    """Share of the child's distinct values that the parent has; estimated beyond the sketch's size."""
+    wanted = _comparable_hashes(child, parent)
     if not len(wanted):
         return 0.0
     at = np.searchsorted(parent.sketch, wanted)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from dataplatform.auto_dw.lexicon import IDENTIFIERS, LINKS, PREFIXES
+from dataplatform.auto_dw.lexicon import IDENTIFIERS, LINKS, NO_REFERENCE, PREFIXES, SUFFIXES
 
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -88,10 +88,12 @@ def says_id(name: str) -> bool:
 
 
 def table_words(name: str) -> tuple[str, ...]:
-    """The words of a table, prefixes such as `tbl_` left out."""
+    """The words of a table, prefixes such as `tbl_` and endings such as `_dim` left out."""
     found = words(name)
     while len(found) > 1 and found[0] in PREFIXES:
         found = found[1:]
+    while len(found) > 1 and found[-1] in SUFFIXES:
+        found = found[:-1]
     return found
 
 
@@ -121,7 +123,23 @@ def names_table(column: tuple[str, ...], table: tuple[str, ...]) -> float:
                 missing = len([w for w in table if w not in LINKS]) - size
                 found *= 1.0 if missing <= 0 else (0.85 if offset else 0.75) ** min(missing, 3)
                 best = max(best, found)
+    if len(table) > 1 and _contracts(column[-1], table):
+        best = max(best, 0.85 if len(column) == 1 else 0.8)
     return max(best, 0.8 * joined if len("".join(column)) > 3 else 0.0)
+
+
+def _contracts(word: str, table: tuple[str, ...]) -> bool:
+    """`cdemo` for customer_demographics, `custaddr` for customer_address: a beginning of each of its words."""
+    if len(word) < 4 or word in NO_REFERENCE or word in table:
+        return False
+
+    def rest(text: str, left: tuple[str, ...], longest: int) -> bool:
+        if not left:
+            return not text and longest >= 3
+        sizes = range(1, min(len(text), len(left[0])) + 1)
+        return any(left[0].startswith(text[:n]) and rest(text[n:], left[1:], max(longest, n)) for n in sizes)
+
+    return rest(word, table, 0)
 
 
 def any_word(name: str, wanted: Iterable[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,8 @@ def demo(json_: Json = False) -> None:
 def _warehouse(platform: Platform, root: Path) -> dict[str, Any]:
     """What auto_dw says of every table of the demo, and what it builds; its models stay in HOME/demo."""
     (root / "sources").mkdir(parents=True, exist_ok=True)
+    catalog = _catalog(platform.settings)
+    shutil.copy(catalog.root / "sources" / f"{SOURCE}.yaml", root / "sources")  # auto_dw reads its keys
     _leave_out_others(platform, root)
     _, found = service.judge(platform.engine, root, "silver")
     done = build.go(platform.engine, root, "silver")

@@ -1,0 +1,95 @@
+"""Names in the conventions that people use, and what auto_dw takes them to mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from dataplatform.auto_dw.keys import keys
+from dataplatform.auto_dw.model import INTEGER, TEXT, ColumnProfile, SchemaProfile, TableProfile
+from dataplatform.auto_dw.sketches import containment, telling
+from dataplatform.auto_dw.spelling import spelled
+from dataplatform.auto_dw.words import names_table, stem, table_words, words
+
+
+def schema(tables: Mapping[str, str]) -> SchemaProfile:
+    def table(name: str, columns: str) -> TableProfile:
+        found = (ColumnProfile(c, n, "integer", INTEGER, 1) for n, c in enumerate(columns.split()))
+        return TableProfile("s", name, 1, tuple(found))
+
+    return spelled(SchemaProfile("s", {name: table(name, columns) for name, columns in tables.items()}))
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "meant"),
+    [
+        ("orders", "o_custkey", "cust_key"),
+        ("orders", "o_totalprice", "total_price"),
+        ("order_lines", "ol_o_id", "o_id"),
+        ("customers", "customerid", "customer_id"),
+        ("customers", "shiptoorderid", "ship_to_order_id"),
+        ("customers", "valid", "valid"),
+        ("customers", "monkey", "monkey"),
+        ("customers", "address", "address"),
+    ],
+)
+def test_prefixes_are_left_out_and_words_parted(table: str, column: str, meant: str) -> None:
+    found = schema({
+        "orders": "o_id o_custkey o_totalprice",
+        "order_lines": "ol_o_id ol_number ol_amount",
+        "customers": "customerid shiptoorderid valid monkey address",
+    })  # fmt: skip
+    assert found.tables[table].by_name[column].called == meant
+
+
+def test_a_prefix_that_is_another_tables_name_is_no_prefix() -> None:
+    found = schema({"order_items": "order_id order_line order_quantity", "orders": "id placed"})
+    assert found.tables["order_items"].by_name["order_id"].called == "order_id"
+
+
+@pytest.mark.parametrize(
+    ("column", "table"),
+    [("ship_addr_sk", "customer_address"), ("cdemo_sk", "customer_demographics"), ("sold_date_sk", "date_dim"),
+     ("custaddr_id", "customer_address"), ("shipToCustomerID", "Customers")],
+)  # fmt: skip
+def test_short_forms_name_their_table(column: str, table: str) -> None:
+    assert names_table(stem(column), table_words(table)) >= 0.65
+
+
+@pytest.mark.parametrize(("column", "table"), [("code", "company_departments"), ("score", "sales_cores"), ("cost", "city_ostriches")])  # fmt: skip
+def test_words_of_their_own_are_no_short_forms(column: str, table: str) -> None:
+    assert names_table(words(column), table_words(table)) < 0.65
+
+
+def column(name: str, position: int, values: list[int]) -> ColumnProfile:
+    distinct = len(set(values))
+    return ColumnProfile(name, position, "integer", INTEGER, len(values), distinct=distinct, low="1", high=str(max(values)))  # fmt: skip
+
+
+def test_a_composite_key_has_no_part_that_it_does_not_need() -> None:
+    """order, line identifies a row; that a part and its supplier stand between them changes nothing."""
+    orders = [n // 5 + 1 for n in range(5_000)]
+    lines = [n % 5 + 1 for n in range(5_000)]
+    parts = [n * n % 7 + 1 for n in range(5_000)]  # more than once in an order
+    suppliers = [part % 3 + 1 for part in parts]
+    data = {"order_id": orders, "part_id": parts, "supplier_id": suppliers, "line_number": lines}
+    tables = {"order_lines": TableProfile("s", "order_lines", 5_000, tuple(column(c, n, v) for n, (c, v) in enumerate(data.items())))}  # fmt: skip
+    for name in ("orders", "parts", "suppliers"):
+        tables[name] = TableProfile("s", name, 0, (ColumnProfile("id", 0, "integer", INTEGER, 0),))
+    found = spelled(SchemaProfile("s", tables))
+    best = keys(
+        found, found.tables["order_lines"], lambda _, names: np.array([data[n] for n in names], np.int64).T
+    )[0]
+    assert set(best.columns) == {"order_id", "line_number"}
+
+
+def test_a_few_values_of_a_large_parents_cannot_be_told_from_sketches() -> None:
+    large = ColumnProfile(
+        "id", 0, "integer", INTEGER, 9_000, distinct=9_000, sketch=np.arange(100), whole=False
+    )
+    few = ColumnProfile("x_id", 0, "integer", INTEGER, 3, distinct=3, sketch=np.array([500, 600, 700]))
+    same = ColumnProfile("y_id", 0, "text", TEXT, 3, distinct=3, sketch=np.array([5, 6, 7]))
+    assert not telling(few, large)
+    assert telling(same, large)
+    assert containment(same, large) == 1.0
