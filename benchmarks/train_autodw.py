@@ -236,7 +236,8 @@ def main(dsn: str, *places: str) -> None:
              "Of one column each; the second line of a schema is the same data under abbreviated names.", "",
              "| schema | precision | recall |", "|---|---|---|"]  # fmt: skip
     page += [
-        f"| {name} | {precision:.3f} | {recall:.3f} |" for name, precision, recall in sorted(scores(found))
+        f"| {name} | {precision:.3f} | {recall:.3f} |"
+        for name, precision, recall in sorted(scores(found), key=lambda row: row[0])
     ]
     page.append("")
     (ROOT / "docs" / "auto_dw_calibration.md").write_text("\n".join(page))
