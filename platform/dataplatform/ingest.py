@@ -19,7 +19,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import DataplatformError, LoadError, MetadataError, TransientError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import upkeep
-from dataplatform.layers.silver import load as silver_load
+from dataplatform.layers.silver import migrate
 from dataplatform.metadata.source import Source
 from dataplatform.names import new_batch_id
 
@@ -271,7 +271,7 @@ def _replay_silver(platform: Platform, source: Source, name: str, batches: list[
     """All batches in one transaction: readers see the old table until the new one is there."""
     total = Counts()
     with database_errors(), platform.engine.begin() as conn:
-        silver_load.reset(conn, source.source, name, source.entities[name])
+        migrate.reset(conn, source.source, name, source.entities[name])
         audit.forget_loads(conn, source.source, name, ("silver",), batches)
         for number, batch_id in enumerate(batches):
             done = pipeline.apply_silver(

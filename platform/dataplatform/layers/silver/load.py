@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,16 +22,15 @@ from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
 from dataplatform.layers.silver.observe import Reader, Screen, effective_at, histories, present_paths
-from dataplatform.layers.silver.plan import Known, Plan
+from dataplatform.layers.silver.plan import UNBORN, Known, Plan
 from dataplatform.layers.silver.rebuild import rebuild
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.metadata.source import Entity
-from dataplatform.names import batch_time, qualified
+from dataplatform.names import batch_time
 from dataplatform.records import ITEM, flatten
 
 PARTITION = 400_000  # observations held in memory by a rebuild
 Found = list[tuple[bytes, dict[str, Any]]]
-_UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
 
 
 class BatchManifest(Protocol):
@@ -172,7 +171,7 @@ def _evolve(
         present = present_paths(manifest, entries)
         after = planning.silenced(before, after, present, task.batch_id, newest)
     kept = planning.without_new(task.source, task.name, task.entity, before, after)
-    plan = planning.make_plan(task.source, task.name, task.entity, kept, _UNBORN)
+    plan = planning.make_plan(task.source, task.name, task.entity, kept, UNBORN)
     there = evolve.existing(conn, [t.name for t in plan.root.tables()])
     found = evolve.changes(plan, there)
     evolve.apply(conn, plan, found)
@@ -269,7 +268,7 @@ def _too_many(work: _Work, gone: int, total: int) -> LoadError:
 def _covers(plan: Plan, present: frozenset[str]) -> bool:
     """Whether the batch knew of every column: else last known values have to be carried on."""
     for table in plan.root.tables():
-        own = {table.prefix + c.path for c in table.columns if c.first_batch != _UNBORN}
+        own = {table.prefix + c.path for c in table.columns if c.first_batch != UNBORN}
         if table.is_child:
             holder, _, _ = table.prefix.removesuffix(ITEM).rpartition(ITEM)
             if (not holder or holder + ITEM in present) and table.prefix.removesuffix(ITEM) not in present:
@@ -391,14 +390,3 @@ def _rebuild_keys(work: _Work, keys: hs.Hashes, force: bool) -> Done:
     for part in np.array_split(keys, min(parts, max(1, len(keys)))):
         done.add(rebuild(work.conn, work.plan, work.batch, histories(reader, part, batches), force))
     return done
-
-
-def reset(conn: sa.Connection, source: str, name: str, entity: Entity) -> Plan:
-    """Empties an entity's tables, for a replay; what is known of its columns stays."""
-    before = state.known_paths(conn, source, name)
-    plan = planning.make_plan(source, name, entity, before, _UNBORN)
-    there = evolve.existing(conn, [t.name for t in plan.root.tables()])
-    for table in plan.root.tables():
-        if table.name in there.tables:
-            conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table.name)}")
-    return replace(plan)

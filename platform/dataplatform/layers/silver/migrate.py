@@ -12,8 +12,9 @@ from dataplatform.audit.record import note_schema_change
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.evolve import Change
-from dataplatform.layers.silver.plan import Known, Plan
-from dataplatform.metadata.source import Source
+from dataplatform.layers.silver.plan import UNBORN, Known, Plan
+from dataplatform.metadata.source import Entity, Source
+from dataplatform.names import qualified
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def plan_changes(engine: Engine, source: Source) -> list[Pending]:
             before = state.known_paths(conn, source.source, name)
             if not before:
                 continue
-            plan = planning.make_plan(source.source, name, entity, before, "~")
+            plan = planning.make_plan(source.source, name, entity, before, UNBORN)
             there = evolve.existing(conn, [t.name for t in plan.root.tables()])
             found = evolve.changes(plan, there)
             result += [Pending(source.source, plan, change, before) for change in found]
@@ -56,3 +57,12 @@ def apply(engine: Engine, pending: Pending) -> None:
         evolve.apply(conn, pending.plan, [pending.change])
         note_schema_change(conn, evolve.rows_of(pending.plan, [pending.change], ""))
         state.put_known(conn, pending.plan, pending.before)
+
+
+def reset(conn: sa.Connection, source: str, name: str, entity: Entity) -> None:
+    """Empties an entity's tables, for a replay; what is known of its columns stays."""
+    plan = planning.make_plan(source, name, entity, state.known_paths(conn, source, name), UNBORN)
+    there = evolve.existing(conn, [t.name for t in plan.root.tables()])
+    for table in plan.root.tables():
+        if table.name in there.tables:
+            conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table.name)}")

@@ -14,6 +14,8 @@ from dataplatform.metadata.source import Column, Entity
 from dataplatform.names import child_table, column_names, digest, entity_table
 from dataplatform.records import HASH_VERSION, ITEM, hash_path
 
+UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
+
 
 @dataclass(frozen=True)
 class Known:
