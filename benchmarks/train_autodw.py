@@ -24,7 +24,7 @@ from dataplatform.auto_dw.evaluate import LEAST, key_map
 from dataplatform.auto_dw.keys import Key, keys
 from dataplatform.auto_dw.model import Reference, SchemaProfile
 from dataplatform.auto_dw.profile import Scope, profile, row_hashes, share_within
-from dataplatform.auto_dw.references import Candidate, candidates, choose
+from dataplatform.auto_dw.references import Candidate, candidates, choose, seconded
 from dataplatform.auto_dw.sensitive import privacy
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -35,9 +35,10 @@ STRENGTH = 1.0  # inverse of the regularisation
 # evidence for and against a reference: the one's weights are never negative, the other's never positive
 FOR = """naming naming_strong same_name whole coverage surprising says_id owner plain_case likely_case role_of_person
     own_role parent_smaller ahead distinct
-    of_its_domain"""
-# what is believed beforehand, for want of schemas that show it: codes that only one table's key has refer to it
-PRIOR = {"of_its_domain": 3.5}
+    of_its_domain home"""
+# what is believed beforehand, for want of schemas that show it: codes that only one key has refer to it, an identifier
+# to the one key of its name, a parent_id to its own table, an author to a table of people
+PRIOR = {"of_its_domain": 3.5, "home": 3.0, "own_role": 1.5, "role_of_person": 2.5}
 DOUBT = np.arange(-0.6, 2.5, 0.2)  # logits of references that few schemas have
 AGAINST = """naming_none behind_best rivals orphans empty few_values measure_word alternate is_own_key own_name
     names_itself number_without_name text_without_name starts_elsewhere same_attribute"""
@@ -118,7 +119,7 @@ def unseen(found: list[Case]) -> Iterator[tuple[Case, list[tuple[Candidate, floa
         weights = learned([case for case in found if case.name != name])
         for case in (c for c in found if c.name == name):
             chances = expit(weights.logits(case.candidates))
-            yield case, choose(zip(case.candidates, chances, strict=True), LEAST)
+            yield case, choose(seconded(list(zip(case.candidates, chances, strict=True)), LEAST), LEAST)
 
 
 def judged_references(found: list[Case]) -> list[tuple[float, bool]]:

@@ -10,7 +10,7 @@ from dataplatform.auto_dw.keys import keys
 from dataplatform.auto_dw.model import INTEGER, TEXT, ColumnProfile, SchemaProfile, TableProfile
 from dataplatform.auto_dw.sketches import containment, telling
 from dataplatform.auto_dw.spelling import spelled
-from dataplatform.auto_dw.words import names_table, stem, table_words, words
+from dataplatform.auto_dw.words import names_table, plurals, stem, table_words, words
 
 
 def schema(tables: Mapping[str, str]) -> SchemaProfile:
@@ -93,3 +93,12 @@ def test_a_few_values_of_a_large_parents_cannot_be_told_from_sketches() -> None:
     assert not telling(few, large)
     assert telling(same, large)
     assert containment(same, large) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "several"),
+    [("units_on_order", ("units",)), ("minutesPlayed", ("minutes",)), ("reorder_level", ()), ("status", ()), ("series", ()),
+     ("address", ()), ("gps", ())],
+)  # fmt: skip
+def test_plurals_say_of_how_many_things(name: str, several: tuple[str, ...]) -> None:
+    assert plurals(name) == several

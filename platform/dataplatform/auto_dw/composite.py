@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice, product
 
@@ -11,13 +12,16 @@ from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, Sketch, TableProfile
 from dataplatform.auto_dw.references import Probe
 from dataplatform.auto_dw.sketches import comparable, containment, mixed, telling
-from dataplatform.auto_dw.words import names_table, stem, table_words
+from dataplatform.auto_dw.words import points_to
 
 LEAST = 0.9  # of each column's values
 TUPLES = 0.95  # of the tuples
 MOST = 60  # ways to assign columns that are tried for a pair of tables
 MOST_PROBES = 3  # ways that are looked up in a parent of which only a sample is at hand
 LARGEST = 4
+TOLD = 50  # pairs of a link that tell something
+WHOLE = 0.99  # of them must be the link's
+RARE = 0.2  # share of all pairs that a link has at most, for it to be no accident
 Rows = Callable[[TableProfile, Sequence[str]], Sketch]
 
 
@@ -50,7 +54,38 @@ def composite_references(
             best = _best(table, parent, key, parents, tuples, probe)
             if best is not None:
                 result.append(best)
-    return _without_implied(_without_links(result, keys, parents))
+    things = _without_implied(_without_links(result, keys, parents))
+    return [*things, *_to_links(schema, keys, parents, tuples)]
+
+
+def _to_links(
+    schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]], parents: Mapping[tuple[str, str], str],
+    tuples: Callable[[TableProfile, tuple[str, ...]], Sketch],
+) -> list[Reference]:  # fmt: skip
+    """References to links, such as what a supplier supplies: both ends are the link's, and no pair is another's.
+
+    Only where pairs would be others' too if the ends had nothing to do with each other.
+    """
+    result = []
+    for name, found in keys.items():
+        key, parent = found[0] if found else (), schema.tables[name]
+        ends = [parents.get((name, part)) for part in key]
+        if not 1 < len(key) <= LARGEST or not all(ends) or len(set(ends)) < len(ends) or not parent.exact:
+            continue
+        for table in schema.tables.values():
+            chosen = [[c for c in table.columns if parents.get((table.name, c.name)) == end] for end in ends]
+            own = set(keys[table.name][0]) if keys.get(table.name) else set()
+            if table.name == name or any(len(columns) != 1 for columns in chosen):
+                continue
+            names = tuple(columns[0].name for columns in chosen)
+            have = tuples(table, names)
+            pairs = math.prod(columns[0].distinct for columns in chosen)
+            if set(names) <= own or len(have) < TOLD or parent.rows > RARE * pairs:
+                continue
+            held = float(np.isin(have, tuples(parent, key)).mean())
+            if held >= WHOLE:
+                result.append(_reference(table, parent, names, key, held, 0.8, len(have)))
+    return result
 
 
 def _without_links(
@@ -133,11 +168,11 @@ def _naming(
     for column, part in zip(chosen, key, strict=True):
         own = parent.by_name[part]
         shared = parents.get((parent.name, part))
-        points = names_table(stem(column.called), table_words(parent.called))
+        points = points_to(column.called, parent.called)
         if shared is not None:
             same = column.called == own.called or parents.get((table.name, column.name)) == shared
             same = same or (shared == table.name and column.unique)  # its own key stands for it
-            total += 1.0 if same else 0.6 * names_table(stem(column.called), table_words(shared))
+            total += 1.0 if same else 0.6 * points_to(column.called, shared)
             total += 0.2 * (column.called == own.called)
         elif points >= 0.7:
             total += 1.0

@@ -25,7 +25,7 @@ from dataplatform.auto_dw.model import (
     Verdict,
 )
 from dataplatform.auto_dw.polymorphic import polymorphic
-from dataplatform.auto_dw.references import Candidate, Probe, as_reference, candidates, choose
+from dataplatform.auto_dw.references import Candidate, Probe, as_reference, candidates, choose, seconded
 from dataplatform.auto_dw.roles import column_role, table_roles
 from dataplatform.auto_dw.sensitive import Privacy, privacy
 
@@ -109,7 +109,7 @@ def _references(
             scored.append((candidate, 1 / (1 + math.exp(-weights.logit(candidate.features)))))
     single = [
         replace(as_reference(c, chance), confidence=round(weights.confidence("fk", _logit(chance)), 3))
-        for c, chance in choose(scored, LEAST)
+        for c, chance in choose(seconded(scored, LEAST), LEAST)
     ]
     composite = composite_references(schema, named, [*declared, *single], rows, probe)
     composite = [r for r in composite if not any(d.table == r.table and d.pairs == r.pairs for d in declared)]

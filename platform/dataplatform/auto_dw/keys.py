@@ -13,7 +13,7 @@ from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.lexicon import MEASURES, NAMING
 from dataplatform.auto_dw.model import ColumnProfile, SchemaProfile, Sketch, TableProfile
 from dataplatform.auto_dw.sketches import comparable, containment, dense, mixed
-from dataplatform.auto_dw.words import names_table, says_id, stem, table_words, words
+from dataplatform.auto_dw.words import points_to, says_id, words
 
 MOST_COLUMNS = 12  # of a composite key's candidates
 LARGEST = 5  # columns of a composite key
@@ -43,21 +43,24 @@ def keys(schema: SchemaProfile, table: TableProfile, rows: Rows) -> list[Key]:
 
 
 def _voted(schema: SchemaProfile, table: TableProfile, singles: list[Key]) -> list[Key]:
-    """Of several unique columns the one that other tables' columns, named like this table, point to."""
+    """Of several unique columns the one that other tables' columns, named like this table or like it, point to."""
     if len(singles) < 2:
         return singles
-    own = table_words(table.called)
-    voters = [
-        c for other in schema.tables.values() if other.name != table.name for c in other.columns
-        if c.filled and names_table(stem(c.called), own) >= 0.8
-    ]  # fmt: skip
+    others = [c for o in schema.tables.values() if o.name != table.name for c in o.columns if c.filled]
+    named = [c for c in others if points_to(c.called, table.called) >= 0.8]
     result = []
     for key in singles:
         column = table.by_name[key.columns[0]]
-        votes = sum(comparable(v, column) and containment(v, column) >= 0.95 for v in voters)
+        same = [c for c in others if c.called == column.called and _tells(column) and c not in named]
+        votes = sum(comparable(v, column) and containment(v, column) >= 0.95 for v in [*named, *same])
         why = (*key.evidence, f"{votes} columns elsewhere hold its values") if votes else key.evidence
         result.append(Key(key.columns, key.score + 0.5 * min(votes, 4), why))
     return result
+
+
+def _tells(column: ColumnProfile) -> bool:
+    """Whether another column of the same name is likely to mean the same: not `id`, `name` or `number`."""
+    return column.kind in (m.TEXT, m.UUID) and words(column.called) not in (("id",), ("name",), ("title",))
 
 
 def _may_be_key(table: TableProfile, column: ColumnProfile) -> bool:
@@ -68,11 +71,9 @@ def _may_be_key(table: TableProfile, column: ColumnProfile) -> bool:
 
 def refers(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> float:
     """How far a column's name names another table; less where it names its own as well."""
-    own = names_table(stem(column.called), table_words(table.called))
+    own = points_to(column.called, table.called)
     others = [
-        names_table(stem(column.called), table_words(other.called))
-        for other in schema.tables.values()
-        if other.name != table.name
+        points_to(column.called, other.called) for other in schema.tables.values() if other.name != table.name
     ]
     best = max(others, default=0.0)
     return best if best > own + 0.1 or best >= 0.97 > own else 0.0
@@ -103,11 +104,11 @@ def _single(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -
 
 
 def _name_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfile) -> tuple[float, list[str]]:
-    own = names_table(stem(column.called), table_words(table.called))
+    own = points_to(column.called, table.called)
     other = refers(schema, table, column)
     parts = words(column.called)
     if parts in (("id",), ("pk",), ("uuid",), ("guid",), ("rowid",)):
-        return 3.0, [f"it is called {column.name}"]
+        return 3.3, [f"it is called {column.name}"]
     if says_id(column.called) and own >= 0.5 and not other > own:
         return 1.2 + 1.6 * own, ["its name is the table's with an identifier's ending"]
     if other >= 0.75:
@@ -145,7 +146,16 @@ def _composite(schema: SchemaProfile, table: TableProfile, singles: list[Key], r
     alone = {k.columns[0] for k in singles}
     found = _from_run(schema, table, run, possible, unique)
     names = [c.name for c in usable if c.name not in alone]
-    return [*found, *(_scored(table, chosen, worth) for chosen in _minimal(names, unique))]
+    scored = [_scored(table, chosen, worth) for chosen in _minimal(names, unique)]
+    return [*found, *(_held_elsewhere(schema, table, key) for key in scored)]
+
+
+def _held_elsewhere(schema: SchemaProfile, table: TableProfile, key: Key) -> Key:
+    """Better for every table that has columns of the same names: they may refer to it."""
+    called = {table.by_name[name].called for name in key.columns}
+    others = (t for t in schema.tables.values() if t.name != table.name)
+    votes = sum(called <= {c.called for c in other.columns} for other in others)
+    return Key(key.columns, key.score + 0.1 * min(votes, 4), key.evidence)
 
 
 def _minimal(names: Sequence[str], unique: Callable[[Sequence[str]], bool]) -> list[tuple[str, ...]]:
@@ -241,7 +251,7 @@ def _part_score(schema: SchemaProfile, table: TableProfile, column: ColumnProfil
         score += 1.0
     if refers(schema, table, column) >= 0.7:
         score += 1.0
-    if names_table(stem(column.called), table_words(table.called)) >= 0.7:
+    if points_to(column.called, table.called) >= 0.7:
         score += 0.6
     if not NAMING.isdisjoint(words(column.called)):
         score += 0.5

@@ -30,9 +30,15 @@ LINKS = _set("has to of by in on for from is the and at as with via x")
 SELF = _set("""parent prnt manager supervisor boss report reports superior previous prev old next original root
     predecessor successor replaces replaced ancestor main master head leader""")
 SUPERIORS = _set("manager supervisor boss leader")
-ROLES = _set("""creator created owner author user modifier modified updated updater editor edited assignee assigned
+STAFF_ROLES = _set("""rep representative salesperson salesman saleswoman clerk cashier consultant technician operator
+    instructor dispatcher inspector""")
+STAFF = _set("employee staff worker personnel")
+ROLES = (
+    _set("""creator created owner author user modifier modified updated updater editor edited assignee assigned
     approver approved reviewer reviewed paid payer payee sender receiver recipient requester requested reporter
     submitted manager agent handler deleted member responsible""")
+    | STAFF_ROLES
+)
 PEOPLE = _set("""user person people employee staff member participant customer client contact account author patient
     student teacher player agent worker child parent guest subscriber applicant candidate doctor nurse actor
     driver passenger tenant resident citizen lead attendee profile usr emply prtcp mmbr cstmr prsn""")
@@ -46,6 +52,10 @@ NO_REFERENCE = _set("""amount price cost total count quantity qty rate percent p
     length year month day hour minute week quarter duration balance salary size position order sort rank level flag
     version status state type active enabled priority age number num seq sequence latitude longitude area population
     hidden default is has show date time units unit ratio discount limit color width depth points elevation""")
+COORDINATES = _set("latitude longitude lat lon lng long altitude coordinate")
+PLACES = _set(
+    "address street city town state province region country zip postal postcode postalcode county district"
+)
 CALENDAR = _set("year month day week quarter hour date weekday minute period season yr dy wk hr dt mo")
 HAPPENS = _set("""sold ordered order shipped paid payment rental rented returned booked occurred happened event recorded
     measured visited posted started ended start end date time at on dt tm""")

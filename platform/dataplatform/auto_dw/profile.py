@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -25,6 +26,7 @@ BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
 PROBES = 300  # values of a column that are looked up in a parent too large to be looked at whole
 SAMPLE = 80  # values looked at for patterns
+LOOKING = 180.0  # seconds that may be spent on that
 TIMEOUT = "60s"
 SYSTEM_PREFIX = "dp_"
 
@@ -274,6 +276,25 @@ def _hashes(body: bytes, columns: int) -> m.Sketch:
     row = np.dtype([("count", ">i2"), ("values", [("length", ">i4"), ("hash", ">i8")], columns)])
     found = np.frombuffer(body, row, count=(len(body) - 21) // row.itemsize, offset=19)
     return found["values"]["hash"].astype(np.int64).reshape(-1, columns)
+
+
+def looks(conn: psycopg.Connection, seconds: float = LOOKING) -> Callable[..., float | None]:
+    """`share_within` for as long as it has not taken so many seconds in all; None from then on."""
+    spent = 0.0
+
+    def look(
+        table: TableProfile, columns: Sequence[str], parent: TableProfile, key: Sequence[str]
+    ) -> float | None:
+        nonlocal spent
+        if spent >= seconds:
+            return None
+        start = time.perf_counter()
+        try:
+            return share_within(conn, table, columns, parent, key)
+        finally:
+            spent += time.perf_counter() - start
+
+    return look
 
 
 def share_within(

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.lexicon import LINKS, NO_REFERENCE, PEOPLE, ROLES, SELF, SUPERIORS
+from dataplatform.auto_dw.likeness import (
+    DIRTY,
+    GENERIC,
+    LEAST,
+    Pair,
+    evidence,
+    features,
+    is_home,
+    naming,
+)
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
-from dataplatform.auto_dw.sketches import bounds, comparable, containment, dense, telling
-from dataplatform.auto_dw.words import alike, names_table, says_id, stem, table_words, words
+from dataplatform.auto_dw.sketches import comparable, containment, telling
+from dataplatform.auto_dw.words import words
 
+LOOKS = 3  # parents of a column that are searched for its values
 MOST = 30  # parents of a column that are weighed against each other
-LEAST = 0.9  # share of the distinct values that must be found: a few orphans are allowed
+SECONDED = 0.65  # chance of a reference that others speak for
+WORTH = 0.5  # naming from which a parent is searched
+CODES = 50  # distinct codes from which some may be unknown to the parent
+
+Target = tuple[TableProfile, ColumnProfile, int]  # a key of one column, and its place among its table's keys
 
 
 @dataclass(frozen=True)
@@ -46,189 +59,78 @@ def candidates(
         for number, key in enumerate(found)
         if len(key) == 1
     ]
-    result = []
-    for table in schema.tables.values():
-        for column in table.columns:
-            if not column.can_identify or column.kind in (m.DATE, m.TIME):
-                continue
-            result += _of_column(schema, keys, table, column, targets, probe)
-    return result
+    return [
+        candidate
+        for table in schema.tables.values()
+        for column in table.columns
+        if column.can_identify and column.kind not in (m.DATE, m.TIME)
+        for candidate in _weighed(_pairs(table, column, (keys.get(table.name) or ((),))[0], targets, probe))
+    ]
 
 
-def _of_column(
-    schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]], table: TableProfile,
-    column: ColumnProfile, targets: Sequence[tuple[TableProfile, ColumnProfile, int]], probe: Probe,
-) -> list[Candidate]:  # fmt: skip
+def _pairs(
+    table: TableProfile, column: ColumnProfile, own: tuple[str, ...], targets: Sequence[Target], probe: Probe
+) -> list[Pair]:
+    """The keys that have enough of the column's values, the best named first."""
+    named = [
+        (naming(column, parent, key, parent.name == table.name), target)
+        for target in targets for parent, key, _ in (target,)
+        if (parent.name != table.name or key.name != column.name) and comparable(column, key)
+    ]  # fmt: skip
+    worth = _worth_a_look(column, own == (column.name,), named)
     found = []
-    for parent, key, number in targets:
-        if (parent.name == table.name and key.name == column.name) or not comparable(column, key):
-            continue
-        held = _held(table, column, parent, key, probe)
-        if held < LEAST and not (column.filled == 0 or parent.rows == 0):
-            continue
-        own = tuple(keys.get(table.name, ((),))[0]) if keys.get(table.name) else ()
-        found.append((parent, key, number, held, own))
-    naming = [_naming(column, parent, key, parent.name == table.name) for parent, key, *_ in found]
-    best, second = sorted([*naming, 0.0, 0.0])[-1:-3:-1]
-    rivals = sum(1 for *_, held, _ in found if held >= 0.999)
-    result = []
-    # small numbers lie within every counter: of hundreds of such parents only the best named are weighed
-    order = sorted(range(len(found)), key=lambda n: -naming[n])[:MOST]
-    for place in order:
-        parent, key, number, held, own = found[place]
-        features = _features(table, column, parent, key, number, held, own, best, rivals)
-        features["ahead"] = (best - second) * float(naming[place] == best)
-        result.append(
-            Candidate(table, column, parent, key, features, _evidence(table, column, parent, key, held))
-        )
-    return result
+    for name, (parent, key, number) in named:
+        held = _held(table, column, parent, key, probe if (parent.name, key.name) in worth else None)
+        unknown = column.filled == 0 or parent.rows == 0
+        if held >= _least(column, key, number) or (unknown and _same_kind(column, key)):
+            found.append(Pair(table, column, parent, key, number, held, own, name))
+    return sorted(found, key=lambda pair: -pair.naming)
+
+
+def _weighed(pairs: Sequence[Pair]) -> Iterable[Candidate]:
+    """Small numbers lie within every counter: of hundreds of such parents only the best named are weighed."""
+    best, second = ([pair.naming for pair in pairs[:2]] + [0.0, 0.0])[:2]
+    rivals = sum(pair.held >= 0.999 for pair in pairs)
+    for pair in pairs[:MOST]:
+        found = features(pair, best, (best - second) * (pair.naming == best), rivals)
+        if is_home(pair, found["surprising"], [p.key for p in pairs]):
+            found |= {"home": 1.0, "alternate": 0.0}  # though the table has another key, of its own
+        yield Candidate(pair.table, pair.column, pair.parent, pair.key, found, evidence(pair))
+
+
+def _same_kind(column: ColumnProfile, key: ColumnProfile) -> bool:
+    """What types alone say where there are no values: text may hold numbers' and UUIDs' text, but who would know."""
+    return column.kind == key.kind or {column.kind, key.kind} <= {m.INTEGER, m.NUMBER}
+
+
+def _least(column: ColumnProfile, key: ColumnProfile, number: int) -> float:
+    """The share of values that must be found for a reference to be thought of."""
+    codes = m.TEXT == column.kind == key.kind and column.distinct >= CODES and number == 0
+    return DIRTY if codes and column.called == key.called and words(column.called) not in GENERIC else LEAST
+
+
+def _worth_a_look(
+    column: ColumnProfile, is_key: bool, named: Sequence[tuple[float, Target]]
+) -> set[tuple[str, str]]:
+    """The best named keys of which the sketches know too little: each look may read a whole table."""
+    best = max((name for name, _ in named), default=0.0)
+    least = max(WORTH, 0.75 * best)
+    unsure = [
+        (name, parent.name, key.name)
+        for name, (parent, key, _) in named
+        if name >= least and column.filled and not (parent.exact and telling(column, key))
+    ]
+    return {(parent, key) for _, parent, key in sorted(unsure, reverse=True)[:LOOKS]}
 
 
 def _held(
-    table: TableProfile, column: ColumnProfile, parent: TableProfile, key: ColumnProfile, probe: Probe
+    table: TableProfile, column: ColumnProfile, parent: TableProfile, key: ColumnProfile, probe: Probe | None
 ) -> float:
     """Share of the column's values that the parent's key has."""
     if not column.filled:
         return 0.0
-    unsure = not parent.exact or not telling(column, key)
-    if unsure and _naming(column, parent, key, parent.name == table.name) >= 0.5:
-        found = probe(table, (column.name,), parent, (key.name,))
-        if found is not None:
-            return found
-    return containment(column, key)
-
-
-def _naming(column: ColumnProfile, parent: TableProfile, key: ColumnProfile, own: bool) -> float:
-    """How far the column's name points to the parent: by its table's name, or by its key's."""
-    if own:  # a table's own attributes carry its name: only a role such as `parent` points back to it
-        return 0.9 if _points_back(column, parent) else 0.0
-    by_table = names_table(stem(column.called), table_words(parent.called))
-    generic = len(words(key.called)) == 1 and says_id(key.called)
-    same = 1.0 if column.called == key.called and not generic and words(key.called) != ("name",) else 0.0
-    by_key = (
-        0.0 if generic else 0.8 * alike(stem(column.called), stem(key.called)) if says_id(key.called) else 0.0
-    )
-    return max(by_table, 0.85 * same, by_key)
-
-
-def _features(
-    table: TableProfile, column: ColumnProfile, parent: TableProfile, key: ColumnProfile, number: int,
-    held: float, own: tuple[str, ...], best: float, rivals: int,
-) -> dict[str, float]:  # fmt: skip
-    naming = _naming(column, parent, key, table.name == parent.name)
-    by_table = names_table(stem(column.called), table_words(parent.called))
-    coverage = min(1.0, column.distinct / key.distinct) if key.distinct else 0.0
-    numbers = column.kind in (m.INTEGER, m.NUMBER)
-    parts = set(words(column.called))
-    fits = held >= 0.999 or not column.filled or not parent.rows
-    same = column.called == key.called and words(key.called) not in (("id",), ("name",))
-    mine = names_table(stem(column.called), table_words(table.called))
-    return {
-        "naming": naming,
-        "naming_strong": float(naming >= 0.8),
-        "naming_none": float(naming < 0.3),
-        "same_name": float(same and says_id(key.called)),
-        "same_attribute": float(same and not says_id(key.called)),
-        "family": alike(table_words(table.called), table_words(parent.called)) * (table.name != parent.name),
-        "behind_best": best - naming,
-        "rivals": min(1.0, math.log1p(max(0, rivals - 1)) / 3),
-        "whole": float(held >= 0.999 and column.filled > 0),
-        "orphans": min(1.0, 10 * (1 - held)) if column.filled and parent.rows else 0.0,
-        "empty": float(column.filled == 0 or parent.rows == 0),
-        "coverage": coverage,
-        "few_values": float(0 < column.distinct <= 2),
-        "distinct": min(1.0, math.log1p(column.distinct) / 8),
-        "surprising": _surprise(column, key, held),
-        "of_its_domain": float(
-            not numbers
-            and number == 0
-            and held >= 0.95
-            and column.distinct >= 20
-            and rivals <= 1
-            and own != (column.name,)
-        ),
-        "says_id": float(says_id(column.called)),
-        "measure_word": float(not parts.isdisjoint(NO_REFERENCE) and not says_id(column.called)),
-        "alternate": float(number > 0),
-        "to_itself": float(table.name == parent.name),
-        "is_own_key": float(own == (column.name,)),
-        "in_own_key": float(len(own) > 1 and column.name in own),
-        "names_itself": float(
-            (mine > by_table or (mine == by_table and own == (column.name,)))
-            and mine >= 0.7
-            and table.name != parent.name
-        ),
-        "parent_smaller": float(parent.rows < table.rows),
-        "numbers": float(numbers),
-        "number_without_name": float(numbers and naming < 0.5),
-        "text_without_name": float(not numbers and naming < 0.5),
-        "starts_elsewhere": _starts_elsewhere(column, key) * float(naming < 0.8),
-        "owner": _owns(parent, key),
-        "plain_case": float(naming >= 0.8 and _owns(parent, key) >= 0.7 and number == 0 and fits),
-        "likely_case": naming * _owns(parent, key) * float(number == 0 and fits),
-        "own_name": float(own == (column.name,) and mine >= 0.6 and mine >= 0.95 * by_table),
-        "role_of_person": float(
-            not ROLES.isdisjoint(words(column.called)) and not PEOPLE.isdisjoint(table_words(parent.called))
-        ),
-        "own_role": float(table.name == parent.name and _points_back(column, parent)),
-    }
-
-
-def _owns(parent: TableProfile, key: ColumnProfile) -> float:
-    """How far the key is the parent's own: called id, or like its table."""
-    if len(words(key.called)) == 1 and says_id(key.called):
-        return 1.0
-    return max(names_table(stem(key.called), table_words(parent.called)), 0.9 * (not says_id(key.called)))
-
-
-def _points_back(column: ColumnProfile, table: TableProfile) -> bool:
-    """`parent_id`, `account_parent`, `reports_to`: a role, and at most the table's own name beside it."""
-    found = words(column.called)
-    rest = tuple(w for w in stem(column.called) if w not in SELF and w not in LINKS)
-    if not SUPERIORS.isdisjoint(found) and PEOPLE.isdisjoint(table_words(table.called)):
-        return False  # the manager of a product is no product
-    return not SELF.isdisjoint(found) and (not rest or names_table(rest, table_words(table.called)) >= 0.7)
-
-
-def _surprise(column: ColumnProfile, key: ColumnProfile, held: float) -> float:
-    """How unlikely the inclusion is by chance: small numbers lie within any counter."""
-    if held < LEAST or not column.filled:
-        return 0.0
-    weight = min(1.0, math.log1p(column.distinct) / 5)
-    if column.kind in (m.INTEGER, m.NUMBER):
-        span, parent = bounds(column), bounds(key)
-        if span is None or parent is None:
-            return 0.0
-        share = key.distinct / max(1, parent[1] - parent[0] + 1)
-        return weight * (1 - min(1.0, share)) if not dense(key) else 0.1 * weight
-    return weight * (1.0 if column.average_length >= 3 else 0.5)
-
-
-def _starts_elsewhere(column: ColumnProfile, key: ColumnProfile) -> float:
-    """Whole numbers that reach below the parent's, or hardly into it."""
-    span, parent = bounds(column), bounds(key)
-    if span is None or parent is None or parent[1] <= parent[0]:
-        return 0.0
-    reach = (span[1] - parent[0]) / (parent[1] - parent[0])
-    return float(reach < 0.2)
-
-
-def _evidence(
-    table: TableProfile, column: ColumnProfile, parent: TableProfile, key: ColumnProfile, held: float
-) -> tuple[str, ...]:
-    said = []
-    if column.filled == 0:
-        said.append("the column is empty: judged by its name")
-    elif held >= 0.9999:
-        said.append(f"all its {column.distinct:,} values are in {parent.name}.{key.name}")
-    else:
-        said.append(f"{held:.1%} of its {column.distinct:,} values are in {parent.name}.{key.name}")
-    naming = _naming(column, parent, key, table.name == parent.name)
-    if naming >= 0.8:
-        said.append(f"its name points to {parent.name}")
-    elif naming >= 0.5:
-        said.append(f"its name resembles {parent.name}")
-    return tuple(said)
+    found = probe(table, (column.name,), parent, (key.name,)) if probe else None
+    return containment(column, key) if found is None else found
 
 
 def choose(scored: Iterable[tuple[Candidate, float]], least: float) -> list[tuple[Candidate, float]]:
@@ -246,6 +148,39 @@ def choose(scored: Iterable[tuple[Candidate, float]], least: float) -> list[tupl
         taken.add((table, column, parent, key))
         result.append((candidate, chance))
     return result
+
+
+def seconded(scored: Sequence[tuple[Candidate, float]], least: float) -> list[tuple[Candidate, float]]:
+    """Codes that only one key has, and that a column of their name or of their table surely refers to, do so too.
+
+    `origin` beside `dest` of the same table, then `origin` of another table. Twice round, for one leads to the other.
+    """
+    found = list(scored)
+    for _ in range(2):
+        chosen = [c for c, _ in choose(found, least)]
+        known = {
+            (c.parent.name, c.key.name, name)
+            for c in chosen
+            for name in (c.column.called, f"/{c.table.name}")
+        }
+        found = [_second(c, chance) if _is_seconded(c, known) else (c, chance) for c, chance in found]
+    return found
+
+
+def _second(candidate: Candidate, chance: float) -> tuple[Candidate, float]:
+    if chance >= SECONDED:
+        return candidate, chance
+    why = f"a column of this table or of its name refers to {candidate.parent.name}, too"
+    return replace(candidate, evidence=(*candidate.evidence, why)), SECONDED
+
+
+def _is_seconded(candidate: Candidate, known: set[tuple[str, str, str]]) -> bool:
+    column, parent, features = candidate.column, candidate.parent, candidate.features
+    against = any(features[name] for name in ("numbers", "rivals", "alternate", "is_own_key"))
+    if against or not column.filled or features["whole"] < 1:
+        return False
+    sibling = (parent.name, candidate.key.name, f"/{candidate.table.name}") in known
+    return sibling or (parent.name, candidate.key.name, column.called) in known
 
 
 def as_reference(candidate: Candidate, chance: float) -> Reference:

@@ -58,7 +58,7 @@ def advice_on_table(schema: str, name: str, table: TableVerdict) -> str:
     """What a person can do; empty where nothing is needed."""
     if status(table.verdict.confidence) != "green":
         return (
-            f"Is {name} a {table.verdict.role}? Say what it is: "
+            f"Is {name} {_a(table.verdict.role)}? Say what it is: "
             f"COMMENT ON TABLE {schema}.{name} IS '{table.verdict.role}: …'"
         )
     if not table.primary_key:
@@ -68,12 +68,18 @@ def advice_on_table(schema: str, name: str, table: TableVerdict) -> str:
     return ""
 
 
+def _a(role: str) -> str:
+    if role == "other":
+        return "none of fact, dimension, bridge and lookup"
+    return f"an {role}" if role == "attribute" else f"a {role}"
+
+
 def advice_on_column(schema: str, table: str, name: str, column: ColumnVerdict) -> str:
     if column.secret:
         return "It is left out of the warehouse."
     if status(column.verdict.confidence) != "green":
         return (
-            f"Is {name} a {column.verdict.role}? Say what it means: "
+            f"Is {name} {_a(column.verdict.role)}? Say what it means: "
             f"COMMENT ON COLUMN {schema}.{table}.{name} IS '…'"
         )
     if column.sensitive:

@@ -5,15 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.lexicon import AUDIT, CALENDAR, HAPPENS, MEASURES, PEOPLE
+from dataplatform.auto_dw.lexicon import (
+    AUDIT,
+    CALENDAR,
+    COORDINATES,
+    HAPPENS,
+    MEASURES,
+    NO_REFERENCE,
+    PEOPLE,
+    PLACES,
+)
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile, Verdict
-from dataplatform.auto_dw.words import says_id, table_words, words
+from dataplatform.auto_dw.words import plurals, says_id, table_words, words
 
 KEY, FOREIGN_KEY, MEASURE, ATTRIBUTE, TIMESTAMP = "key", "foreign_key", "measure", "attribute", "timestamp"
 FACT, DIMENSION, BRIDGE, LOOKUP, OTHER = "fact", "dimension", "bridge", "lookup", "other"
 _FACTS = {"fact", "fct", "transaction", "sale", "event", "log", "measurement", "reading", "entry", "line", "detail",
           "movement", "visit", "click", "history", "stat", "statistic"}  # fmt: skip
+_PLAIN = (
+    m.TEXT,
+    m.BOOLEAN,
+    m.JSON,
+    m.BINARY,
+    m.CLOCK,
+)  # what is neither measured nor, without a key, a reference
+_HAPPENINGS = {"order", "invoice", "payment", "expense", "purchase", "rental", "booking", "reservation", "shipment",
+               "delivery", "transfer", "donation", "refund", "return", "appointment", "trip", "workout"}  # fmt: skip
 _LOOKUPS = {"lookup", "lkp", "lu", "code", "enum", "type", "status", "kind"}
+
+
+FEW, MANY = 5, 20  # values of a number that counts or measures something; fewer are codes
 
 
 def column_role(
@@ -28,23 +49,27 @@ def column_role(
         return Verdict(TIMESTAMP, 0.95, (f"its type is {column.type}",))
     if column.kind in (m.INTEGER, m.NUMBER) and not says_id(column.called):
         return _number(table, column)
-    return Verdict(
-        ATTRIBUTE, 0.9 if column.kind in (m.TEXT, m.BOOLEAN, m.JSON) else 0.75, (f"{column.type}, no key",)
-    )
+    return Verdict(ATTRIBUTE, 0.9 if column.kind in _PLAIN else 0.75, (f"{column.type}, no key",))
 
 
 def _number(table: TableProfile, column: ColumnProfile) -> Verdict:
     found = set(words(column.called))
+    if found & COORDINATES:
+        return Verdict(ATTRIBUTE, 0.85, ("a number that says where something is",))
     if found & MEASURES:
         return Verdict(MEASURE, 0.9, ("a number whose name says that it is measured",))
+    if plurals(column.called) and (column.distinct > 2 or not column.filled):
+        return Verdict(MEASURE, 0.8, ("a number whose name says of how many things",))
     if found & CALENDAR:
         return Verdict(ATTRIBUTE, 0.8, ("a number that names a part of the calendar",))
     if column.kind == m.NUMBER and not column.integral and column.filled:
         return Verdict(MEASURE, 0.85, ("a number with fractions",))
     if column.filled and column.distinct <= 2:
-        return Verdict(ATTRIBUTE, 0.75, ("a number of two values at most: a flag",))
-    if column.distinct_share > 0.2 and column.distinct > 20:
-        return Verdict(MEASURE, 0.65, ("a number of many values",))
+        return Verdict(ATTRIBUTE, 0.85, ("a number of two values at most: a flag",))
+    if found & NO_REFERENCE:
+        return Verdict(ATTRIBUTE, 0.7, ("a number whose name says that it orders or marks something",))
+    if column.distinct > MANY or (column.distinct > FEW and (column.low or "").startswith("-")):
+        return Verdict(MEASURE, 0.65, (f"a number of {column.distinct:,} values",))
     return Verdict(ATTRIBUTE, 0.6, ("a number of few values",))
 
 
@@ -76,13 +101,16 @@ def _own_role(
     own = [c for c in table.columns if c.name not in linking and c.name not in key and not _is_audit(c)]
     measures = [c for c in own if columns[table.name, c.name].role == MEASURE]
     events = [c for c in own if c.kind in (m.DATE, m.TIME) and not set(words(c.called)).isdisjoint(HAPPENS)]
+    if len(key) > 1:  # one row for each time that something was looked at
+        events += [c for c in table.columns if c.kind in (m.DATE, m.TIME) and c.name in key]
     if "dim" in named or "dimension" in named:
         return Verdict(DIMENSION, 0.95, ("its name says so",))
     if {"fact", "fct"} & named:
         return Verdict(FACT, 0.95, ("its name says so", f"{len(measures)} measures"))
     if "bridge" in named or ("xref" in named and len(out) >= 2):
         return Verdict(BRIDGE, 0.9, ("its name says so",))
-    if len(linking) >= 2 and len(own) <= 1 and not measures and not into and _covers(key, linking, own):
+    alone = not (measures or events or into)
+    if len(linking) >= 2 and len(own) <= 1 and alone and _covers(key, linking, own):
         return Verdict(BRIDGE, 0.85, (f"it only links {', '.join(sorted(out)) or table.name}",))
     if _is_calendar(table):
         return Verdict(DIMENSION, 0.85, ("its columns are parts of the calendar",))
@@ -98,10 +126,11 @@ def _weighed(
     events: Sequence[ColumnProfile], out: set[str], into: set[str], named: set[str],
 ) -> Verdict:  # fmt: skip
     """Facts refer to much, are referred to by little, happen at a time, have measures and many rows."""
-    texts = [c for c in own if c.kind == m.TEXT]
+    texts = _texts(own, bool(events))
     parents = max((schema.tables[p].rows for p in out), default=0)
     score = 0.9 * min(len(out), 3) - 0.8 * min(len(into), 3) + 0.7 * min(len(measures), 3)
-    score += 0.9 * bool(events) - 0.35 * min(len(texts), 6) + 0.8 * bool(named & _FACTS)
+    happening = bool(named & _FACTS) or table_words(table.called)[-1:] in [(w,) for w in _HAPPENINGS]
+    score += 0.9 * bool(events) - 0.35 * min(len(texts), 6) + 0.8 * happening
     score += 0.7 if out and table.rows > parents else -0.3
     score -= 1.0 * bool(set(table_words(table.called)[-1:]) & PEOPLE)
     score -= 1.5 * bool(into and not events) + 1.0 * any(_is_label(table, c) for c in texts)
@@ -118,6 +147,15 @@ def _weighed(
     if not out and not texts and not measures:
         return Verdict(OTHER, 0.6, why)
     return Verdict(FACT if out and (measures or events) else OTHER, 0.5, why)
+
+
+def _texts(own: Sequence[ColumnProfile], happens: bool) -> list[ColumnProfile]:
+    """Columns of text; the lines of the address that an order goes to are one."""
+    found = [c for c in own if c.kind == m.TEXT]
+    if not happens:
+        return found
+    places = [c for c in found if not PLACES.isdisjoint(words(c.called))]
+    return [c for c in found if c not in places[1:]]
 
 
 def _is_label(table: TableProfile, column: ColumnProfile) -> bool:

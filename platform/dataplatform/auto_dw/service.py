@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from dataplatform.auto_dw.decisions import Decisions, SchemaDecision
 from dataplatform.auto_dw.evaluate import evaluate
 from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile, TableProfile
-from dataplatform.auto_dw.profile import Scope, profile, row_hashes, share_within
+from dataplatform.auto_dw.profile import Scope, looks, profile, row_hashes
 from dataplatform.errors import MetadataError, SettingsError
 from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
@@ -58,7 +57,7 @@ def judge(engine: Engine, root: Path, schema: str, fresh: bool = False) -> tuple
         raw: psycopg.Connection = raw_connection(conn)
         judged = evaluate(
             found, lambda table, columns: row_hashes(raw, table, columns),
-            partial(share_within, raw),
+            looks(raw),
         )  # fmt: skip
         conn.rollback()  # what the profiler asked was read-only
         judged = wording.applied(conn, found, people.applied(judged, found, own))

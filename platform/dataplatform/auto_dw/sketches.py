@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from dataplatform.auto_dw.model import INTEGER, NO_SKETCH, NUMBER, TEXT, UUID, ColumnProfile, Sketch
 
 ENOUGH = 20  # hashes from which a share can be estimated
+FIRST = 64  # hashes that show what is far from contained
 
 
 def comparable(left: ColumnProfile, right: ColumnProfile) -> bool:
@@ -47,15 +50,25 @@ def containment(child: ColumnProfile, parent: ColumnProfile) -> float:
     wanted = _comparable_hashes(child, parent)
     if not len(wanted):
         return 0.0
-    at = np.searchsorted(parent.sketch, wanted)
-    at[at == len(parent.sketch)] = 0
-    return float((parent.sketch[at] == wanted).mean())
+    first = _share_found(wanted[:FIRST], parent.sketch)
+    return first if first <= 0.5 or len(wanted) <= FIRST else _share_found(wanted, parent.sketch)
+
+
+def _share_found(wanted: Sketch, known: Sketch) -> float:
+    at = np.searchsorted(known, wanted)
+    at[at == len(known)] = 0
+    return float((known[at] == wanted).mean())
 
 
 def bounds(column: ColumnProfile) -> tuple[int, int] | None:
     """Least and greatest value of whole numbers."""
+    return _whole_numbers(column.low, column.high)
+
+
+@lru_cache(maxsize=50_000)
+def _whole_numbers(low: str | None, high: str | None) -> tuple[int, int] | None:
     try:
-        return int(float(column.low or "")), int(float(column.high or ""))
+        return int(float(low or "")), int(float(high or ""))
     except (ValueError, OverflowError):
         return None
 

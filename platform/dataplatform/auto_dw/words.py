@@ -15,6 +15,14 @@ _IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "w
               "vertices": "vertex", "matrices": "matrix", "criteria": "criterion", "mice": "mouse"}  # fmt: skip
 
 
+_NUMBERS = re.compile(r"[1-9]\d*")
+OTHER_NUMBER = 0.5  # how well a numbered column names a table of another number
+NO_NUMBER = 0.97  # and one of none
+_NO_PLURALS = frozenset(
+    ["series", "species", "bias", "canvas", "lens", "means", "always", "across", "plus", "was"]
+)
+
+
 @lru_cache(maxsize=50_000)
 def words(name: str) -> tuple[str, ...]:
     """`shipToCustomerIDs` → ship, to, customer, id; digits at a word's end are dropped."""
@@ -34,6 +42,13 @@ def singular(word: str) -> str:
     if word.endswith(("sses", "shes", "ches", "xes", "uses")):
         return word[:-2]
     return word[:-1] if word.endswith("s") else word
+
+
+@lru_cache(maxsize=50_000)
+def plurals(name: str) -> tuple[str, ...]:
+    """Its words that stand for several things: units of units_on_order, nothing of status or of series."""
+    found = [w.lower() for w in _CAMEL.findall(name) if not w.isdigit()]
+    return tuple(w for w in found if singular(w) != w and w not in _NO_PLURALS)
 
 
 @lru_cache(maxsize=200_000)
@@ -62,6 +77,7 @@ def _skeleton(short: str, long: str) -> bool:
     return hit >= 0.6 * len(consonants)
 
 
+@lru_cache(maxsize=50_000)
 def stem(name: str) -> tuple[str, ...]:
     """The words of a column without those that only say that it identifies something."""
     found = words(name)
@@ -74,6 +90,7 @@ def stem(name: str) -> tuple[str, ...]:
     return tuple(w for w in found if w not in IDENTIFIERS) if len(found) > 1 else found
 
 
+@lru_cache(maxsize=50_000)
 def says_id(name: str) -> bool:
     """Whether the name ends (or begins) like that of an identifier."""
     found = words(name)
@@ -87,6 +104,7 @@ def says_id(name: str) -> bool:
     )
 
 
+@lru_cache(maxsize=50_000)
 def table_words(name: str) -> tuple[str, ...]:
     """The words of a table, prefixes such as `tbl_` and endings such as `_dim` left out."""
     found = words(name)
@@ -126,6 +144,21 @@ def names_table(column: tuple[str, ...], table: tuple[str, ...]) -> float:
     if len(table) > 1 and _contracts(column[-1], table):
         best = max(best, 0.85 if len(column) == 1 else 0.8)
     return max(best, 0.8 * joined if len("".join(column)) > 3 else 0.0)
+
+
+@lru_cache(maxsize=1_000_000)
+def points_to(column: str, table: str) -> float:
+    """How far a column's name names a table, their numbers included: thing_1_id is of thing_1, not of thing_2."""
+    return names_table(stem(column), table_words(table)) * same_number(column, table)
+
+
+@lru_cache(maxsize=1_000_000)
+def same_number(name: str, other: str) -> float:
+    """1 where a name's numbers are the other's or it has none, else the factor by which it is less like it."""
+    its, theirs = _NUMBERS.findall(name), _NUMBERS.findall(other)
+    if not its or its == theirs:
+        return 1.0
+    return OTHER_NUMBER if theirs else NO_NUMBER
 
 
 def _contracts(word: str, table: tuple[str, ...]) -> bool:

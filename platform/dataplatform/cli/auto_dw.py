@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 Schema = Annotated[str, typer.Option("--schema", "-s", help="Schema to look at.")]
+MOST_UNSURE = 4  # columns of a table that the overview names
 _COLORS = {"green": "green", "amber": "yellow", "red": "red"}
 
 
@@ -68,7 +69,7 @@ def _show(document: dict[str, Any], columns: bool) -> None:
         color = _COLORS[found["status"]]
         tables.add_row(
             name, found["role"], f"[{color}]{found['confidence']:.2f}[/]", ", ".join(found["primary_key"]),
-            refers, found["advice"].replace("[", r"\["),
+            refers, _to_do(found).replace("[", r"\["),
         )  # fmt: skip
     out.print(tables)
     if columns:
@@ -76,13 +77,21 @@ def _show(document: dict[str, Any], columns: bool) -> None:
             _show_columns(found["columns"])
 
 
+def _to_do(found: dict[str, Any]) -> str:
+    """The table's advice, and the columns that a word would help."""
+    unsure = [name for name, column in found["columns"].items() if column["status"] != "green"]
+    shown = ", ".join([*unsure[:MOST_UNSURE], *(["…"] if len(unsure) > MOST_UNSURE else [])])
+    return "; ".join(part for part in (found["advice"], f"unsure of {shown}" if shown else "") if part)
+
+
 def _show_columns(found: dict[str, Any]) -> None:
-    table = Table("column", "is", "sure", "private", "why")
+    table = Table("column", "is", "sure", "private", "why", "to do")
     for name, column in found.items():
         color = _COLORS[column["status"]]
         private = "secret" if column["secret"] else "yes" if column["sensitive"] else ""
         why = "; ".join(column["evidence"]).replace("[", r"\[")
-        table.add_row(name, column["role"], f"[{color}]{column['confidence']:.2f}[/]", private, why)
+        advice = "" if column["status"] == "green" else column["advice"].replace("[", r"\[")
+        table.add_row(name, column["role"], f"[{color}]{column['confidence']:.2f}[/]", private, why, advice)
     out.print(table)
 
 

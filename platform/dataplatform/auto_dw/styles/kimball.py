@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ from dataplatform.auto_dw.styles.common import (
     same,
     snake,
 )
-from dataplatform.auto_dw.words import words
+from dataplatform.auto_dw.words import stem, table_words, words
 from dataplatform.names import quote
 
 UNKNOWN = -1
@@ -129,20 +130,33 @@ def _history(table: TableProfile, key: Sequence[str]) -> list[Column]:
 
 def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
     """References to dimensions, each with a name of its own: a role, where a dimension is met twice."""
+    found = [r for r in design.found.of_table(table) if _is_parent(design, table, r)]
+    often = Counter(r.ref_table for r in found)
     result: list[tuple[Reference, str]] = []
     seen: set[str] = set()
-    for reference in design.found.of_table(table):
-        parent = reference.ref_table
-        if parent == table or parent not in design.schema.tables or not design.key(parent):
-            continue
-        if design.role(parent) not in _DIMENSIONS or not _shows(design, reference):
-            continue
-        plain = _sk(parent)
-        role = plain if plain not in seen else f"{'_'.join(snake(c) for c in reference.columns)}_{plain}"
+    for reference in found:
+        plain = _sk(reference.ref_table)
+        role = plain if often[reference.ref_table] == 1 else f"{_role(design, reference)}{plain}"
+        if role in seen:
+            role = f"{'_'.join(snake(c) for c in reference.columns)}_{plain}"
         if role not in seen:
             seen.add(role)
             result.append((reference, role))
     return result
+
+
+def _is_parent(design: Design, table: str, reference: Reference) -> bool:
+    parent = reference.ref_table
+    if parent == table or parent not in design.schema.tables or not design.key(parent):
+        return False
+    return design.role(parent) in _DIMENSIONS and _shows(design, reference)
+
+
+def _role(design: Design, reference: Reference) -> str:
+    """`ship_to_` for a ship_to_customer_id that refers to customers, nothing for a customer_id."""
+    own = set(table_words(design.schema.tables[reference.ref_table].called))
+    columns = (design.schema.tables[reference.table].by_name[c].called for c in reference.columns)
+    return "".join(f"{word}_" for column in columns for word in stem(column) if word not in own)
 
 
 def _shows(design: Design, reference: Reference) -> bool:
@@ -182,8 +196,9 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     joins: list[str] = []
     if header:
         joins.append(f"\nleft join {relation(header[1])} h on {same(header[0], 'f', 'h')}")
-    for alias, owner in (("f", table), *((("h", header[1]),) if header else ())):
-        _look_ups(design, owner, alias, moment, columns, joins)
+    _look_ups(design, _parents(design, table.name), "f", moment, columns, joins)
+    if header:
+        _look_ups(design, _parents_of_header(design, table, header), "h", moment, columns, joins)
     _dates(design, table, "f", columns)
     if header:
         _dates(design, header[1], "h", columns)
@@ -224,7 +239,7 @@ def _changed(
     found = [changed_keys(table, key, [*above, *((header[0],) if header else ())], design.schema)]
     if header:
         listed = ", ".join(f"t.{quote(k)}" for k in key)
-        for reference, _ in _parents(design, header[1].name):
+        for reference, _ in _parents_of_header(design, table, header):
             parent = relation(design.schema.tables[reference.ref_table], current=False)
             found.append(
                 f"select {listed} from {relation(table)} t join {relation(header[1])} h on {same(header[0], 't', 'h')} "
@@ -272,16 +287,28 @@ def _event(design: Design, table: TableProfile, alias: str) -> str | None:
     return f"{alias}.{quote(chosen.name)}::timestamptz" if chosen else None
 
 
+def _parents_of_header(
+    design: Design, table: TableProfile, header: tuple[Reference, TableProfile]
+) -> list[tuple[Reference, str]]:
+    """The header's references, but for those that the table has itself, by columns it shares with the header."""
+    mine = dict(zip(header[0].ref_columns, header[0].columns, strict=True))
+    known = {(r.ref_table, r.columns) for r in design.found.of_table(table.name)}
+    return [
+        (reference, role) for reference, role in _parents(design, header[1].name)
+        if (reference.ref_table, tuple(mine.get(c, "") for c in reference.columns)) not in known
+    ]  # fmt: skip
+
+
 def _look_ups(
     design: Design,
-    table: TableProfile,
+    references: Sequence[tuple[Reference, str]],
     alias: str,
     moment: str | None,
     columns: list[Column],
     joins: list[str],
 ) -> None:
     taken = {c.name for c in columns}
-    for reference, role in _parents(design, table.name):
+    for reference, role in references:
         if role in taken:
             continue
         parent, dim = design.schema.tables[reference.ref_table], f"d{len(joins)}"
