@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from dataplatform.auto_dw.keys import keys
 from dataplatform.auto_dw.model import INTEGER, TEXT, ColumnProfile, SchemaProfile, TableProfile
-from dataplatform.auto_dw.sketches import containment, telling
+from dataplatform.auto_dw.sketches import ENOUGH, containment, first_look, index, telling
 from dataplatform.auto_dw.spelling import spelled
-from dataplatform.auto_dw.words import names_table, plurals, stem, table_words, words
+from dataplatform.auto_dw.words import names_table, plurals, points_to, stem, table_words, words
 
 
 def schema(tables: Mapping[str, str]) -> SchemaProfile:
@@ -93,6 +93,32 @@ def test_a_few_values_of_a_large_parents_cannot_be_told_from_sketches() -> None:
     assert not telling(few, large)
     assert telling(same, large)
     assert containment(same, large) == 1.0
+
+
+def test_a_first_look_at_all_parents_agrees_with_the_look_at_each() -> None:
+    random = np.random.default_rng(7)
+
+    def column(name: str, values: int, whole: bool) -> ColumnProfile:
+        sketch = np.unique(random.integers(0, 500, values))
+        return ColumnProfile(name, 0, "integer", INTEGER, 900, distinct=900, sketch=sketch, whole=whole)
+
+    parents = [column(f"p{n}", n * 40, n % 2 == 0) for n in range(12)]
+    for child in (column("few", 5, True), column("some", 60, True), column("cut", 60, False)):
+        shares, asked = first_look(child, index(parents))
+        assert list(shares) == pytest.approx([containment(child, parent) for parent in parents])
+        enough = [n >= min(ENOUGH, child.distinct) for n in asked]
+        assert [e for e, p in zip(enough, parents, strict=True) if len(p.sketch)] == [
+            telling(child, p) for p in parents if len(p.sketch)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("column", "table", "other"),
+    [("thing_1_id", "thing_1", "thing_2"), ("address2_id", "address2", "address3"), ("tag_7", "tags_7", "tags_77")],
+)  # fmt: skip
+def test_numbers_in_names_tell_tables_apart(column: str, table: str, other: str) -> None:
+    assert points_to(column, table) >= 0.9
+    assert points_to(column, other) <= 0.5
 
 
 @pytest.mark.parametrize(

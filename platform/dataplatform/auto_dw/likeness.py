@@ -80,10 +80,17 @@ def naming(column: ColumnProfile, parent: TableProfile, key: ColumnProfile, own:
 def by_key_name(column: str, key: str) -> float:
     """How far a column is called like a key, whose name is not the one that any key has."""
     generic = len(words(key)) == 1 and says_id(key)
-    same = 0.85 if column == key and not generic and words(key) != ("name",) else 0.0
+    same = 0.85 if column == key and words(key) not in GENERIC else 0.0
     if not says_id(key) or generic:
         return same
     return max(same, 0.8 * alike(stem(column), stem(key)) * same_number(column, key))
+
+
+def family(table: TableProfile, parent: TableProfile) -> float:
+    """How much two tables' names have in common; 0 for a table and itself."""
+    if table.name == parent.name:
+        return 0.0
+    return alike(table_words(table.called), table_words(parent.called))
 
 
 def features(pair: Pair, best: float, ahead: float, rivals: int) -> dict[str, float]:
@@ -114,7 +121,7 @@ def _of_names(pair: Pair) -> dict[str, float]:
         "naming_none": float(pair.naming < 0.3),
         "same_name": float(same and says_id(key.called)),
         "same_attribute": float(same and not says_id(key.called)),
-        "family": alike(table_words(pair.table.called), table_words(parent.called)) * (not pair.own_table),
+        "family": family(pair.table, parent),
         "says_id": float(identifies),
         "measure_word": float(not parts.isdisjoint(NO_REFERENCE) and not identifies),
         "number_without_name": float(pair.numbers and pair.naming < 0.5),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from dataplatform.auto_dw import model as m
 from dataplatform.auto_dw.likeness import (
     DIRTY,
@@ -12,21 +15,35 @@ from dataplatform.auto_dw.likeness import (
     LEAST,
     Pair,
     evidence,
+    family,
     features,
     is_home,
     naming,
 )
 from dataplatform.auto_dw.model import ColumnProfile, Reference, SchemaProfile, TableProfile
-from dataplatform.auto_dw.sketches import comparable, containment, telling
+from dataplatform.auto_dw.sketches import ENOUGH, Index, containment, domain, first_look, index
 from dataplatform.auto_dw.words import words
 
 LOOKS = 3  # parents of a column that are searched for its values
 MOST = 30  # parents of a column that are weighed against each other
 SECONDED = 0.65  # chance of a reference that others speak for
+HALF = (
+    0.5  # share of a column's first values that a key has at least, or it has too few of the others as well
+)
 WORTH = 0.5  # naming from which a parent is searched
 CODES = 50  # distinct codes from which some may be unknown to the parent
 
 Target = tuple[TableProfile, ColumnProfile, int]  # a key of one column, and its place among its table's keys
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The keys whose values a column may have, and what the sketches know of them at once."""
+
+    of: tuple[Target, ...]
+    index: Index
+    unsure: npt.NDArray[np.bool_]  # only a sample of the table was looked at
+    empty: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -53,45 +70,68 @@ def candidates(
     schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]], probe: Probe = lambda *_: None
 ) -> list[Candidate]:
     """All that types and values allow. `keys`: of each table its keys, the primary one first."""
-    targets = [
-        (schema.tables[table], schema.tables[table].by_name[key[0]], number)
-        for table, found in keys.items()
-        for number, key in enumerate(found)
-        if len(key) == 1
-    ]
+    targets = _targets(schema, keys)
     return [
         candidate
         for table in schema.tables.values()
         for column in table.columns
-        if column.can_identify and column.kind not in (m.DATE, m.TIME)
-        for candidate in _weighed(_pairs(table, column, (keys.get(table.name) or ((),))[0], targets, probe))
+        if column.can_identify and domain(column) in targets
+        for own in [(keys.get(table.name) or ((),))[0]]
+        for candidate in _weighed(_pairs(table, column, own, targets[domain(column)], probe))
     ]
 
 
+def _targets(schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]]) -> dict[str, Targets]:
+    """By the kind of their values; dates and times refer to nothing."""
+    found: dict[str, list[Target]] = {}
+    for name, table in schema.tables.items():
+        for number, key in enumerate(keys.get(name, ())):
+            column = table.by_name[key[0]]
+            if len(key) == 1 and column.can_identify and column.kind not in (m.DATE, m.TIME):
+                found.setdefault(domain(column), []).append((table, column, number))
+    return {
+        kind: Targets(
+            tuple(of),
+            index([key for _, key, _ in of]),
+            np.array([not parent.exact for parent, *_ in of]),
+            np.array([not parent.rows for parent, *_ in of]),
+        )
+        for kind, of in found.items()
+    }
+
+
 def _pairs(
-    table: TableProfile, column: ColumnProfile, own: tuple[str, ...], targets: Sequence[Target], probe: Probe
+    table: TableProfile, column: ColumnProfile, own: tuple[str, ...], targets: Targets, probe: Probe
 ) -> list[Pair]:
-    """The keys that have enough of the column's values, the best named first."""
+    """The keys that have enough of the column's values, the best named first.
+
+    Small numbers lie within every counter: of hundreds of such parents only the best named are weighed.
+    """
+    shares, asked = first_look(column, targets.index)
+    unsure = (targets.unsure | (asked < min(ENOUGH, column.distinct))) & (column.filled > 0)
+    possible = (shares > HALF) | unsure | targets.empty | (column.filled == 0)
     named = [
-        (naming(column, parent, key, parent.name == table.name), target)
-        for target in targets for parent, key, _ in (target,)
-        if (parent.name != table.name or key.name != column.name) and comparable(column, key)
-    ]  # fmt: skip
-    worth = _worth_a_look(column, own == (column.name,), named)
-    found = []
-    for name, (parent, key, number) in named:
-        held = _held(table, column, parent, key, probe if (parent.name, key.name) in worth else None)
+        (naming(column, parent, key, parent.name == table.name), (parent, key, number), bool(unsure[place]))
+        for place in np.flatnonzero(possible)
+        for parent, key, number in [targets.of[place]]
+        if parent.name != table.name or key.name != column.name
+    ]
+    looked_up = _looked_up(table, column, [(name, target) for name, target, look in named if look], probe)
+    found: list[Pair] = []
+    for name, (parent, key, number), _ in sorted(named, key=lambda n: -n[0]):
+        if len(found) == MOST:
+            break
+        held = looked_up.get((parent.name, key.name), containment(column, key) if column.filled else 0.0)
         unknown = column.filled == 0 or parent.rows == 0
         if held >= _least(column, key, number) or (unknown and _same_kind(column, key)):
             found.append(Pair(table, column, parent, key, number, held, own, name))
-    return sorted(found, key=lambda pair: -pair.naming)
+    return found
 
 
 def _weighed(pairs: Sequence[Pair]) -> Iterable[Candidate]:
-    """Small numbers lie within every counter: of hundreds of such parents only the best named are weighed."""
     best, second = ([pair.naming for pair in pairs[:2]] + [0.0, 0.0])[:2]
     rivals = sum(pair.held >= 0.999 for pair in pairs)
-    for pair in pairs[:MOST]:
+    for pair in pairs:
         found = features(pair, best, (best - second) * (pair.naming == best), rivals)
         if is_home(pair, found["surprising"], [p.key for p in pairs]):
             found |= {"home": 1.0, "alternate": 0.0}  # though the table has another key, of its own
@@ -109,28 +149,27 @@ def _least(column: ColumnProfile, key: ColumnProfile, number: int) -> float:
     return DIRTY if codes and column.called == key.called and words(column.called) not in GENERIC else LEAST
 
 
-def _worth_a_look(
-    column: ColumnProfile, is_key: bool, named: Sequence[tuple[float, Target]]
-) -> set[tuple[str, str]]:
-    """The best named keys of which the sketches know too little: each look may read a whole table."""
-    best = max((name for name, _ in named), default=0.0)
-    least = max(WORTH, 0.75 * best)
-    unsure = [
-        (name, parent.name, key.name)
-        for name, (parent, key, _) in named
-        if name >= least and column.filled and not (parent.exact and telling(column, key))
-    ]
-    return {(parent, key) for _, parent, key in sorted(unsure, reverse=True)[:LOOKS]}
+def _looked_up(
+    table: TableProfile, column: ColumnProfile, unsure: Sequence[tuple[float, Target]], probe: Probe
+) -> dict[tuple[str, str], float]:
+    """Share of the column's values in the best named keys of which the sketches know too little.
 
-
-def _held(
-    table: TableProfile, column: ColumnProfile, parent: TableProfile, key: ColumnProfile, probe: Probe | None
-) -> float:
-    """Share of the column's values that the parent's key has."""
-    if not column.filled:
-        return 0.0
-    found = probe(table, (column.name,), parent, (key.name,)) if probe else None
-    return containment(column, key) if found is None else found
+    Each look may read a whole table: none at a key whose name, or whose table's, fits less than one that has them.
+    """
+    named = sorted(
+        ((name, family(table, parent), parent, key) for name, (parent, key, _) in unsure if name >= WORTH),
+        key=lambda n: (-n[0], -n[1], n[2].name, n[3].name),
+    )
+    found: dict[tuple[str, str], float] = {}
+    settled = (0.75 * named[0][0], 0.0) if named else (0.0, 0.0)
+    for name, kin, parent, key in named[:LOOKS]:
+        if (name, kin) < settled:
+            break
+        share = probe(table, (column.name,), parent, (key.name,))
+        if share is not None:
+            found[parent.name, key.name] = share
+            settled = (name, kin) if share >= LEAST else settled
+    return found
 
 
 def choose(scored: Iterable[tuple[Candidate, float]], least: float) -> list[tuple[Candidate, float]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from dataplatform.auto_dw.model import INTEGER, NO_SKETCH, NUMBER, TEXT, UUID, ColumnProfile, Sketch
 
@@ -14,10 +17,12 @@ FIRST = 64  # hashes that show what is far from contained
 
 def comparable(left: ColumnProfile, right: ColumnProfile) -> bool:
     """Whether values of both could be the same: numbers with numbers, text with text or UUIDs."""
-    if not (left.can_identify and right.can_identify):
-        return False
-    numbers, texts = {INTEGER, NUMBER}, {TEXT, UUID}
-    return left.kind == right.kind or {left.kind, right.kind} <= numbers or {left.kind, right.kind} <= texts
+    return left.can_identify and right.can_identify and domain(left) == domain(right)
+
+
+def domain(column: ColumnProfile) -> str:
+    """The kind whose values the column's could be: whole numbers are numbers, UUIDs text."""
+    return {INTEGER: NUMBER, UUID: TEXT}.get(column.kind, column.kind)
 
 
 def mixed(values: Sketch) -> Sketch:
@@ -34,10 +39,12 @@ def _comparable_hashes(child: ColumnProfile, parent: ColumnProfile) -> Sketch:
     """The child's hashes of which the parent's sketch would know."""
     if not len(child.sketch) or not len(parent.sketch):
         return NO_SKETCH
-    top = min(
-        np.iinfo(np.int64).max if column.whole else int(column.sketch[-1]) for column in (child, parent)
-    )
-    return child.sketch[child.sketch <= top]
+    return child.sketch[: np.searchsorted(child.sketch, _top(parent), side="right")]
+
+
+def _top(column: ColumnProfile) -> int:
+    """The greatest hash that would be in the sketch if the column had it."""
+    return int(column.sketch[-1]) if len(column.sketch) and not column.whole else int(np.iinfo(np.int64).max)
 
 
 def telling(child: ColumnProfile, parent: ColumnProfile) -> bool:
@@ -50,14 +57,40 @@ def containment(child: ColumnProfile, parent: ColumnProfile) -> float:
     wanted = _comparable_hashes(child, parent)
     if not len(wanted):
         return 0.0
-    first = _share_found(wanted[:FIRST], parent.sketch)
-    return first if first <= 0.5 or len(wanted) <= FIRST else _share_found(wanted, parent.sketch)
+    at = np.searchsorted(parent.sketch, wanted)
+    at[at == len(parent.sketch)] = 0
+    return float((parent.sketch[at] == wanted).mean())
 
 
-def _share_found(wanted: Sketch, known: Sketch) -> float:
-    at = np.searchsorted(known, wanted)
-    at[at == len(known)] = 0
-    return float((known[at] == wanted).mean())
+@dataclass(frozen=True)
+class Index:
+    """The hashes of many columns in order, the place of the column each is of, and up to where each column's go."""
+
+    hashes: Sketch
+    places: npt.NDArray[np.int64]
+    tops: Sketch
+
+
+def index(columns: Sequence[ColumnProfile]) -> Index:
+    sketches = [column.sketch for column in columns]
+    hashes = np.concatenate([NO_SKETCH, *sketches])
+    order = np.argsort(hashes, kind="stable")
+    places = np.repeat(np.arange(len(columns)), [len(sketch) for sketch in sketches])
+    return Index(hashes[order], places[order], np.array([_top(column) for column in columns], np.int64))
+
+
+def first_look(child: ColumnProfile, parents: Index) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """What the child's first hashes say of all parents at once, and how many of them each would know.
+
+    The share of them that a parent has: far less work than `containment` of each, and enough to drop most.
+    """
+    first = child.sketch[:FIRST]
+    asked = np.searchsorted(first, parents.tops, side="right")
+    start = np.searchsorted(parents.hashes, first, side="left")
+    end = np.searchsorted(parents.hashes, first, side="right")
+    found = [parents.places[a:b] for a, b in zip(start, end, strict=True)]
+    hits = np.bincount(np.concatenate([np.empty(0, np.int64), *found]), minlength=len(parents.tops))
+    return hits / np.maximum(asked, 1), asked
 
 
 def bounds(column: ColumnProfile) -> tuple[int, int] | None:
