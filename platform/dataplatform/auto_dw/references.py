@@ -116,7 +116,7 @@ def _pairs(
         for parent, key, number in [targets.of[place]]
         if parent.name != table.name or key.name != column.name
     ]
-    looked_up = _looked_up(table, column, [(name, target) for name, target, look in named if look], probe)
+    looked_up = _looked_up(table, column, named, probe) if unsure.any() else {}
     found: list[Pair] = []
     for name, (parent, key, number), _ in sorted(named, key=lambda n: -n[0]):
         if len(found) == MOST:
@@ -150,25 +150,26 @@ def _least(column: ColumnProfile, key: ColumnProfile, number: int) -> float:
 
 
 def _looked_up(
-    table: TableProfile, column: ColumnProfile, unsure: Sequence[tuple[float, Target]], probe: Probe
+    table: TableProfile, column: ColumnProfile, named: Sequence[tuple[float, Target, bool]], probe: Probe
 ) -> dict[tuple[str, str], float]:
-    """Share of the column's values in the best named keys of which the sketches know too little.
+    """Share of the column's values in the best named keys of which the sketches know too little (`named`'s third).
 
     Each look may read a whole table: none at a key whose name, or whose table's, fits less than one that has them.
     """
-    named = sorted(
-        ((name, family(table, parent), parent, key) for name, (parent, key, _) in unsure if name >= WORTH),
-        key=lambda n: (-n[0], -n[1], n[2].name, n[3].name),
+    ranked = sorted(
+        ((-name, -family(table, target[0]), target, look) for name, target, look in named if name >= WORTH),
+        key=lambda n: (n[0], n[1], n[2][0].name, n[2][1].name),
     )
     found: dict[tuple[str, str], float] = {}
-    settled = (0.75 * named[0][0], 0.0) if named else (0.0, 0.0)
-    for name, kin, parent, key in named[:LOOKS]:
-        if (name, kin) < settled:
+    settled = (0.75 * ranked[0][0], 0.0) if ranked else (0.0, 0.0)
+    for name, kin, (parent, key, _), look in ranked:
+        if (name, kin) > settled or len(found) == LOOKS:
             break
-        share = probe(table, (column.name,), parent, (key.name,))
-        if share is not None:
+        share = probe(table, (column.name,), parent, (key.name,)) if look else containment(column, key)
+        if look and share is not None:
             found[parent.name, key.name] = share
-            settled = (name, kin) if share >= LEAST else settled
+        if share is not None and share >= LEAST:
+            settled = (name, kin)
     return found
 
 
