@@ -93,8 +93,10 @@ def histories(draw: st.DrawFn) -> Example:
     found = []
     for number in range(draw(st.integers(1, 5))):
         dropped = draw(st.sets(st.sampled_from(sorted(OPTIONAL))))
-        records = draw(st.lists(record(), max_size=4))
+        records = draw(st.lists(record(), max_size=draw(st.sampled_from([4, 1, 0]))))
         records = [{f: v for f, v in r.items() if f not in dropped} for r in records]
+        if found:  # most of a batch is as it was in the one before
+            records = [r for r in found[-1]["records"] if draw(st.integers(0, 3))] + records
         at = START + timedelta(days=number)
         found.append({
             "id": new_batch_id(at), "at": at, "records": records,

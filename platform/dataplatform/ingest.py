@@ -166,9 +166,11 @@ def reprocess(platform: Platform, source_name: str, name: str, batches: list[str
             pipeline.load_bronze(platform, source, name, batch_id, run_id)
         with database_errors(), platform.engine.begin() as conn:
             audit.forget_loads(conn, source_name, name, ("silver",), concerned)
-            for batch_id in concerned:
+            for number, batch_id in enumerate(concerned):
                 applied = audit.loaded_batches(conn, source_name, name, "silver")
-                done = pipeline.apply_silver(platform, conn, source, name, batch_id, run_id, applied, True)
+                done = pipeline.apply_silver(
+                    platform, conn, source, name, batch_id, run_id, applied, True, unsettled=number == 0
+                )
                 total = _sum(total, done)
     return total
 

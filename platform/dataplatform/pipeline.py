@@ -24,9 +24,11 @@ from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
 from dataplatform.layers.bronze.store import server_errors
+from dataplatform.layers.bronze.walk import stored, walk
 from dataplatform.layers.gold import build as gold_build
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
+from dataplatform.layers.silver.task import History, Task
 from dataplatform.metadata.cursor import later, step_back
 from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import batch_time, entity_table
@@ -197,16 +199,20 @@ def apply_silver(
     applied: list[str],
     allow_deletes: bool,
     restated: bool = False,
+    unsettled: bool = False,
 ) -> Counts:
-    """One batch into silver, in the caller's transaction. `restated`: the table was emptied before."""
+    """One batch into silver, in the caller's transaction.
+
+    `restated`: the table was emptied before; `unsettled`: it holds traces of batches not in `applied`.
+    """
     entity, started = _entity(source, name), time.perf_counter()
     gold_build.hold_back(conn)
     screening = partial(screening_of, entity.checks, entity=f"{source.source}.{name}")
-    task = silver_load.Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes, screening)
+    task = Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes, unsettled, screening)
     with server_errors():
         history = _history(platform, source.source, name)
-        counts, detail = silver_load.load(conn, task, history)
         manifest = history.manifest(batch_id)
+        counts, detail = silver_load.load(conn, task, history, manifest)
     if restated:
         detail["restated"] = True
     audit.put_load(
@@ -229,26 +235,19 @@ def _advance_cursor(
         audit.put_cursor(conn, source, name, new, batch_id)
 
 
-def _history(platform: Platform, source: str, name: str) -> silver_load.History:
+def _history(platform: Platform, source: str, name: str) -> History:
     """Bronze as silver sees it."""
     bronze = platform.bronze
-    heads = {m.batch_id: m for m in bronze.manifests(source, name)}
-
-    def manifest(batch_id: str) -> Any:
-        if batch_id not in heads:
-            raise LoadError(
-                f"bronze holds no batch {batch_id} of {source}.{name}",
-                f"rebuild bronze and silver from raw: dataplatform replay {source}",
-            )
-        return heads[batch_id]
 
     def set_aside(batch_id: str, found: list[tuple[str, bytes, dict[str, Any]]]) -> None:
         bad = [quarantine.Bad(reason, dump(doc), version=id_.hex()) for reason, id_, doc in found]
         quarantine.store(bronze.db, source, name, batch_id, "silver", bad)
 
-    return silver_load.History(
-        manifest=manifest,
+    return History(
+        manifest=lambda batch_id: bronze.heads(source, name, [batch_id])[0],
         entries=bronze.held,
+        walk=lambda batches: walk(bronze, source, name, batches),
+        stored=lambda: stored(bronze, source, name),
         documents=lambda ids: bronze.documents(source, name, ids),
         quarantine=set_aside,
         set_aside=lambda: [

@@ -39,6 +39,7 @@ class BatchManifest(Document):
     `base`: only the difference to that batch's manifest is stored in the chunks.
     `rule`: hash of what decides how records are read (key, null values); a base must share it.
     `kinds`: kind of each path's values, as pairs. `paths`: names of the bits of the masks.
+    `stored`: how many entries its chunks have.
     """
 
     meta = {  # noqa: RUF012  # mongoengine reads this attribute by its name
@@ -68,6 +69,7 @@ class BatchManifest(Document):
     kinds = ListField()
     cursor = DynamicField()
     fingerprint = StringField()
+    stored = IntField()
     created_at = DateTimeField()
 
 

@@ -117,7 +117,9 @@ def _load(
     stream = iter(pages)
     first = next(stream, None)
     rule = rule_of(entity, bool(first and first.header.get("textual")))
-    base = _base(bronze, raw, rule)
+    base = None
+    if raw.load == "full":
+        base = bronze.base(raw.source, raw.entity, raw.batch_id, rule.identity())
     if base is not None and raw.fingerprint() and base.fingerprint == raw.fingerprint():
         return _same(bronze, raw, base)
     before = bronze.held(base) if base else Held()
@@ -144,17 +146,6 @@ def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:
     if first is not None:
         yield first
         yield from rest
-
-
-def _base(bronze: Bronze, raw: RawBatch, rule: Rule) -> Manifest | None:
-    """The newest older full batch that was read by the same rule."""
-    if raw.load != "full":
-        return None
-    found = [
-        m for m in bronze.manifests(raw.source, raw.entity)
-        if m.batch_id < raw.batch_id and m.load == "full" and m.rule == rule.identity()
-    ]  # fmt: skip
-    return found[-1] if found else None
 
 
 def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:

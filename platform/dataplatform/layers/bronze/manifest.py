@@ -6,12 +6,14 @@ shape (n, words).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from dataplatform.hashes import EMPTY, Hashes, find, member, unique
+from dataplatform.errors import StorageError
+from dataplatform.hashes import EMPTY, Hashes, find, hashes, member, unique
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def difference(base: Held, new: Held) -> Difference:
 
 def applied(base: Held, change: Difference, held: Hashes) -> Held:
     """The inverse of `difference`; the order is that of the base, then that of the change."""
+    if not len(change.entries) and not len(change.gone):
+        return replace(base, held=held)
     replaced = member(base.keys, change.entries.keys) | member(base.keys, change.gone)
     kept, entries = base.take(~replaced), change.entries
     words = max(kept.masks.shape[1], entries.masks.shape[1])
@@ -84,7 +88,10 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The head of a manifest; its entries are read on demand (see Bronze.held)."""
+    """The head of a manifest; its entries are read on demand (see Bronze.held).
+
+    `stored`: entries written for it, those that are gone included; None in manifests of older releases.
+    """
 
     id: str
     source: str
@@ -106,8 +113,31 @@ class Manifest:
     kinds: dict[str, str]
     cursor: str | int | float | None
     fingerprint: str
+    stored: int | None = None
 
     @property
     def complete(self) -> bool:
         """Whether a key that is missing here was really missing at the source."""
         return self.load == "full" and self.unreadable == 0
+
+
+def joined(manifest: Manifest, pieces: Iterable[Mapping[str, Any]]) -> Difference:
+    """What is stored of a manifest, from its pieces in any order (their ids end in /0, /1, …).
+
+    Raises StorageError where one is missing.
+    """
+    ordered = sorted(pieces, key=lambda piece: int(piece["_id"].rpartition("/")[2]))
+    if len(ordered) != manifest.chunks:
+        raise StorageError(
+            f"bronze lacks {manifest.chunks - len(ordered)} of {manifest.chunks} pieces of the manifest {manifest.id}",
+            f"rebuild it from raw: dataplatform replay {manifest.source}",
+        )
+    words = max(1, -(-len(manifest.paths) // 64))
+
+    def whole(name: str) -> bytes:
+        return b"".join(bytes(piece.get(name) or b"") for piece in ordered)
+
+    masks = np.frombuffer(whole("masks"), np.uint64).reshape(-1, words)
+    names = ("keys", "versions", "lines", "held", "gone")
+    keys, versions, lines, held, gone = (hashes(whole(name)) for name in names)
+    return Difference(Held(keys, versions, lines, masks, held), gone)

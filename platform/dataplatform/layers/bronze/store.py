@@ -28,7 +28,7 @@ from dataplatform.layers.bronze.documents import (
     ManifestChunk,
     Quarantined,
 )
-from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
+from dataplatform.layers.bronze.manifest import Held, Manifest
 from dataplatform.layers.bronze.parse import from_bson
 from dataplatform.names import entity_table
 from dataplatform.secrets import redact
@@ -119,32 +119,54 @@ class Bronze:
         found = self.db["batch_manifest"].find(query).sort("batch_id", pymongo.ASCENDING)
         return [_manifest(document) for document in found]
 
+    def heads(self, source: str, entity: str, batches: list[str]) -> list[Manifest]:
+        """Those of the batches, oldest first; raises StorageError where one is not in bronze."""
+        ids = [manifest_id(source, entity, batch_id) for batch_id in batches]
+        found = self.db["batch_manifest"].find({"_id": {"$in": ids}}).sort("_id", pymongo.ASCENDING)
+        heads = [_manifest(document) for document in found]
+        lost = set(batches) - {head.batch_id for head in heads}
+        if lost:
+            raise StorageError(
+                f"bronze holds no batch {min(lost)} of {source}.{entity}",
+                f"rebuild bronze and silver from raw: dataplatform replay {source}",
+            )
+        return heads
+
+    def base(self, source: str, entity: str, batch_id: str, rule: str) -> Manifest | None:
+        """The newest older full batch that was read by the same rule."""
+        query = {
+            "source": source,
+            "entity": entity,
+            "batch_id": {"$lt": batch_id},
+            "load": "full",
+            "rule": rule,
+        }
+        found = self.db["batch_manifest"].find_one(query, sort=[("batch_id", pymongo.DESCENDING)])
+        return _manifest(found) if found else None
+
     def held(self, manifest: Manifest) -> Held:
         """All entries of a batch, its bases resolved."""
-        entries, gone = self._chunks(manifest)
+        difference = mf.joined(manifest, self.streamed([manifest]))
         if manifest.base is None:
-            return entries
+            return difference.entries
+        return mf.applied(self.held(self.base_of(manifest)), difference, difference.entries.held)
+
+    def base_of(self, manifest: Manifest) -> Manifest:
+        """The manifest that this one is written as a difference to."""
         found = self.db["batch_manifest"].find_one({"_id": manifest.base})
         if found is None:
             raise StorageError(
                 f"bronze lacks the manifest {manifest.base}",
                 f"rebuild it from raw: dataplatform replay {manifest.source}",
             )
-        base = self.held(_manifest(found))
-        return mf.applied(base, Difference(entries, gone), entries.held)
+        return _manifest(found)
 
-    def _chunks(self, manifest: Manifest) -> tuple[Held, hs.Hashes]:
-        ids = [f"{manifest.id}/{n}" for n in range(manifest.chunks)]
-        found = {d["_id"]: d for d in self.db["batch_manifest_chunk"].find({"_id": {"$in": ids}})}
-        words = max(1, -(-len(manifest.paths) // 64))
-
-        def joined(name: str) -> bytes:
-            return b"".join(bytes(found[i].get(name) or b"") for i in ids)
-
-        masks = np.frombuffer(joined("masks"), np.uint64).reshape(-1, words)
-        names = ("keys", "versions", "lines", "held", "gone")
-        keys, versions, lines, held, gone = (hs.hashes(joined(name)) for name in names)
-        return Held(keys, versions, lines, masks, held), gone
+    def streamed(self, manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
+        """The stored pieces of manifests, in the order of their ids; never all in memory."""
+        ids = [f"{manifest.id}/{n}" for manifest in manifests for n in range(manifest.chunks)]
+        return iter(
+            self.db["batch_manifest_chunk"].find({"_id": {"$in": ids}}).sort("_id", pymongo.ASCENDING)
+        )
 
     def put(self, manifest: Manifest, entries: Held, gone: hs.Hashes) -> Manifest:
         """Writes the pieces, then the head; the head is what makes the batch exist."""
@@ -161,7 +183,7 @@ class Bronze:
             piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
             pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
         document = asdict(manifest)
-        document["chunks"] = -(-count // CHUNK)
+        document["chunks"], document["stored"] = -(-count // CHUNK), len(entries) + len(gone)
         document["kinds"] = [list(pair) for pair in manifest.kinds.items()]
         document["created_at"] = datetime.now(UTC)
         document["_id"] = document.pop("id")

@@ -1,14 +1,12 @@
-"""Loads one batch of one entity into silver, by the fast path where it may, by the rebuild elsewhere."""
+"""Loads one batch of one entity into silver, by the fast path where it may, by the sure one elsewhere (restate)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-import psycopg
 import sqlalchemy as sa
 
 from dataplatform import hashes as hs
@@ -21,95 +19,23 @@ from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
-from dataplatform.layers.silver.observe import Reader, Screen, effective_at, histories, present_paths
+from dataplatform.layers.silver.observe import Screen, effective_at, present_paths
 from dataplatform.layers.silver.plan import UNBORN, Known, Plan
-from dataplatform.layers.silver.rebuild import rebuild
+from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
+from dataplatform.layers.silver.task import BatchManifest, Found, History, Task, Work, still_bad, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import ITEM, flatten
 
-PARTITION = 400_000  # observations held in memory by a rebuild
-Found = list[tuple[bytes, dict[str, Any]]]
 
-
-class BatchManifest(Protocol):
-    """What silver needs to know of a batch in bronze."""
-
-    @property
-    def batch_id(self) -> str: ...
-    @property
-    def load(self) -> Any: ...
-    @property
-    def complete(self) -> bool: ...
-    @property
-    def unique(self) -> bool: ...
-    @property
-    def records(self) -> int: ...
-    @property
-    def quarantined(self) -> int: ...
-    @property
-    def kinds(self) -> dict[str, str]: ...
-    @property
-    def columns(self) -> list[str]: ...
-    @property
-    def paths(self) -> list[str]: ...
-    @property
-    def rule(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class History:
-    """Access to bronze, handed in by the pipeline: the layers do not know one another."""
-
-    manifest: Callable[[str], BatchManifest]
-    entries: Callable[[Any], Any]
-    documents: Callable[[hs.Hashes], Iterator[list[tuple[bytes, dict[str, Any]]]]]
-    quarantine: Callable[[str, list[tuple[str, bytes, dict[str, Any]]]], None]
-    set_aside: Callable[[], list[bytes]]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be loaded. `applied`: batches that silver holds, oldest first.
-
-    `screening` makes the screen that keeps bad records out, given the path of each column's name.
-    """
-
-    source: str
-    name: str
-    entity: Entity
-    batch_id: str
-    run_id: str
-    applied: list[str]
-    allow_deletes: bool = False
-    screening: Callable[[Mapping[str, str]], Screen | None] = lambda _: None
-
-
-@dataclass
-class _Work:
-    """One load in progress."""
-
-    task: Task
-    history: History
-    plan: Plan
-    conn: psycopg.Connection
-    batch: Batch
-    manifest: BatchManifest
-    entries: Any
-    bad: list[tuple[str, bytes, dict[str, Any]]]
-    screen: Screen | None = None
-    path: str = "merge"
-    still_bad: int = 0
-    rebuilt: int = 0
-
-
-def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dict[str, Any]]:
+def load(
+    conn: sa.Connection, task: Task, history: History, manifest: BatchManifest
+) -> tuple[Counts, dict[str, Any]]:
     """Loads the batch in the caller's transaction. Returns the counts and how it was done.
 
     Raises LoadError where the batch must not be loaded (too many deletes, a frozen schema).
     """
-    manifest = history.manifest(task.batch_id)
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
     before = state.known_paths(conn, task.source, task.name)
@@ -120,9 +46,9 @@ def load(conn: sa.Connection, task: Task, history: History) -> tuple[Counts, dic
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
     batch = Batch(task.batch_id, task.run_id, micros(batch_time(task.batch_id)), now)
-    work = _Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
+    work = Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
     newest = not task.applied or task.batch_id > task.applied[-1]
-    done = _rebuild_for(work, everything) if everything or not newest else _merge(work)
+    done = restate(work, everything) if everything or not newest else _merge(work)
     state.put_known(conn, plan, before)
     state.put_rule(conn, task.source, task.name, rule)
     if work.bad:
@@ -148,7 +74,7 @@ def _same_key(task: Task, new: BatchManifest, old: BatchManifest) -> None:
         )
 
 
-def _counts(work: _Work, done: Done) -> Counts:
+def _counts(work: Work, done: Done) -> Counts:
     manifest = work.manifest
     bad = manifest.quarantined + len(work.bad) + work.still_bad
     changed = done.inserted + done.updated
@@ -182,10 +108,10 @@ def _evolve(
 # the fast path
 
 
-def _merge(work: _Work) -> Done:
+def _merge(work: Work) -> Done:
     task, plan, entries = work.task, work.plan, work.entries
     single = hs.single(entries.keys) if not work.manifest.unique else np.ones(len(entries), bool)
-    first = state.is_empty(work.conn, plan)
+    first = len(entries) > 0 and state.is_empty(work.conn, plan)
     candidate, gone = _candidates(work, first)
     _check_deletes(work, gone)
     present = present_paths(work.manifest, entries)
@@ -197,7 +123,7 @@ def _merge(work: _Work) -> Done:
     merger = Merger(work.conn, plan, work.batch, first)
     chosen = np.flatnonzero(candidate & single)
     if not candidate.all():
-        work.still_bad = _still_bad(work, entries.versions[~candidate])
+        work.still_bad = still_bad(work, entries.versions[~candidate])
     for owners, block in _blocks(work, entries.keys[chosen], entries.versions[chosen]):
         _stage(work, merger, owners, block)
     oldest = min((k.first_batch for k in plan.known.values()), default="")
@@ -205,11 +131,11 @@ def _merge(work: _Work) -> Done:
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
     if len(keys):
         work.path = "merge+rebuild"
-        done.add(_rebuild_keys(work, keys, force=False))
+        done.add(restate_keys(work, keys, force=False))
     return done
 
 
-def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
+def _candidates(work: Work, first: bool) -> tuple[Any, hs.Hashes]:
     """Which entries may change something, and the keys that are gone."""
     task, entries, manifest = work.task, work.entries, work.manifest
     everyone = np.ones(len(entries), bool)
@@ -238,12 +164,7 @@ def _candidates(work: _Work, first: bool) -> tuple[Any, hs.Hashes]:
     return candidate, gone
 
 
-def _still_bad(work: _Work, unchanged: hs.Hashes) -> int:
-    """How many of the unchanged records silver could not take before, and cannot now."""
-    return int(hs.member(unchanged, hs.unique(hs.hashes(work.history.set_aside()))).sum())
-
-
-def _check_deletes(work: _Work, gone: hs.Hashes) -> None:
+def _check_deletes(work: Work, gone: hs.Hashes) -> None:
     """A full load that would delete most of the table is more likely broken than true."""
     if not len(gone) or work.task.allow_deletes:
         return
@@ -253,16 +174,7 @@ def _check_deletes(work: _Work, gone: hs.Hashes) -> None:
     # some may be in no row: records that did not fit
     rows = int(hs.member(gone, hs.unique(state.open_keys(work.conn, work.plan))).sum())
     if rows > limit * total:
-        raise _too_many(work, rows, total)
-
-
-def _too_many(work: _Work, gone: int, total: int) -> LoadError:
-    task = work.task
-    return LoadError(
-        f"{task.source}.{task.name}: the batch lacks {gone:,} of {total:,} rows, more "
-        f"than max_delete = {task.entity.max_delete:.0%}; nothing was deleted",
-        f"if that is right: dataplatform run {task.source} {task.name} --allow-deletes",
-    )
+        raise too_many(work, rows, total)
 
 
 def _covers(plan: Plan, present: frozenset[str]) -> bool:
@@ -280,7 +192,7 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
     return True
 
 
-def _blocks(work: _Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:
+def _blocks(work: Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:
     """Keys and records, in blocks; the keys are the manifest's, read by the rule of today."""
     ordering = hs.prepared(versions)
     for block in work.history.documents(versions):
@@ -288,7 +200,7 @@ def _blocks(work: _Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple
         yield hs.pieces(keys[at]), block
 
 
-def _stage(work: _Work, merger: Merger, keys: list[bytes], found: Found) -> None:
+def _stage(work: Work, merger: Merger, keys: list[bytes], found: Found) -> None:
     """Column by column; one by one where a value does not fit, to find the record that has it."""
     keys, found = _screened(work, keys, found)
     docs = [doc for _, doc in found]
@@ -301,7 +213,7 @@ def _stage(work: _Work, merger: Merger, keys: list[bytes], found: Found) -> None
                 merger.add(staged)
 
 
-def _screened(work: _Work, keys: list[bytes], found: Found) -> tuple[list[bytes], Found]:
+def _screened(work: Work, keys: list[bytes], found: Found) -> tuple[list[bytes], Found]:
     """Those that pass the checks; the others are set aside."""
     if work.screen is None:
         return keys, found
@@ -314,7 +226,7 @@ def _screened(work: _Work, keys: list[bytes], found: Found) -> tuple[list[bytes]
     return [keys[place] for place in good], [found[place] for place in good]
 
 
-def _starts(work: _Work, docs: list[dict[str, Any]]) -> list[str]:
+def _starts(work: Work, docs: list[dict[str, Any]]) -> list[str]:
     """When each record became valid, as COPY wants it."""
     entity, usual = work.task.entity, moment_text(work.batch.at)
     if entity.effective_at is None:
@@ -323,7 +235,7 @@ def _starts(work: _Work, docs: list[dict[str, Any]]) -> list[str]:
     return [usual if at is None else moment_text(at) for at in times]
 
 
-def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:
+def _staged(work: Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:
     plan, entity = work.plan, work.task.entity
     scalars, lists = flatten(doc, plan.whole)
     children: Rows = {}
@@ -337,7 +249,7 @@ def _staged(work: _Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any
         return None
 
 
-def _clocked(work: _Work) -> Clocked:
+def _clocked(work: Work) -> Clocked:
     task = work.task
     if task.entity.effective_at is None:
         return Clocked(False)
@@ -352,41 +264,3 @@ def _clock_column(plan: Plan, entity: Entity) -> str | None:
         if column.path == path and column.scd == 1 and column.type in ("timestamptz", "timestamp", "date"):
             return column.name
     return None
-
-
-# the sure path
-
-
-def _rebuild_for(work: _Work, everything: bool) -> Done:
-    """A late batch, or a new rule: rebuilds the keys that this may concern."""
-    work.path = "rebuild"
-    keys = [work.entries.keys]
-    if everything or work.manifest.complete:
-        keys += [work.history.entries(work.history.manifest(b)).keys for b in work.task.applied]
-    found = hs.unique(np.concatenate(keys))
-    if not everything:
-        _check_late_deletes(work)
-    return _rebuild_keys(work, found, force=everything)
-
-
-def _check_late_deletes(work: _Work) -> None:
-    """The same for a batch that comes late; it is compared with the one before it."""
-    earlier = [b for b in work.task.applied if b < work.task.batch_id]
-    if not earlier or not work.manifest.complete or work.task.allow_deletes:
-        return
-    keys = hs.unique(work.history.entries(work.history.manifest(earlier[-1])).keys)
-    gone = int((~hs.member(keys, work.entries.keys) & ~hs.member(keys, work.entries.held)).sum())
-    if gone > work.task.entity.max_delete * len(keys):
-        raise _too_many(work, gone, len(keys))
-
-
-def _rebuild_keys(work: _Work, keys: hs.Hashes, force: bool) -> Done:
-    """In partitions of the keys, so that memory stays bounded whatever the history's length."""
-    work.rebuilt += len(keys)
-    batches = sorted({*work.task.applied, work.task.batch_id})
-    parts = max(1, -(-len(keys) * len(batches) // PARTITION))
-    done = Done()
-    reader = Reader(work.task.entity, work.plan, work.history, work.bad, work.screen)
-    for part in np.array_split(keys, min(parts, max(1, len(keys)))):
-        done.add(rebuild(work.conn, work.plan, work.batch, histories(reader, part, batches), force))
-    return done

@@ -19,6 +19,7 @@ from dataplatform.layers.silver.staging import (
     CopyBuffer,
     copy_keys,
     identifiers,
+    index_keys,
     stage_name,
     structure,
     temporary,
@@ -154,7 +155,7 @@ class Merger:
             return Done(inserted=self.buffers[self.plan.root.name].rows), []
         for table in self.tables:
             stage = sql.Identifier(self.stages[table.name])
-            self.conn.execute(sql.SQL("create index on {} (dp_key)").format(stage))
+            index_keys(self.conn, self.stages[table.name])
             self.conn.execute(sql.SQL("analyze {} (dp_key)").format(stage))
         copy_keys(self.conn, GONE, gone)
         slow = self._set_aside(clocked, oldest)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from dataplatform import hashes as hs
 from dataplatform.layers.silver.convert import BadValue, moment
 from dataplatform.layers.silver.items import Payload
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.layers.silver.rebuild import Seen
 from dataplatform.layers.silver.rows import Rows, child_rows, micros, texts
+from dataplatform.layers.silver.runs import Run, Traced
 from dataplatform.layers.silver.timeline import Absence, Observation
 from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Entity
@@ -41,55 +40,62 @@ def present_paths(manifest: Any, entries: Any) -> frozenset[str]:
     return frozenset(found)
 
 
+@dataclass(frozen=True)
+class About:
+    """A batch: its id, its time in microseconds, the paths it knew of."""
+
+    batch_id: str
+    at: int
+    present: frozenset[str]
+
+
 def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tuple[bytes, Seen]]:
-    """Everything ever observed of each key, in the order of batches and positions."""
-    seen: list[list[tuple[int, bytes | None]]] = [[] for _ in range(len(keys))]
-    about: list[tuple[str, int, frozenset[str]]] = []
-    ordering = hs.prepared(keys)
-    for number, batch_id in enumerate(batches):
-        manifest = work.history.manifest(batch_id)
-        entries = work.history.entries(manifest)
+    """Everything observed of each key that says something, in the order of batches and positions."""
+    about: list[About] = []
+    traced = Traced(keys)
+    for manifest, entries in work.history.walk(batches):
         present = present_paths(manifest, entries)
-        about.append((batch_id, micros(batch_time(batch_id)), present))
-        at = hs.find(entries.keys, keys, ordering)
-        mine = np.flatnonzero(at >= 0)
-        for place, version in zip(at[mine].tolist(), hs.pieces(entries.versions[mine]), strict=True):
-            seen[place].append((number, version))
-        if manifest.complete:
-            absent = ~hs.member(keys, entries.keys) & ~hs.member(keys, entries.held)
-            for place in np.flatnonzero(absent).tolist():
-                if seen[place]:
-                    seen[place].append((number, None))
-    yield from _observed(work, hs.pieces(keys), seen, about)
+        goes_on = bool(about) and manifest.unique and about[-1].present == present
+        about.append(About(manifest.batch_id, micros(batch_time(manifest.batch_id)), present))
+        traced.add(entries, manifest.complete, goes_on)
+    yield from _observed(work, hs.pieces(keys), traced.finished(), about)
 
 
 def _observed(
-    work: Reader,
-    keys: list[bytes],
-    seen: list[list[tuple[int, bytes | None]]],
-    about: list[tuple[str, int, frozenset[str]]],
+    work: Reader, keys: list[bytes], runs: list[list[Run]], about: list[About]
 ) -> Iterator[tuple[bytes, Seen]]:
     size = 1_000
     root_paths = work.plan.root.paths
-    known = [present & root_paths for _, _, present in about]
+    known = [batch.present & root_paths for batch in about]
     for start in range(0, len(keys), size):
-        block = seen[start : start + size]
-        ids = list(dict.fromkeys(v for items in block for _, v in items if v is not None))
+        block = runs[start : start + size]
+        ids = list(dict.fromkeys(r.version for some in block for r in some if r.version is not None))
         read = dict(_read(work, ids))
-        for key, items in zip(keys[start : start + size], block, strict=True):
+        for key, some in zip(keys[start : start + size], block, strict=True):
             result: Seen = []
-            for number, version in items:
-                batch_id, batch_at, present = about[number]
-                if version is None:
-                    result.append(Absence(batch_id, batch_at))
+            for run in some:
+                if run.version is None:
+                    result.append(Absence(about[run.first].batch_id, about[run.first].at))
                     continue
-                found = read[version]
+                found = read[run.version]
                 if found is None:
                     continue
-                result.append(_observation(
-                    work, key, version, found, batch_id, batch_at, present, known[number]
-                ))  # fmt: skip
+                at = effective_at(work.entity, found[0])
+                result.extend(
+                    _observation(work, key, run.version, found, at, about[number], known[number])
+                    for number in _numbers(work, run, at)
+                )
             yield key, result
+
+
+def _numbers(work: Reader, run: Run, effective: int | None) -> range:
+    """Batches whose observation counts.
+
+    Of the same content seen again only one that has no time of its own beside records that have one can say
+    something: it is valid from the batch's time, and others may have become valid since.
+    """
+    again = work.entity.effective_at is not None and effective is None
+    return range(run.first, run.last + 1 if again else run.first + 1)
 
 
 def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, tuple[dict[str, Any], Any, Any] | None]]:
@@ -115,20 +121,19 @@ def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, tuple[dict[st
 
 
 def _observation(
-    work: Reader, key: bytes, version: bytes, found: Any, batch_id: str, batch_at: int,
-    present: frozenset[str], known: frozenset[str],
+    work: Reader, key: bytes, version: bytes, found: Any, effective: int | None, about: About,
+    known: frozenset[str],
 ) -> Observation:  # fmt: skip
-    doc, scalars, lists = found
+    _, scalars, lists = found
     rows: Rows = {}
+    present = about.present
     if work.plan.root.children:
         child_rows(work.plan.root, key, lists, work.plan.whole, rows)
     if work.entity.partial:
         present = frozenset([*scalars, *lists])
         known = present & work.plan.root.paths
-    return Observation(
-        batch_id, batch_at, version, effective_at(work.entity, doc), scalars, known,
-        Payload(rows, present, work.entity.partial),
-    )  # fmt: skip
+    payload = Payload(rows, present, work.entity.partial)
+    return Observation(about.batch_id, about.at, version, effective, scalars, known, payload)
 
 
 def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:

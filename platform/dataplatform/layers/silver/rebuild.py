@@ -16,6 +16,7 @@ from dataplatform.layers.silver.staging import (
     CopyBuffer,
     copy_keys,
     identifiers,
+    index_keys,
     stage_name,
     structure,
     temporary,
@@ -108,7 +109,7 @@ def _fields(table: TablePlan, row: Row, root: bytes, version: Version) -> list[s
 def _replace(conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch, force: bool) -> Done:
     """Removes, closes, changes, inserts; closing comes first, for a key has one open version."""
     wanted = sql.Identifier(want)
-    conn.execute(sql.SQL("create index on {} (dp_key)").format(wanted))
+    index_keys(conn, want)
     conn.execute(sql.SQL("analyze {}").format(wanted))
     own = [c.name for c in table.columns]
     names = ["dp_hash1", "dp_hash2", "dp_valid_to", "dp_deleted", "dp_batch_id",

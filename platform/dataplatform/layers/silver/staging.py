@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from dataplatform.layers.silver.plan import TablePlan
+from dataplatform.names import digest
 
 FLUSH = 1 << 20  # characters of COPY text held back for a table
 
@@ -18,10 +19,21 @@ def identifiers(names: Iterable[str]) -> sql.Composed:
 
 
 def temporary(conn: psycopg.Connection, name: str, columns: Sequence[tuple[str, str]]) -> None:
-    """A temporary table that goes with the transaction."""
+    """An empty temporary table that goes with the transaction. A name always stands for the same columns.
+
+    A transaction that loads many batches (a replay) uses the same tables again: each table that it makes is a
+    lock held to its end, dropped or not, and there is room for some thousands.
+    """
     ddl = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in columns)
-    conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
-    conn.execute(sql.SQL("create temporary table {} ({}) on commit drop").format(sql.Identifier(name), ddl))
+    table = sql.Identifier(name)
+    conn.execute(sql.SQL("create temporary table if not exists {} ({}) on commit drop").format(table, ddl))
+    conn.execute(sql.SQL("truncate pg_temp.{}").format(table))
+
+
+def index_keys(conn: psycopg.Connection, name: str) -> None:
+    """An index on dp_key, for a temporary table that has been filled; once for each."""
+    index, table = sql.Identifier(f"{name}_key"), sql.Identifier(name)
+    conn.execute(sql.SQL("create index if not exists {} on pg_temp.{} (dp_key)").format(index, table))
 
 
 @dataclass
@@ -71,8 +83,8 @@ def copy_keys(conn: psycopg.Connection, name: str, keys: Iterable[bytes]) -> Non
 
 
 def stage_name(table: TablePlan, purpose: str, number: int) -> str:
-    """Short, so that it never meets the limit of an identifier."""
-    return f"dp_{purpose}_{number}"
+    """Short, so that it never meets the limit of an identifier; other columns make another name."""
+    return f"dp_{purpose}_{number}_{digest(repr([(c.name, c.type) for c in table.columns]))}"
 
 
 def structure(table: TablePlan) -> list[str]:

@@ -1,0 +1,49 @@
+"""Through the manifests of many batches, one after the other: each is read once, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from dataplatform.layers.bronze import manifest as mf
+from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
+from dataplatform.layers.bronze.store import Bronze
+
+GROUP = 200  # batches asked for at once
+NEAR = 2  # entries kept: those of the batch before, and those that both lean on
+
+
+def walk(bronze: Bronze, source: str, entity: str, batches: list[str]) -> Iterator[tuple[Manifest, Held]]:
+    """Manifest and entries of each batch, oldest first. Raises StorageError where one is missing."""
+    near: dict[str, Held] = {}
+    for start in range(0, len(batches), GROUP):
+        for manifest, change in _stored(bronze, bronze.heads(source, entity, batches[start : start + GROUP])):
+            entries = change.entries
+            if manifest.base is not None:
+                base = near.pop(manifest.base, None)
+                near[manifest.base] = base = bronze.held(bronze.base_of(manifest)) if base is None else base
+                entries = mf.applied(base, change, entries.held)
+            if manifest.load == "full":
+                near[manifest.id] = entries
+            for oldest in list(near)[:-NEAR]:
+                del near[oldest]
+            yield manifest, entries
+
+
+def _stored(bronze: Bronze, heads: list[Manifest]) -> Iterator[tuple[Manifest, Difference]]:
+    """The ids of pieces begin with their manifest's and come in its order."""
+    found = groupby(bronze.streamed(heads), lambda piece: piece["_id"].rpartition("/")[0])
+    for manifest in heads:
+        owner, pieces = next(found, ("", iter(()))) if manifest.chunks else (manifest.id, iter(()))
+        yield manifest, mf.joined(manifest, pieces if owner == manifest.id else ())
+
+
+def stored(bronze: Bronze, source: str, entity: str) -> int:
+    """Entries written for all batches together: what a walk through all of history meets that is new."""
+    total = {"$sum": {"$ifNull": ["$stored", "$entries"]}}
+    stages: list[dict[str, Any]] = [
+        {"$match": {"source": source, "entity": entity}},
+        {"$group": {"_id": None, "stored": total}},
+    ]
+    return sum(found["stored"] for found in bronze.db["batch_manifest"].aggregate(stages))
