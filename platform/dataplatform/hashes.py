@@ -13,9 +13,9 @@ Indexes = npt.NDArray[np.intp]
 EMPTY: Hashes = np.empty((0, 2), np.uint64)
 
 
-def hashes(data: bytes | Iterable[bytes]) -> Hashes:
-    """Joined 16-byte hashes as an array (n, 2)."""
-    joined = data if isinstance(data, bytes) else b"".join(data)
+def hashes(data: bytes | bytearray | Iterable[bytes]) -> Hashes:
+    """Joined 16-byte hashes as an array (n, 2); it shares the memory of what is joined already."""
+    joined = data if isinstance(data, (bytes, bytearray)) else b"".join(data)
     return np.frombuffer(joined, np.uint64).reshape(-1, 2)
 
 

@@ -133,6 +133,7 @@ def _load(
             work.columns.setdefault(name)
         _rejects(bronze, raw, page, work)
         _page(bronze, raw, page, work, lookup)
+    del lookup  # as large as half of what it looks in
     return _finish(bronze, raw, work, base, before)
 
 
@@ -321,18 +322,12 @@ def _mask(work: _Work, prefix: str, paths: tuple[str, ...]) -> int:
 
 
 def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, before: Held) -> Manifest:
-    words = max(1, -(-len(work.paths) // 64))
-    held = Held(
-        hs.hashes(bytes(work.keys)), hs.hashes(bytes(work.versions)), hs.hashes(bytes(work.lines)),
-        _mask_array(work.masks, words), hs.unique(hs.hashes(work.held)),
-    )  # fmt: skip
-    held = held.take(np.argsort(np.array(work.positions, np.int64), kind="stable"))
+    held = _held(work)
     unique = held.is_unique()
-    change = Difference(held, hs.EMPTY)
-    parent: Manifest | None = None
+    change, parent = Difference(held, hs.EMPTY), None
     if base is not None and unique and base.unique and base.depth < MAX_CHAIN:
-        smaller = mf.difference(before, held)
-        if 2 * (len(smaller.entries) + len(smaller.gone)) < len(held):
+        smaller = mf.difference(before, held, len(held) / 2)
+        if smaller is not None:
             parent, change = base, smaller
     manifest = Manifest(
         id=manifest_id(raw.source, raw.entity, raw.batch_id), source=raw.source,
@@ -344,6 +339,20 @@ def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, b
         fingerprint=raw.fingerprint(),
     )  # fmt: skip
     return bronze.put(manifest, change.entries, change.gone)
+
+
+def _held(work: _Work) -> Held:
+    """The entries, in the order of delivery; a large batch's arrays are there once."""
+    words = max(1, -(-len(work.paths) // 64))
+    positions = np.array(work.positions, np.int64)
+    held = Held(
+        hs.hashes(work.keys), hs.hashes(work.versions), hs.hashes(work.lines),
+        _mask_array(work.masks, words), hs.unique(hs.hashes(work.held)),
+    )  # fmt: skip
+    work.keys, work.versions, work.lines, work.masks = bytearray(), bytearray(), bytearray(), []
+    if (positions[1:] >= positions[:-1]).all():
+        return held
+    return held.take(np.argsort(positions, kind="stable"))
 
 
 def _mask_array(masks: list[int], words: int) -> hs.Hashes:

@@ -58,8 +58,11 @@ def widened(masks: Hashes, words: int) -> Hashes:
     return masks if missing <= 0 else np.pad(masks, ((0, 0), (0, missing)))
 
 
-def difference(base: Held, new: Held) -> Difference:
-    """Both have each key once. Entries that are new or not the same, and keys that are gone."""
+def difference(base: Held, new: Held, most: float) -> Difference | None:
+    """Both have each key once. Entries that are new or not the same, and keys that are gone.
+
+    None where these are `most` or more.
+    """
     at = find(new.keys, base.keys)
     known = at >= 0
     same = np.zeros(len(new), bool)
@@ -67,21 +70,24 @@ def difference(base: Held, new: Held) -> Difference:
     same[known] = (base.versions[pairs] == new.versions[known]).all(axis=1) & (
         base.lines[pairs] == new.lines[known]
     ).all(axis=1)
-    return Difference(new.take(~same), base.keys[~member(base.keys, new.keys)])
+    gone = ~member(base.keys, new.keys)
+    if int((~same).sum()) + int(gone.sum()) >= most:
+        return None
+    return Difference(new.take(~same), base.keys[gone])
 
 
 def applied(base: Held, change: Difference, held: Hashes) -> Held:
     """The inverse of `difference`; the order is that of the base, then that of the change."""
     if not len(change.entries) and not len(change.gone):
         return replace(base, held=held)
-    replaced = member(base.keys, change.entries.keys) | member(base.keys, change.gone)
-    kept, entries = base.take(~replaced), change.entries
-    words = max(kept.masks.shape[1], entries.masks.shape[1])
+    stays = ~(member(base.keys, change.entries.keys) | member(base.keys, change.gone))
+    entries = change.entries
+    words = max(base.masks.shape[1], entries.masks.shape[1])
     return Held(
-        np.concatenate([kept.keys, entries.keys]),
-        np.concatenate([kept.versions, entries.versions]),
-        np.concatenate([kept.lines, entries.lines]),
-        np.concatenate([widened(kept.masks, words), widened(entries.masks, words)]),
+        np.concatenate([base.keys[stays], entries.keys]),
+        np.concatenate([base.versions[stays], entries.versions]),
+        np.concatenate([base.lines[stays], entries.lines]),
+        np.concatenate([widened(base.masks[stays], words), widened(entries.masks, words)]),
         held,
     )
 

@@ -11,23 +11,23 @@ from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
 from dataplatform.layers.bronze.store import Bronze
 
 GROUP = 200  # batches asked for at once
-NEAR = 2  # entries kept: those of the batch before, and those that both lean on
 
 
 def walk(bronze: Bronze, source: str, entity: str, batches: list[str]) -> Iterator[tuple[Manifest, Held]]:
     """Manifest and entries of each batch, oldest first. Raises StorageError where one is missing."""
-    near: dict[str, Held] = {}
+    near: dict[
+        str, Held
+    ] = {}  # of the last full batch and of what it leans on: the next leans on one of them
     for start in range(0, len(batches), GROUP):
         for manifest, change in _stored(bronze, bronze.heads(source, entity, batches[start : start + GROUP])):
             entries = change.entries
             if manifest.base is not None:
-                base = near.pop(manifest.base, None)
-                near[manifest.base] = base = bronze.held(bronze.base_of(manifest)) if base is None else base
+                base = near.get(manifest.base)
+                base = bronze.held(bronze.base_of(manifest)) if base is None else base
+                near = {manifest.base: base}
                 entries = mf.applied(base, change, entries.held)
             if manifest.load == "full":
-                near[manifest.id] = entries
-            for oldest in list(near)[:-NEAR]:
-                del near[oldest]
+                near = {manifest.id: entries} if manifest.base is None else {**near, manifest.id: entries}
             yield manifest, entries
 
 

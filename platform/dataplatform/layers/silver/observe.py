@@ -19,6 +19,8 @@ from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import flatten
 
+BLOCK = 1_000  # keys whose records are read together
+
 # columns by path and the number of records → why the record at a position is bad
 Screen = Callable[[Mapping[str, Sequence[Any]], int], dict[int, str]]
 
@@ -58,34 +60,33 @@ def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tup
         goes_on = bool(about) and manifest.unique and about[-1].present == present
         about.append(About(manifest.batch_id, micros(batch_time(manifest.batch_id)), present))
         traced.add(entries, manifest.complete, goes_on)
-    yield from _observed(work, hs.pieces(keys), traced.finished(), about)
+    known = [batch.present & work.plan.root.paths for batch in about]
+    for start in range(0, len(keys), BLOCK):
+        block = hs.pieces(keys[start : start + BLOCK])
+        yield from _observed(work, block, traced.runs(start, start + len(block)), about, known)
 
 
 def _observed(
-    work: Reader, keys: list[bytes], runs: list[list[Run]], about: list[About]
+    work: Reader, keys: list[bytes], runs: list[list[Run]], about: list[About], known: list[frozenset[str]]
 ) -> Iterator[tuple[bytes, Seen]]:
-    size = 1_000
-    root_paths = work.plan.root.paths
-    known = [batch.present & root_paths for batch in about]
-    for start in range(0, len(keys), size):
-        block = runs[start : start + size]
-        ids = list(dict.fromkeys(r.version for some in block for r in some if r.version is not None))
-        read = dict(_read(work, ids))
-        for key, some in zip(keys[start : start + size], block, strict=True):
-            result: Seen = []
-            for run in some:
-                if run.version is None:
-                    result.append(Absence(about[run.first].batch_id, about[run.first].at))
-                    continue
-                found = read[run.version]
-                if found is None:
-                    continue
-                at = effective_at(work.entity, found[0])
-                result.extend(
-                    _observation(work, key, run.version, found, at, about[number], known[number])
-                    for number in _numbers(work, run, at)
-                )
-            yield key, result
+    read = dict(
+        _read(work, list(dict.fromkeys(r.version for some in runs for r in some if r.version is not None)))
+    )
+    for key, some in zip(keys, runs, strict=True):
+        result: Seen = []
+        for run in some:
+            if run.version is None:
+                result.append(Absence(about[run.first].batch_id, about[run.first].at))
+                continue
+            found = read[run.version]
+            if found is None:
+                continue
+            at = effective_at(work.entity, found[0])
+            result.extend(
+                _observation(work, key, run.version, found, at, about[number], known[number])
+                for number in _numbers(work, run, at)
+            )
+        yield key, result
 
 
 def _numbers(work: Reader, run: Run, effective: int | None) -> range:

@@ -27,7 +27,7 @@ class Traced:
         self.keys = keys
         self.ordering = hs.prepared(keys)
         self.number = -1
-        self.runs: list[list[Run]] = [[] for _ in range(size)]
+        self.ended: dict[int, list[Run]] = {}  # by place; most keys have one run, that goes on
         self.first = np.full(size, -1)  # of the run that goes on; -1: none does
         self.last = np.full(size, -1)
         self.version = np.zeros((size, 2), np.uint64)
@@ -54,7 +54,7 @@ class Traced:
         self.there[places] = True
         if repeated:  # several records of a key in one batch: each is an observation
             for place, version in zip(places.tolist(), hs.pieces(versions), strict=True):
-                self.runs[place].append(Run(self.number, self.number, version))
+                self._note(place, Run(self.number, self.number, version))
             return
         self.first[places] = self.last[places] = self.number
         self.version[places] = versions
@@ -63,15 +63,19 @@ class Traced:
         self._close(places)
         self.there[places] = False
         for place in places.tolist():
-            self.runs[place].append(Run(self.number, self.number, None))
+            self._note(place, Run(self.number, self.number, None))
 
     def _close(self, places: Any) -> None:
         open_ = np.unique(places[self.first[places] >= 0])
         found = (self.first[open_].tolist(), self.last[open_].tolist(), hs.pieces(self.version[open_]))
         for place, first, last, version in zip(open_.tolist(), *found, strict=True):
-            self.runs[place].append(Run(first, last, version))
+            self._note(place, Run(first, last, version))
         self.first[open_] = self.last[open_] = -1
 
-    def finished(self) -> list[list[Run]]:
-        self._close(np.arange(len(self.keys)))
-        return self.runs
+    def _note(self, place: int, run: Run) -> None:
+        self.ended.setdefault(place, []).append(run)
+
+    def runs(self, start: int, stop: int) -> list[list[Run]]:
+        """Of the keys from `start` to `stop`, once all batches have been added; they are forgotten here."""
+        self._close(np.arange(start, stop))
+        return [self.ended.pop(place, []) for place in range(start, stop)]
