@@ -79,6 +79,9 @@ class _Work:
     versions: bytearray = field(default_factory=bytearray)
     lines: bytearray = field(default_factory=bytearray)
     masks: list[int] = field(default_factory=list)
+    seen_masks: dict[int, int] = field(
+        default_factory=dict
+    )  # a number that is there once takes no room again
     positions: array[int] = field(
         default_factory=lambda: array("q")
     )  # known lines of a block come before fresh ones
@@ -226,7 +229,8 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
     work.versions += before.versions[places].tobytes()
     work.lines += before.lines[places].tobytes()
     words = before.masks[places].tolist()
-    work.masks.extend(sum(word << (64 * i) for i, word in enumerate(row)) for row in words)
+    masks = (sum(word << (64 * i) for i, word in enumerate(row)) for row in words)
+    work.masks.extend(work.seen_masks.setdefault(mask, mask) for mask in masks)
 
 
 def _parsed(
@@ -342,17 +346,19 @@ def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, b
 
 
 def _held(work: _Work) -> Held:
-    """The entries, in the order of delivery; a large batch's arrays are there once."""
+    """The entries, in the order of delivery. One array after the other, so that two of each are never there."""
     words = max(1, -(-len(work.paths) // 64))
-    positions = np.array(work.positions, np.int64)
-    held = Held(
-        hs.hashes(work.keys), hs.hashes(work.versions), hs.hashes(work.lines),
-        _mask_array(work.masks, words), hs.unique(hs.hashes(work.held)),
-    )  # fmt: skip
-    work.keys, work.versions, work.lines, work.masks = bytearray(), bytearray(), bytearray(), []
-    if (positions[1:] >= positions[:-1]).all():
-        return held
-    return held.take(np.argsort(positions, kind="stable"))
+    masks, work.masks = _mask_array(work.masks, words), []
+    positions, work.positions = np.array(work.positions, np.int64), array("q")
+    order = None if (positions[1:] >= positions[:-1]).all() else np.argsort(positions, kind="stable")
+
+    def ordered(found: hs.Hashes) -> hs.Hashes:
+        return found if order is None else found[order]
+
+    keys, work.keys = ordered(hs.hashes(work.keys)), bytearray()
+    versions, work.versions = ordered(hs.hashes(work.versions)), bytearray()
+    lines, work.lines = ordered(hs.hashes(work.lines)), bytearray()
+    return Held(keys, versions, lines, ordered(masks), hs.unique(hs.hashes(work.held)))
 
 
 def _mask_array(masks: list[int], words: int) -> hs.Hashes:
