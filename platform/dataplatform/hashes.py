@@ -11,6 +11,7 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Indexes = npt.NDArray[np.intp]
 EMPTY: Hashes = np.empty((0, 2), np.uint64)
+_PIECE = 1 << 17  # needles looked for together: what is made for them on the way stays small
 
 
 def hashes(data: bytes | bytearray | Iterable[bytes]) -> Hashes:
@@ -46,9 +47,17 @@ def prepared(haystack: Hashes) -> Sorted:
 
 def find(needles: Hashes, haystack: Hashes, known: Sorted | None = None) -> Indexes:
     """Index in `haystack` of each needle, -1 where it is absent."""
+    result = np.full(len(needles), -1, np.intp)
     if not len(haystack) or not len(needles):
-        return np.full(len(needles), -1, np.intp)
+        return result
     known = known or prepared(haystack)
+    for start in range(0, len(needles), _PIECE):
+        piece = slice(start, start + _PIECE)
+        result[piece] = _found(needles[piece], haystack, known)
+    return result
+
+
+def _found(needles: Hashes, haystack: Hashes, known: Sorted) -> Indexes:
     by, first = known.by, known.first
     start = np.searchsorted(first, needles[:, 0])
     result = np.full(len(needles), -1, np.intp)

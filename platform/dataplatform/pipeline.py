@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from dataplatform import hashes as hs
 from dataplatform.audit import record as audit
 from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.audit.record import Counts
@@ -245,7 +247,7 @@ def _history(platform: Platform, source: str, name: str) -> History:
 
     return History(
         manifest=lambda batch_id: bronze.heads(source, name, [batch_id])[0],
-        entries=bronze.held,
+        entries=lambda manifest: replace(bronze.held(manifest), lines=hs.EMPTY),  # silver has no use for them
         walk=lambda batches: walk(bronze, source, name, batches),
         stored=lambda: stored(bronze, source, name),
         documents=lambda ids: bronze.documents(source, name, ids),
