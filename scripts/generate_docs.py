@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import click
-import typer
 from dataplatform.audit.tables import metadata as audit
 from dataplatform.auto_dw import decisions
 from dataplatform.auto_dw.state import metadata as auto_dw
-from dataplatform.cli.app import app
+from dataplatform.cli.app import Deferred, app
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
 from dataplatform.metadata import check, connector, gold, source
 from dataplatform.metadata.catalog import source_schema
@@ -116,14 +114,14 @@ def commands_page() -> str:
         "document on stdout, logs on stderr. The exit code is 0 where all went well, 1 where something failed, "
         "2 where the call was wrong, 130 after Ctrl-C.\n"
     ]
-    root = typer.main.get_command(app)
-    for path, command in walk(root, ()):
+    for path, command in walk(app, ()):
         parts.append(f"## dataplatform {' '.join(path)}\n\n{command.help or ''}\n")
         parts.append(_parameters(command))
     return "\n".join(parts)
 
 
 def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    command = command.load() if isinstance(command, Deferred) else command
     inner = getattr(command, "commands", None)
     if inner is None:
         yield path, command
@@ -132,7 +130,7 @@ def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
         yield from walk(sub, (*path, name))
 
 
-def _parameters(command: click.Command) -> str:
+def _parameters(command: Any) -> str:
     lines = ["| parameter | meaning |", "|---|---|"]
     for parameter in command.params:
         names = (

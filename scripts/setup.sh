@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the virtual environment and installs exactly what requirements.lock names.
+# Makes the virtual environment and installs exactly what requirements.lock names: with uv, or with pip where
+# uv does not work. Needs nothing but Python ≥ 3.11; as an ordinary user, too.
 # usage: scripts/setup.sh PYTHON VENV
 set -eu
 python=$1 venv=$2
@@ -8,19 +9,27 @@ if [ -z "$python" ]; then
     echo "  → install it (Debian: apt-get install python3 python3-venv), or say: make PYTHON=/path/to/python3" >&2
     exit 1
 fi
-if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
-    else
-        echo "This Python cannot make virtual environments (ensurepip is missing)." >&2
-        echo "  → as root: apt-get install python3-venv" >&2
-        exit 1
-    fi
-fi
-[ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    { rm -rf "$venv"; "$python" -m venv "$venv"; }
-echo "Installing into $venv (about half a minute) …"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "$python is $("$python" --version 2>&1); dataplatform needs Python 3.11 or later." >&2
+    echo "  → say: make PYTHON=/path/to/python3" >&2
+    exit 1
+}
+[ -x "$venv/bin/python" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 &&
+    "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    { rm -rf "$venv"; scripts/make_venv.sh "$python" "$venv"; }
+echo "Installing into $venv with $("$venv/bin/python" --version) (some seconds to a minute) …"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check -qq "$@"; }
-pip install --no-deps -r requirements.lock
-pip install --no-deps --no-build-isolation --editable .
+with_uv() {
+    uv=$(grep '^uv==' requirements.lock) && pip install --no-deps "$uv" || return 1
+    uv() { "$venv/bin/python" -m uv --quiet --no-progress pip install --python "$venv/bin/python" "$@"; }
+    uv --no-deps --compile-bytecode -r requirements.lock &&
+        uv --no-deps --no-build-isolation --editable .
+}
+with_pip() {
+    echo "uv does not work here; installing with pip, which takes a minute longer …"
+    pip install --no-deps -r requirements.lock
+    pip install --no-deps --no-build-isolation --editable .
+}
+with_uv || with_pip
 scripts/mongod_libraries.sh "$venv"
+scripts/prefect_template.sh "$venv"

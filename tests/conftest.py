@@ -26,6 +26,7 @@ from dataplatform.settings import Settings
 
 for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
     del os.environ[name]  # a developer's own settings must not reach the tests
+os.environ["DATAPLATFORM_LINGER"] = "0"  # and no server stays up after them
 
 _numbers = itertools.count(1)
 

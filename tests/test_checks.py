@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import MakeWorld, World
-from dataplatform.cli.status import collect
 from dataplatform.ingest import reprocess
+from dataplatform.reading.status import status
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_failed_check_refuses_the_batch_of_this_entity_only(
     assert why in result.failed["t"]
     assert not result.entities["o"].error
     assert [c["status"] for c in result.checks] == ["failed"]
-    shown = collect(world.platform)["sources"]["s"]["entities"]["t"]
+    shown = status(world.platform).as_json()["sources"]["s"]["entities"]["t"]
     assert why in shown["checks"][0]["found"]
     assert shown["silver_rows"] == 0
 

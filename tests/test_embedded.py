@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from dataplatform.embedded import Servers, mongo, postgres, start_servers
-from dataplatform.embedded.process import _keeper_alive
+from dataplatform.embedded.process import keeper_alive
 from dataplatform.errors import EmbeddedServerError
 from dataplatform.settings import Settings
 
@@ -53,7 +53,7 @@ def user(home: Path, seconds: float) -> subprocess.Popen[str]:
 
 def wait_stopped(home: Path, limit: float = 30) -> None:
     end = time.monotonic() + limit
-    while any(_keeper_alive(home / name) for name in ("postgres", "mongo")):
+    while any(keeper_alive(home / name) for name in ("postgres", "mongo")):
         assert time.monotonic() < end, "servers still run"
         time.sleep(0.1)
 

@@ -24,6 +24,7 @@ LEVELS = [
     {"context"},
     {"pipeline", "auto_dw", "retention"},
     {"ingest"},
+    {"reading"},
     {"orchestration", "triggers"},
     {"bootstrap"},
     {"cli", "web"},

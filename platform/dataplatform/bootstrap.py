@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from kink import Container
@@ -17,7 +18,7 @@ from dataplatform.context import Platform
 from dataplatform.embedded import Servers, start_servers
 from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog, load_catalog
-from dataplatform.secrets import LocalStore, Secrets
+from dataplatform.secrets import Secrets, secrets_of
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage import FileStore
 
@@ -36,10 +37,9 @@ def open_platform(
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     found = settings or load_settings()
     wanted = catalog or load_catalog(found.metadata_path)
-    servers = start_servers(found, prefect)
+    servers = _servers_and_prefect(found) if prefect else start_servers(found, prefect=False)
+    _say_what_stays(servers)
     try:
-        if prefect and servers.prefect_url:
-            _use_prefect(found, servers)
         container = _container(found, wanted, servers)
         platform = container[Platform]
         try:
@@ -52,20 +52,37 @@ def open_platform(
         servers.close()
 
 
-def _use_prefect(settings: Settings, servers: Servers) -> None:
-    """Prefect reads its settings from the environment when it is imported: set them before that."""
-    os.environ["PREFECT_API_URL"] = str(servers.prefect_url)
+def _servers_and_prefect(settings: Settings) -> Servers:
+    """Prefect is imported while the servers start: either takes its second."""
     os.environ.setdefault("PREFECT_HOME", str(settings.home_path / "prefect"))
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "dataplatform")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(start_servers, settings, True)
+        from dataplatform.orchestration.connection import use_api
+
+        servers = starting.result()
+    if servers.prefect_url:
+        use_api(servers.prefect_url)
+    return servers
+
+
+def _say_what_stays(servers: Servers) -> None:
+    """Said once: by the command that started them."""
+    if servers.started:
+        log.info(
+            "%s: started, and kept for %.0f s after the last command; `dataplatform stop` ends them",
+            ", ".join(servers.started), servers.linger,
+        )  # fmt: skip
 
 
 def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Container:
     container = Container()  # type: ignore[no-untyped-call]  # kink has no types here
     container[Settings] = settings
     container[Catalog] = catalog
-    container[Secrets] = lambda c: secrets_of(c[Settings])
+    container[Secrets] = lambda c: secrets_of(c[Settings].home_path)
     container[FileStore] = lambda c: FileStore(c[Settings].raw_location)
     container[Engine] = lambda _: _engine(servers.postgres_url)
     container[Bronze] = lambda _: Bronze.connect(servers.mongo_url)
@@ -73,10 +90,6 @@ def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Contai
         c[Settings], c[Catalog], c[Engine], c[Bronze], c[FileStore], c[Secrets]
     )
     return container
-
-
-def secrets_of(settings: Settings) -> Secrets:
-    return Secrets(LocalStore(settings.home_path))
 
 
 def _engine(url: str) -> Engine:

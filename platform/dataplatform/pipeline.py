@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
@@ -27,7 +27,7 @@ from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
 from dataplatform.layers.bronze.store import server_errors
 from dataplatform.layers.bronze.walk import stored, walk
-from dataplatform.layers.gold import build as gold_build
+from dataplatform.layers.gold.lock import hold_back
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.task import History, Task
@@ -37,6 +37,9 @@ from dataplatform.names import batch_time, entity_table
 from dataplatform.quality import tables as quality
 from dataplatform.quality.records import screening as screening_of
 from dataplatform.records import dump
+
+if TYPE_CHECKING:
+    from dataplatform.layers.gold.build import Built
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +211,7 @@ def apply_silver(
     `restated`: the table was emptied before; `unsettled`: it holds traces of batches not in `applied`.
     """
     entity, started = _entity(source, name), time.perf_counter()
-    gold_build.hold_back(conn)
+    hold_back(conn)
     screening = partial(screening_of, entity.checks, entity=f"{source.source}.{name}")
     task = Task(source.source, name, entity, batch_id, run_id, applied, allow_deletes, unsettled, screening)
     with server_errors():
@@ -258,11 +261,11 @@ def _history(platform: Platform, source: str, name: str) -> History:
     )
 
 
-def refresh_gold(
-    platform: Platform, names: list[str] | None = None, full: bool = False
-) -> list[gold_build.Built]:
+def refresh_gold(platform: Platform, names: list[str] | None = None, full: bool = False) -> list[Built]:
     """Silver → gold: the models named (and only them), or all, in the order of their dependencies."""
-    return gold_build.build(platform.engine, platform.catalog.models, names, full)
+    from dataplatform.layers.gold.build import build  # imports sqlglot, of no use to the other moves
+
+    return build(platform.engine, platform.catalog.models, names, full)
 
 
 def gold_is_stale(platform: Platform) -> bool:

@@ -57,9 +57,13 @@ class Settings(BaseSettings):
         description="Prefect work pool that `dataplatform deploy` uses.",
     )
     linger: float = Field(
-        default=0.0,
+        default=300.0,
         ge=0,
-        description="Seconds that embedded servers stay up after their last user has gone.",
+        description="Seconds that embedded servers stay up after their last user has gone, so that the next "
+        "command need not start them; `dataplatform stop` ends them at once.",
+    )
+    parallel: int = Field(
+        default=4, ge=1, description="Entities of a source that are loaded at the same time."
     )
     http_timeout: float = Field(
         default=60.0,

@@ -16,7 +16,6 @@ from dataplatform.auto_dw import decisions as people
 from dataplatform.auto_dw import silver, state, wording
 from dataplatform.auto_dw.decisions import Decisions, SchemaDecision
 from dataplatform.auto_dw.evaluate import evaluate
-from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile, TableProfile
 from dataplatform.auto_dw.profile import Scope, looks, profile, row_hashes
 from dataplatform.errors import MetadataError, SettingsError
@@ -75,6 +74,9 @@ def with_llm(
             "there is no LLM: DATAPLATFORM_LLM_URL is not set",
             "set it to an OpenAI-compatible API, such as http://localhost:11434/v1, or leave out --llm",
         )
+    # imports openai, half a second: only here, where an LLM is asked
+    from dataplatform.auto_dw.llm import Llm, Options, counted, estimate, settle
+
     key = settings.llm_key.get_secret_value() if settings.llm_key else ""
     options = Options(
         settings.llm_url, settings.llm_model, key, settings.llm_timeout, settings.llm_budget,

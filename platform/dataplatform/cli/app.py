@@ -1,36 +1,79 @@
-"""The program `dataplatform`."""
+"""The program `dataplatform`. A command's module, and all it needs, is imported when that command is called."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from dataplatform.cli import (
-    auto_dw,
-    check,
-    demo,
-    gold,
-    migrate,
-    quarantine,
-    run,
-    secrets,
-    serve,
-    status,
-    trace,
-)
+# command: where it is (module:function, or module:app for a group of commands) and what --help says of it
+COMMANDS = {
+    "demo": (
+        "demo:demo",
+        "Everything end to end on real data (336,776 flights), then a summary. May be repeated.",
+    ),
+    "up": ("serve:up", "Starts servers, deployments and a worker; Ctrl-C stops all."),
+    "stop": (
+        "stop:stop",
+        "Stops the embedded servers of this HOME that stayed up after a command; not those in use.",
+    ),
+    "deploy": ("serve:deploy", "Makes Prefect's deployments what the metadata say."),
+    "check": ("check:check", "Checks metadata, connectors and secrets: every problem, with file and line."),
+    "schema": ("check:schema", "Prints the JSON Schema of a source's file, for your editor."),
+    "run": ("run:run", "Ingests a source now: a flow run in Prefect, a task for each entity and layer."),
+    "replay": ("run:replay", "Makes bronze and silver again from raw, without asking the source."),
+    "gold": ("gold:gold", "Builds gold models in the order of their dependencies."),
+    "migrate": (
+        "migrate:migrate",
+        "Applies additive changes; stops before those that lose or remake values.",
+    ),
+    "status": (
+        "status:status",
+        "Shows rows per layer, the last runs, cursors, quarantine, gold, and what ails Prefect.",
+    ),
+    "trace": (
+        "trace:trace",
+        "Prints where each version of a record came from: batch, run, bronze version, raw line.",
+    ),
+    "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry."),
+    "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
+    "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
+}
 
-app = typer.Typer(
+
+class Deferred(TyperCommand):
+    """A command that is known by name and help, and loaded when it is called."""
+
+    def __init__(self, name: str, place: str, text: str) -> None:
+        super().__init__(name=name, help=text)
+        self.place = place
+
+    def load(self) -> Any:
+        """The command itself."""
+        module, attribute = self.place.split(":")
+        found = getattr(import_module(f"dataplatform.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            command: Any = typer.main.get_command(found)
+        else:
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(self.name)(found)
+            command = typer.main.get_command(alone)
+        command.name = self.name
+        return command
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return self.load().make_context(info_name, args, parent, **extra)
+
+
+app = TyperGroup(
     name="dataplatform",
     help="A self-hosted, metadata-driven data platform for personal data.",
+    commands={name: Deferred(name, *about) for name, about in COMMANDS.items()},
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode="rich",
 )
-for module in (demo, serve, check, run, gold, migrate, status, trace):
-    module.register(app)
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(auto_dw.app, name="auto-dw")
-app.add_typer(secrets.app, name="secrets")
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
 
 app = typer.Typer(
-    help="Evaluate a schema, then plan, build and maintain its warehouse.", no_args_is_help=True
+    help="Evaluate a schema, then plan, build and maintain its warehouse.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 Schema = Annotated[str, typer.Option("--schema", "-s", help="Schema to look at.")]

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from dataplatform.bootstrap import secrets_of
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.connectors.registry import extract_of
 from dataplatform.errors import DataplatformError
-from dataplatform.layers.gold.lineage import order
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
+from dataplatform.metadata.connector import PythonConnector
+from dataplatform.secrets import secrets_of
 from dataplatform.secrets.resolver import names_in
 from dataplatform.settings import Settings, load_settings
-
-
-def register(app: typer.Typer) -> None:
-    app.command("check")(check)
-    app.command("schema")(schema)
 
 
 @command
@@ -45,7 +40,7 @@ def _file(catalog: Catalog, source: str) -> str:
 
 
 def _secrets(settings: Settings, catalog: Catalog) -> list[Problem]:
-    secrets, problems = secrets_of(settings), []
+    secrets, problems = secrets_of(settings.home_path), []
     for name, source in catalog.sources.items():
         for secret in sorted(names_in(source.model_dump(mode="python"))):
             try:
@@ -57,7 +52,8 @@ def _secrets(settings: Settings, catalog: Catalog) -> list[Problem]:
 
 def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
     problems = []
-    for name, source in catalog.sources.items():
+    yours = {n: s for n, s in catalog.sources.items() if isinstance(s.connector, PythonConnector)}
+    for name, source in yours.items():
         try:
             extract_of(source, settings.connectors)
         except DataplatformError as error:
@@ -66,6 +62,10 @@ def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
 
 
 def _gold(catalog: Catalog) -> list[Problem]:
+    if not catalog.models:
+        return []
+    from dataplatform.layers.gold.lineage import order  # imports sqlglot: only where there is SQL
+
     try:
         order(catalog.models)
     except DataplatformError as error:

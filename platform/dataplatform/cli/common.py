@@ -13,9 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from dataplatform.audit.database import database_errors
 from dataplatform.errors import DataplatformError
-from dataplatform.layers.bronze.store import server_errors
 from dataplatform.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -34,20 +32,46 @@ def command(function: F) -> F:
         as_json = bool(kwargs.get("json_"))
         try:
             set_up_logging()
-            with database_errors(), server_errors():
-                return function(*args, **kwargs)
-        except DataplatformError as error:
-            if as_json:
-                print_json({"status": "failed", "error": error.message, "remedy": error.remedy})
-            err.print(f"[red]error:[/] {_plain(error.message)}", highlight=False)
-            if error.remedy:
-                err.print(f"  → {_plain(error.remedy)}", highlight=False)
-            raise typer.Exit(1) from None
+            return function(*args, **kwargs)
         except KeyboardInterrupt:
             err.print("stopped")
             raise typer.Exit(130) from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            ours = as_ours(error)
+            if ours is None:
+                raise
+            _tell(ours, as_json)
+            raise typer.Exit(1) from None
 
     return wrapped  # type: ignore[return-value]  # functools.wraps keeps the signature
+
+
+def as_ours(error: Exception) -> DataplatformError | None:
+    """An error as one of ours; a server's, too. None for a defect."""
+    if isinstance(error, DataplatformError):
+        return error
+    if "sqlalchemy" not in sys.modules and "pymongo" not in sys.modules:
+        return None
+    from dataplatform.audit.database import database_errors  # only after an error of a loaded driver
+    from dataplatform.layers.bronze.store import server_errors
+
+    try:
+        with database_errors(), server_errors():
+            raise error
+    except DataplatformError as found:
+        return found
+    except Exception:
+        return None
+
+
+def _tell(error: DataplatformError, as_json: bool) -> None:
+    if as_json:
+        print_json({"status": "failed", "error": error.message, "remedy": error.remedy})
+    err.print(f"[red]error:[/] {_plain(error.message)}", highlight=False)
+    if error.remedy:
+        err.print(f"  → {_plain(error.remedy)}", highlight=False)
 
 
 def _plain(text: str) -> str:

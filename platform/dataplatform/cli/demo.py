@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-import typer
 from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
@@ -24,20 +23,16 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.cli import demo_data
 from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
 from dataplatform.cli.run import COLUMNS, run_flow
-from dataplatform.cli.status import collect
 from dataplatform.context import Platform
 from dataplatform.errors import LoadError
 from dataplatform.layers.gold import build as gold_build
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.pipeline import refresh_gold
+from dataplatform.reading.status import status
 from dataplatform.settings import Settings, load_settings
 
 SOURCE = "nycflights"
 MODELS = ["delays_by_carrier", "busiest_routes", "weather_effect"]
-
-
-def register(app: typer.Typer) -> None:
-    app.command("demo")(demo)
 
 
 @dataclass
@@ -83,7 +78,7 @@ def demo(json_: Json = False) -> None:
             story.gold = [b.__dict__ for b in refresh_gold(platform, MODELS)]
         with _step(story, "auto_dw 2", "The star schema follows"):
             story.warehouse |= _follow(platform, settings.home_path / "demo" / "metadata")
-        story.status = collect(platform)
+        story.status = status(platform).as_json()
         _read_results(platform, story)
     finally:
         opened.__exit__(None, None, None)

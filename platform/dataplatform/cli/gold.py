@@ -19,10 +19,6 @@ from dataplatform.pipeline import refresh_gold
 from dataplatform.settings import load_settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("gold")(gold)
-
-
 @command
 def gold(
     models: Annotated[
@@ -41,8 +37,10 @@ def gold(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Builds gold models in the order of their dependencies; `gold lineage` shows that order, and
-    `gold export --dbt DIR` (or --mermaid, --dbml, --semantic FILE) writes them for other tools."""
+    """Builds gold models in the order of their dependencies.
+
+    `gold lineage` shows that order, `gold export --dbt DIR` (or --mermaid, --dbml, --semantic FILE) writes
+    them for other tools."""
     if models == ["lineage"]:
         return _lineage(json_)
     if models == ["export"]:

@@ -12,10 +12,6 @@ from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.layers.silver.migrate import apply, plan_changes
 
 
-def register(app: typer.Typer) -> None:
-    app.command("migrate")(migrate)
-
-
 @command
 def migrate(
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,

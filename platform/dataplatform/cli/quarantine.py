@@ -13,7 +13,9 @@ from dataplatform.errors import MetadataError
 from dataplatform.ingest import reprocess
 from dataplatform.layers.bronze import upkeep
 
-app = typer.Typer(help="Records that could not be loaded: list, show, retry.", no_args_is_help=True)
+app = typer.Typer(
+    help="Records that could not be loaded: list, show, retry.", no_args_is_help=True, add_completion=False
+)
 
 SourceName = Annotated[str | None, typer.Argument(help="Only this source.")]
 EntityName = Annotated[str | None, typer.Argument(help="Only this entity.")]

@@ -18,11 +18,6 @@ from dataplatform.settings import load_settings
 COLUMNS = ("read", "inserted", "updated", "closed", "unchanged", "quarantined")
 
 
-def register(app: typer.Typer) -> None:
-    app.command("run")(run)
-    app.command("replay")(replay)
-
-
 @command
 def run(
     source: Annotated[str, typer.Argument(help="Name of the source.")],
@@ -54,11 +49,13 @@ def run_flow(
 ) -> dict[str, Any]:
     """Runs the flow `ingest` in this process, on the Prefect server that is set."""
     use_flows()
-    from dataplatform.orchestration.tasks import flush  # imports Prefect, 2 s: after cheap errors
+    from dataplatform.orchestration.connection import in_sight  # imports Prefect: after cheap errors
+    from dataplatform.orchestration.tasks import flush
     from flows.ingest import ingest
 
     try:
-        state = ingest(source, entities or None, full, force, allow_deletes, return_state=True)
+        with in_sight():
+            state = ingest(source, entities or None, full, force, allow_deletes, return_state=True)
     finally:
         flush()
     try:

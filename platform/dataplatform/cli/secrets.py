@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from dataplatform.bootstrap import secrets_of
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.errors import SecretError
+from dataplatform.secrets import LocalStore
 from dataplatform.settings import load_settings
 
-app = typer.Typer(help="Secrets of sources, encrypted under HOME.", no_args_is_help=True)
+app = typer.Typer(
+    help="Secrets of sources, encrypted under HOME.", no_args_is_help=True, add_completion=False
+)
 Name = Annotated[str, typer.Argument(help="Such as github/token.")]
 
 
@@ -23,7 +25,7 @@ def set_(name: Name, json_: Json = False) -> None:
     value = typer.prompt("value", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
     if not value:
         raise SecretError("the value is empty", f"echo VALUE | dataplatform secrets set {name}")
-    secrets_of(load_settings()).local.set(name, value)
+    LocalStore(load_settings().home_path).set(name, value)
     if json_:
         print_json({"status": "done", "name": name})
     else:
@@ -34,7 +36,7 @@ def set_(name: Name, json_: Json = False) -> None:
 @command
 def list_(json_: Json = False) -> None:
     """Lists names, never values."""
-    names = sorted(secrets_of(load_settings()).local.read())
+    names = sorted(LocalStore(load_settings().home_path).read())
     if json_:
         print_json({"status": "done", "secrets": names})
     else:
@@ -45,7 +47,7 @@ def list_(json_: Json = False) -> None:
 @command
 def delete(name: Name, json_: Json = False) -> None:
     """Removes a secret from the local store."""
-    if not secrets_of(load_settings()).local.delete(name):
+    if not LocalStore(load_settings().home_path).delete(name):
         raise SecretError(f"the local store has no secret {name!r}", "dataplatform secrets list")
     if json_:
         print_json({"status": "done", "name": name})

@@ -13,17 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dataplatform.auto_dw import sql_api
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
 from dataplatform.context import Platform
+from dataplatform.embedded import stop_servers
 from dataplatform.errors import BusyError
 from dataplatform.settings import Settings, load_settings
-
-
-def register(app: typer.Typer) -> None:
-    app.command("up")(up)
-    app.command("deploy")(deploy)
 
 
 @command
@@ -52,7 +47,16 @@ def up(
     json_: Json = False,
 ) -> None:
     """Starts servers, deployments and a worker; Ctrl-C stops all."""
-    settings = load_settings()
+    settings = load_settings().model_copy(update={"linger": 0.0})  # as long as we are up, and no longer
+    try:
+        _serve(settings, limit, json_)
+    finally:
+        stop_servers(settings.home_path)  # also those that an earlier command left up
+
+
+def _serve(settings: Settings, limit: int, json_: bool) -> None:
+    from dataplatform.auto_dw import sql_api  # and all of auto_dw, which `deploy` has no use for
+
     with open_platform(settings, prefect=True) as platform:
         found = _deploy(platform)
         api = os.environ["PREFECT_API_URL"]
@@ -83,6 +87,8 @@ def up(
 
 def _answer(platform: Platform, stop: threading.Event) -> None:
     """The SQL functions of auto_dw, as long as the platform is up."""
+    from dataplatform.auto_dw import sql_api
+
     with contextlib.suppress(BusyError):
         sql_api.work(platform.engine, platform.catalog.root, stop)
 

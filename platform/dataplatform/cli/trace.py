@@ -25,10 +25,6 @@ from dataplatform.names import entity_table, qualified
 from dataplatform.records import key_hash
 
 
-def register(app: typer.Typer) -> None:
-    app.command("trace")(trace)
-
-
 @command
 def trace(
     table: Annotated[str, typer.Argument(help="Table in silver, such as github__issues.")],

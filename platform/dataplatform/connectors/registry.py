@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
+from typing import cast
 
-from dataplatform.connectors import files, rest, sql
 from dataplatform.connectors.contract import Extract
 from dataplatform.errors import SourceError
 from dataplatform.metadata.connector import PythonConnector
 from dataplatform.metadata.source import Source
-
-_KINDS: dict[str, Extract] = {
-    "files": files.extract, "rest": rest.extract, "sql": sql.extract,
-}  # fmt: skip
 
 
 def extract_of(source: Source, folder: Path) -> Extract:
     """The `extract` of a source; `folder` is where your own connectors lie."""
     connector = source.connector
     if not isinstance(connector, PythonConnector):
-        return _KINDS[connector.type]
+        # the module of the kind is imported here: nobody waits for the libraries of the others
+        return cast(Extract, importlib.import_module(f"dataplatform.connectors.{connector.type}").extract)
     path = folder / f"{connector.module}.py"
     spec = importlib.util.spec_from_file_location(f"dataplatform_user_{connector.module}", path)
     if not path.is_file() or spec is None or spec.loader is None:

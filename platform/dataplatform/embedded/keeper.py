@@ -41,9 +41,10 @@ def main(folder: Path) -> int:
         server = start(spec, log)
         (folder / "state.json").write_text(json.dumps({"pid": server.pid, "keeper": os.getpid()}))
         try:
-            return watch(folder, spec, server, asked)
+            return watch(folder, spec, server, asked, keeper_lock.fileno())
         finally:
-            forget(folder)
+            if is_ours(folder, keeper_lock.fileno()):
+                forget(folder)
 
 
 def start(spec: dict[str, Any], log: Any) -> subprocess.Popen[bytes]:
@@ -63,18 +64,23 @@ def start(spec: dict[str, Any], log: Any) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def watch(folder: Path, spec: dict[str, Any], server: subprocess.Popen[bytes], asked: list[int]) -> int:
+def watch(
+    folder: Path, spec: dict[str, Any], server: subprocess.Popen[bytes], asked: list[int], lock: int
+) -> int:
     """Returns when the server has ended."""
     idle_since = None
     while server.poll() is None:
         time.sleep(POLL)
+        if not is_ours(folder, lock):
+            server.kill()  # its data are gone; somebody may be starting another server under this path
+            return server.wait()
         if asked:
             return stop(spec, server)
         if in_use(folder):
             idle_since = None
             continue
         idle_since = idle_since or time.monotonic()
-        if time.monotonic() - idle_since < spec["linger"] and folder.exists():
+        if time.monotonic() - idle_since < spec["linger"]:
             continue
         with locked(folder / "start.lock"):
             if not in_use(folder):
@@ -85,6 +91,16 @@ def watch(folder: Path, spec: dict[str, Any], server: subprocess.Popen[bytes], a
     return server.returncode or 0
 
 
+def is_ours(folder: Path, lock: int) -> bool:
+    """Whether the folder is still the one we hold the lock of: HOME may be removed and made anew."""
+    try:
+        there = (folder / "keeper.lock").stat()
+    except OSError:
+        return False
+    held = os.fstat(lock)
+    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
+
 def forget(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         (folder / "state.json").unlink()
@@ -92,7 +108,7 @@ def forget(folder: Path) -> None:
 
 def in_use(folder: Path) -> bool:
     try:
-        with (folder / "users.lock").open("a") as file:
+        with (folder / "users.lock").open("r+") as file:  # never made here: the folder may be going
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return False
     except FileNotFoundError:
@@ -104,10 +120,12 @@ def in_use(folder: Path) -> bool:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     try:
-        with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        file = path.open("r+")
     except FileNotFoundError:
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

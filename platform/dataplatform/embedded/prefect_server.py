@@ -1,16 +1,22 @@
-"""A Prefect server of our own on a free port of the loopback interface, its data in HOME/prefect.
+"""A Prefect server of our own on a port of the loopback interface, its data in HOME/prefect.
 
-Prefect is not imported here: the server is a process like the others.
+The port is chosen once and kept in HOME/prefect/port, so bookmarks and a worker's address stay right; where
+somebody else has taken it meanwhile another is chosen. Prefect is not imported here: the server is a process
+like the others.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import shutil
+import socket
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from dataplatform.embedded.process import Lease, Spec, lease, server_env
+from dataplatform.embedded.process import Lease, Spec, joined, lease, server_env
 from dataplatform.embedded.sockets import free_port
 from dataplatform.errors import EmbeddedServerError
 
@@ -24,6 +30,12 @@ def start(home: Path, linger: float) -> Lease:
         if "address already in use" not in error.message:
             raise
         return lease("Prefect server", folder, lambda: _spec(folder, linger), _ready, _explain)
+
+
+def running(home: Path) -> str | None:
+    """URL of the API of HOME's server where it runs, without starting it."""
+    about = joined(home / "prefect")
+    return url(about) if about is not None else None
 
 
 def url(about: dict[str, str]) -> str:
@@ -40,10 +52,13 @@ def reachable(api: str) -> bool:
 
 
 def _spec(folder: Path, linger: float) -> Spec:
-    port = str(free_port())
+    port = str(_port(folder))
+    database = folder / "prefect.db"
+    if not database.exists():
+        _from_template(database)
     env = server_env(
         PREFECT_HOME=str(folder),
-        PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{folder}/prefect.db",
+        PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{database}",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_UI_URL=f"http://127.0.0.1:{port}",
         PREFECT_SERVER_UI_API_URL=f"http://127.0.0.1:{port}/api",
@@ -53,6 +68,42 @@ def _spec(folder: Path, linger: float) -> Spec:
     argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port",
             port, "--log-level", "WARNING"]  # fmt: skip
     return Spec(argv, env, str(folder), "SIGTERM", linger=linger, about={"port": port})
+
+
+def _port(folder: Path) -> int:
+    """The port of the last time where it is free, else a new one."""
+    file = folder / "port"
+    try:
+        port = int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        port = 0
+    if not port or not _free(port):
+        port = free_port()
+        file.write_text(str(port))
+    return port
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def template() -> Path:
+    """Where `make setup` keeps an empty database of this Prefect: migrating one anew takes five seconds."""
+    version = importlib.metadata.version("prefect")
+    return Path(sys.prefix) / "share" / "dataplatform" / f"prefect-{version}.db"
+
+
+def _from_template(database: Path) -> None:
+    if template().is_file():
+        beside = database.with_suffix(".new")
+        shutil.copyfile(template(), beside)
+        os.replace(beside, database)
 
 
 def _ready(about: dict[str, str]) -> bool:

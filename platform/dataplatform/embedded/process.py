@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
@@ -42,6 +43,7 @@ class Lease:
     folder: Path
     about: dict[str, str]
     lock: IO[str]
+    started: bool = False  # by us; else it ran already
 
     def release(self) -> None:
         self.lock.close()
@@ -49,7 +51,7 @@ class Lease:
     def wait_stopped(self, limit: float = 30.0) -> None:
         """Waits until the server has stopped, unless somebody else uses it."""
         end = time.monotonic() + limit
-        while time.monotonic() < end and _keeper_alive(self.folder):
+        while time.monotonic() < end and keeper_alive(self.folder):
             if keeper.in_use(self.folder):
                 return
             time.sleep(0.05)
@@ -78,19 +80,33 @@ def lease(
         users = (folder / "users.lock").open("a")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            about = _joined(folder)
-            if about is None or not ready(about):
+            about = joined(folder)
+            started = about is None or not ready(about)
+            if about is None or started:
                 _wait_for_keeper(folder)
                 about = _started(name, folder, make_spec(), ready, explain)
         except BaseException:
             users.close()
             raise
-    return Lease(name, folder, about, users)
+    return Lease(name, folder, about, users, started)
 
 
-def _joined(folder: Path) -> dict[str, str] | None:
+def stop(folder: Path) -> str:
+    """Stops the server of that folder unless somebody uses it: `stopped`, `in use` or `not running`."""
+    if not keeper_alive(folder):
+        return "not running"
+    with _locked(folder / "start.lock"):  # nobody joins while we look
+        if keeper.in_use(folder):
+            return "in use"
+        with suppress(FileNotFoundError, ProcessLookupError, ValueError):  # it is just going by itself
+            os.kill(int(json.loads((folder / "state.json").read_text())["keeper"]), signal.SIGTERM)
+    _wait_for_keeper(folder)
+    return "stopped"
+
+
+def joined(folder: Path) -> dict[str, str] | None:
     """What the running server's starter knew; None where none runs."""
-    if not _keeper_alive(folder) or not (folder / "state.json").exists():
+    if not keeper_alive(folder) or not (folder / "state.json").exists():
         return None
     return dict(json.loads((folder / "spec.json").read_text())["about"])
 
@@ -98,7 +114,7 @@ def _joined(folder: Path) -> dict[str, str] | None:
 def _wait_for_keeper(folder: Path, limit: float = 90.0) -> None:
     """A keeper whose server has ended or is just stopping goes by itself."""
     end = time.monotonic() + limit
-    while _keeper_alive(folder) and time.monotonic() < end:
+    while keeper_alive(folder) and time.monotonic() < end:
         time.sleep(0.05)
 
 
@@ -130,9 +146,9 @@ def _started(
     )
 
 
-def _keeper_alive(folder: Path) -> bool:
+def keeper_alive(folder: Path) -> bool:
     try:
-        with (folder / "keeper.lock").open("a") as file:
+        with (folder / "keeper.lock").open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False
     except FileNotFoundError:

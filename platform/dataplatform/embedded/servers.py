@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from dataplatform.embedded import mongo, postgres, prefect_server
+from dataplatform.embedded import mongo, postgres, prefect_server, process
 from dataplatform.embedded.process import Lease
 from dataplatform.errors import ServerError
 from dataplatform.settings import Settings
@@ -20,14 +21,24 @@ class Servers:
     mongo_url: str
     prefect_url: str | None
     leases: list[Lease] = field(default_factory=list)
-    stays: bool = False
+    linger: float = 0.0
+
+    @property
+    def started(self) -> list[str]:
+        """Names of the servers that were started for us and will stay up."""
+        return [lease.name for lease in self.leases if lease.started and self.linger]
 
     def close(self) -> None:
         """Gives the shares back; waits for those servers to stop that nobody else uses (unless they linger)."""
         for found in self.leases:
             found.release()
-        for found in () if self.stays else self.leases:
+        for found in () if self.linger else self.leases:
             found.wait_stopped()
+
+
+def stop_servers(home: Path) -> dict[str, str]:
+    """Stops HOME's embedded servers that nobody uses; what became of each: `stopped`, `in use`, `not running`."""
+    return {name: process.stop(home / name) for name in ("prefect", "mongo", "postgres")}
 
 
 def start_servers(settings: Settings, prefect: bool) -> Servers:
@@ -54,7 +65,7 @@ def start_servers(settings: Settings, prefect: bool) -> Servers:
         prefect_server.url(leases["prefect"].about) if "prefect" in leases
         else settings.prefect_api_url,
         list(leases.values()),
-        stays=linger > 0,
+        linger=linger,
     )  # fmt: skip
 
 

@@ -35,7 +35,11 @@ class Document:
         return self.lines.get(path, 1)
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml where the wheel has it: eight times as fast, which 300 sources feel
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]  # one of two classes of the same interface
     """YAML 1.2's idea of booleans: `on`, `off`, `yes` and `no` are words (think of Norway)."""
 
 

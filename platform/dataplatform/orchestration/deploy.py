@@ -1,23 +1,33 @@
-"""Deployments from metadata: one for each source, and those that keep the platform itself going."""
+"""Deployments from metadata: one for each source, and those that keep the platform itself going.
+
+A deployment whose definition has not changed is left alone; an interval keeps the moment it counts from when
+its deployment is written again, so a restart or an edit elsewhere in the file never begins the count anew.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect import flow as prefect_flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import DeploymentSort
 from prefect.events import DeploymentEventTrigger
 from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.schedules import Cron, Interval, Schedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
 
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger
@@ -25,90 +35,167 @@ from dataplatform.metadata.source import CronTrigger, IntervalTrigger
 ROOT = Path(__file__).parents[3]
 TAG = "dataplatform"
 SWEEP_EVERY = timedelta(minutes=15)
+PAGE = 200  # deployments that the server gives at once
+FIRST_RUN = timedelta(seconds=5)  # a new interval's first run: at once, when its deployment is there
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """Names of deployments after `deploy`, and of those that were removed."""
+    """Names of all deployments after `deploy`, of those that were written, and of those that were removed."""
 
     deployments: list[str]
+    changed: list[str]
     removed: list[str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One deployment as the metadata say. `intervals` are the seconds of its interval schedules."""
+
+    flow: str
+    name: str
+    entrypoint: str
+    description: str
+    parameters: Mapping[str, Any]
+    crons: tuple[tuple[str, str], ...] = ()
+    intervals: tuple[float, ...] = ()
+    tags: tuple[str, ...] = (TAG,)
+    on_event: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.flow}/{self.name}"
+
+    @property
+    def version(self) -> str:
+        """Digest of the definition; Prefect keeps it with the deployment."""
+        definition = json.dumps([self.__dict__, str(ROOT)], sort_keys=True, default=str)
+        return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
 def deploy(catalog: Catalog, work_pool: str) -> Deployed:
     """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated."""
-    _work_pool(work_pool)
-    wanted = [_of_source(source) for source in catalog.sources.values()]
-    wanted += [_gold(), _sweep()]
-    for deployment in wanted:
-        # not prefect.deploy(): it asks for the pool's workers in a way Prefect 3.8 answers with 422
-        deployment.apply(work_pool_name=work_pool)
-    names = [f"{d.flow_name}/{d.name}" for d in wanted]
-    return Deployed(names, _remove_others(names))
-
-
-def _work_pool(name: str) -> None:
+    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
+    names = [one.full_name for one in wanted]
+    # one client for all, and not prefect.deploy(): it prints to stdout, asks the server five times for each
+    # deployment, and keeps the schedules of a source that has no trigger any more
     with get_client(sync_client=True) as client:
-        try:
-            client.read_work_pool(name)
-        except ObjectNotFound:
-            with contextlib.suppress(ObjectAlreadyExists):  # somebody beside us was faster
-                client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+        _work_pool(client, work_pool)
+        there = _deployed(client)
+        changed = []
+        for one in wanted:
+            old = there.get(one.full_name)
+            if old is None or (old.version, old.work_pool_name) != (one.version, work_pool):
+                _write(client, one, work_pool, _anchors(old))
+                changed.append(one.full_name)
+        gone = sorted(set(there) - set(names))
+        for name in gone:
+            with contextlib.suppress(ObjectNotFound):
+                client.delete_deployment(there[name].id)
+    return Deployed(names, changed, gone)
 
 
-def _flow(entrypoint: str) -> Any:
-    return prefect_flow.from_source(source=str(ROOT), entrypoint=entrypoint)
+def _work_pool(client: SyncPrefectClient, name: str) -> None:
+    try:
+        client.read_work_pool(name)
+    except ObjectNotFound:
+        with contextlib.suppress(ObjectAlreadyExists):  # somebody beside us was faster
+            client.create_work_pool(WorkPoolCreate(name=name, type="process"))
 
 
-def _of_source(source: Source) -> Any:
-    return _flow("flows/ingest.py:ingest").to_deployment(
-        name=source.source,
-        parameters={"source": source.source},
-        description=source.description or f"Ingests {source.source}",
-        schedules=[s for t in source.triggers if (s := _schedule(t)) is not None],
-        concurrency_limit=1,
-        tags=[TAG, f"source:{source.source}"],
-    )
+def _of_source(source: Source) -> Wanted:
+    return Wanted(
+        "ingest", source.source, "flows/ingest.py:ingest",
+        source.description or f"Ingests {source.source}", {"source": source.source},
+        tuple((t.cron, t.timezone) for t in source.triggers if isinstance(t, CronTrigger)),
+        tuple(t.every.total_seconds() for t in source.triggers if isinstance(t, IntervalTrigger)),
+        (TAG, f"source:{source.source}"),
+    )  # fmt: skip
 
 
-def _gold() -> Any:
+def _gold() -> Wanted:
     """Runs when silver has changed; of several loads at once the first run builds, the others find it done."""
-    changed = DeploymentEventTrigger(
-        name="dataplatform: silver has changed", expect={"dataplatform.entity.loaded"}, posture=Posture.Reactive,
+    return Wanted(
+        "gold", "gold", "flows/gold.py:gold", "Builds the gold models when silver has changed", {},
+        on_event="dataplatform.entity.loaded",
+    )  # fmt: skip
+
+
+def _sweep() -> Wanted:
+    return Wanted(
+        "sweep", "sweep", "flows/sweep.py:sweep", "Delivers events and picks up what was left lying", {},
+        intervals=(SWEEP_EVERY.total_seconds(),),
+    )  # fmt: skip
+
+
+def _write(
+    client: SyncPrefectClient, wanted: Wanted, work_pool: str, anchors: Mapping[float, datetime]
+) -> None:
+    """The deployment as it is wanted, whatever it was before."""
+    flow = _flow(wanted.entrypoint)
+    id_ = client.create_deployment(
+        client.create_flow_from_name(wanted.flow), wanted.name, version=wanted.version,
+        schedules=_schedules(wanted, anchors), concurrency_limit=1, parameters=dict(wanted.parameters),
+        description=wanted.description, work_pool_name=work_pool, tags=list(wanted.tags),
+        entrypoint=wanted.entrypoint, parameter_openapi_schema=parameter_schema(flow).model_dump(),
+        enforce_parameter_schema=True,
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
+    )  # fmt: skip
+    if wanted.on_event:
+        _follow(client, id_, wanted.on_event)
+
+
+@cache
+def _flow(entrypoint: str) -> Any:
+    return load_flow_from_entrypoint(f"{ROOT}/{entrypoint}")
+
+
+def _follow(client: SyncPrefectClient, deployment: UUID, event: str) -> None:
+    """Prefect runs the deployment when the event comes; one automation, the former one goes."""
+    client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")
+    trigger = DeploymentEventTrigger(
+        name="dataplatform: silver has changed", expect={event}, posture=Posture.Reactive,
         threshold=1, within=timedelta(0), parameters={"models": None, "full": False, "when_stale": True},
     )  # fmt: skip
-    return _flow("flows/gold.py:gold").to_deployment(
-        name="gold", description="Builds the gold models when silver has changed", triggers=[changed],
-        concurrency_limit=1, tags=[TAG],
-    )  # fmt: skip
+    trigger.set_deployment_id(deployment)
+    client.create_automation(trigger.as_automation())
 
 
-def _sweep() -> Any:
-    return _flow("flows/sweep.py:sweep").to_deployment(
-        name="sweep", description="Delivers events and picks up what was left lying",
-        schedules=[Interval(SWEEP_EVERY)], concurrency_limit=1, tags=[TAG],
-    )  # fmt: skip
+def _schedules(wanted: Wanted, anchors: Mapping[float, datetime]) -> list[DeploymentScheduleCreate]:
+    first = datetime.now(UTC) + FIRST_RUN
+    every: list[CronSchedule | IntervalSchedule] = [
+        *(CronSchedule(cron=cron, timezone=zone) for cron, zone in wanted.crons),
+        *(
+            IntervalSchedule(interval=timedelta(seconds=s), anchor_date=anchors.get(s, first), timezone="UTC")
+            for s in wanted.intervals
+        ),
+    ]
+    return [DeploymentScheduleCreate(schedule=schedule, active=True) for schedule in every]
 
 
-def _schedule(trigger: CronTrigger | IntervalTrigger) -> Schedule | None:
-    if isinstance(trigger, CronTrigger):
-        return Cron(trigger.cron, timezone=trigger.timezone)
-    return Interval(trigger.every)
+def _anchors(old: DeploymentResponse | None) -> dict[float, datetime]:
+    """Interval in seconds → the moment that a deployment counts from until now."""
+    found = [s.schedule for s in old.schedules] if old else []
+    return {
+        s.interval.total_seconds(): s.anchor_date for s in found
+        if isinstance(s, IntervalSchedule) and s.anchor_date
+    }  # fmt: skip
 
 
-def _remove_others(names: Iterable[str]) -> list[str]:
-    """Deployments of ours whose source is gone from the metadata."""
-    removed = []
-    with get_client(sync_client=True) as client:
-        ours = client.read_deployments(
-            deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
-            limit=200,
-            sort=DeploymentSort.NAME_ASC,  # both explicit: the server refuses the client's nulls
+def _deployed(client: SyncPrefectClient) -> dict[str, DeploymentResponse]:
+    """Our deployments in Prefect, by full name."""
+    flows = {f.id: f.name for f in _pages(lambda offset: client.read_flows(limit=PAGE, offset=offset))}
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    found = _pages(
+        lambda offset: client.read_deployments(
+            deployment_filter=ours, limit=PAGE, offset=offset, sort=DeploymentSort.NAME_ASC
         )
-        for found in ours:
-            flow_name = client.read_flow(found.flow_id).name
-            full = f"{flow_name}/{found.name}"
-            if full not in set(names):
-                client.delete_deployment(found.id)
-                removed.append(full)
-    return removed
+    )
+    return {f"{flows.get(one.flow_id)}/{one.name}": one for one in found}
+
+
+def _pages(read: Callable[[int], list[Any]]) -> Iterator[Any]:
+    offset = 0
+    while page := read(offset):
+        yield from page
+        offset += len(page)

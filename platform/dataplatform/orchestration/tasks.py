@@ -34,7 +34,7 @@ def task_step(retries: int, delay: float) -> Step:
     def step(layer: str, name: str, work: Callable[[], Counts]) -> Counts:
         move: Task[[], Counts] = Task(
             work, name=f"{name} {layer}", task_run_name=f"{name}: {_ARROWS[layer]}",
-            tags=[layer], retries=retries, retry_condition_fn=_may_pass,
+            retries=retries, retry_condition_fn=_may_pass,
             retry_delay_seconds=[delay * 3**n for n in range(retries)],
             cache_policy=NO_CACHE, persist_result=False,
         )  # fmt: skip

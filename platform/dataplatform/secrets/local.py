@@ -10,10 +10,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography.fernet import Fernet, InvalidToken
+from typing import TYPE_CHECKING
 
 from dataplatform.errors import SecretError
+
+if TYPE_CHECKING:  # loaded (.1 s) only where there is something to decrypt
+    from cryptography.fernet import Fernet
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class LocalStore:
         """All secrets; empty when there is no store."""
         if not self.path.exists():
             return {}
+        from cryptography.fernet import InvalidToken
+
         try:
             text = self._cipher().decrypt(self.path.read_bytes())
         except (InvalidToken, ValueError):
@@ -62,6 +66,8 @@ class LocalStore:
         temporary.replace(self.path)
 
     def _cipher(self) -> Fernet:
+        from cryptography.fernet import Fernet
+
         key = os.environ.get("DATAPLATFORM_SECRETS_KEY", "").encode()
         if not key:
             if not self.key_path.exists():

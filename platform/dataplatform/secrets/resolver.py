@@ -59,6 +59,11 @@ class Secrets:
         return value
 
 
+def secrets_of(home: Path) -> Secrets:
+    """The secrets of the environment and of the local store under HOME."""
+    return Secrets(LocalStore(home))
+
+
 def names_in(value: Any) -> set[str]:
     """Names of all secrets that a piece of (dumped) metadata refers to."""
     name = _secret_name(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +62,13 @@ class Bronze:
             return cls(client.get_default_database("dataplatform"))
 
     def close(self) -> None:
+        """Lets go of the server at once; pymongo's threads, which are daemons, end by themselves."""
         self.db.client.close()
+        # at the interpreter's end pymongo would wait for them up to half a second, in every command
+        with contextlib.suppress(ImportError, AttributeError):
+            from pymongo.synchronous import monitor
+
+            atexit.unregister(monitor._shutdown_resources)
 
     def versions(self, source: str, entity: str) -> Collection[Any]:
         return self.db[entity_table(source, entity)]

@@ -49,3 +49,13 @@ def quarantined(
     wanted = {"source": source, "entity": entity, "status": status}
     query = {name: value for name, value in wanted.items() if value is not None}
     return list(bronze.db["quarantine"].find(query).sort("created_at", pymongo.DESCENDING))
+
+
+def waiting(bronze: Bronze) -> dict[tuple[str, str], int]:
+    """How many records of each (source, entity) are in quarantine."""
+    steps: list[dict[str, Any]] = [
+        {"$match": {"status": "open"}},
+        {"$group": {"_id": {"source": "$source", "entity": "$entity"}, "number": {"$sum": 1}}},
+    ]
+    found = bronze.db["quarantine"].aggregate(steps)
+    return {(d["_id"]["source"], d["_id"]["entity"]): int(d["number"]) for d in found}

@@ -19,13 +19,13 @@ from sqlglot.dialects.postgres import Postgres
 
 from dataplatform.audit import record as audit
 from dataplatform.audit import tables as t
-from dataplatform.audit.database import database_errors, lock_number, raw_connection
+from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.errors import MetadataError, ModelError
 from dataplatform.layers.gold import checks, incremental, lineage
+from dataplatform.layers.gold.lock import LOCK
 from dataplatform.metadata.gold import GoldModel
 from dataplatform.names import quote
 
-_LOCK = lock_number("dataplatform gold")
 _BEGINNING = "-infinity"
 
 
@@ -48,15 +48,6 @@ class _Job:
     reads: Mapping[str, lineage.Lineage]
     order: list[str]
     full: bool
-
-
-def hold_back(conn: sa.Connection) -> None:
-    """Called by loads of silver: while they hold this lock no build fixes the point it has seen.
-
-    A build asks for it alone, for an instant: then no load is under way, and every later one stamps
-    its rows with a later time. Without it a slow load could commit rows older than that point.
-    """
-    conn.execute(sa.text("select pg_advisory_xact_lock_shared(:n)"), {"n": _LOCK})
 
 
 def build(
@@ -94,7 +85,7 @@ def _build(engine: Engine, job: _Job) -> Built:
     started = time.perf_counter()
     until = _point(engine)
     with engine.begin() as conn:
-        conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK + 1})
+        conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": LOCK + 1})
         raw = raw_connection(conn)
         tables = job.reads[job.model.name].tables
         since = None if job.full else incremental.seen_until(conn, job.model, _fingerprint(job.model), tables)
@@ -117,7 +108,7 @@ def _build(engine: Engine, job: _Job) -> Built:
 def _point(engine: Engine) -> datetime:
     """A time such that everything committed later is stamped later."""
     with engine.begin() as conn:
-        conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+        conn.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": LOCK})
         return datetime.fromisoformat(str(conn.execute(sa.text("select clock_timestamp()")).scalar_one()))
 
 

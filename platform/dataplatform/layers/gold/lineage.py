@@ -5,9 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from graphlib import CycleError, TopologicalSorter
 
-import networkx as nx
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
@@ -59,21 +58,32 @@ def lineage(model: GoldModel) -> Lineage:
 def order(models: Mapping[str, GoldModel]) -> tuple[list[str], dict[str, Lineage]]:
     """Names in build order, and the lineage of each; raises ModelError for cycles and unknowns."""
     found = {name: lineage(model) for name, model in models.items()}
-    graph: Any = nx.DiGraph()
-    graph.add_nodes_from(sorted(models))
     for name, reads in found.items():
         for parent in reads.models:
             if parent not in models:
                 raise _unknown(models[name], f"gold.{parent}", [f"gold.{m}" for m in models])
-            graph.add_edge(parent, name)
+    return _sorted(models, found), found
+
+
+def _sorted(models: Mapping[str, GoldModel], found: Mapping[str, Lineage]) -> list[str]:
+    """Every model after those it reads; by name where that leaves a choice."""
+    sorter = TopologicalSorter({name: found[name].models for name in sorted(models)})
     try:
-        return list(nx.lexicographical_topological_sort(graph)), found
-    except nx.NetworkXUnfeasible:
-        cycle = [edge[0] for edge in nx.find_cycle(graph)]
+        sorter.prepare()
+    except CycleError as error:
+        cycle = list(error.args[1])
         raise ModelError(
-            f"gold models read one another in a circle: {' → '.join([*cycle, cycle[0]])}",
+            f"gold models read one another in a circle: {' → '.join(cycle)}",
             f"break it in {models[cycle[0]].file}",
         ) from None
+    names: list[str] = []
+    ready = sorted(sorter.get_ready())
+    while ready:
+        name = ready.pop(0)
+        names.append(name)
+        sorter.done(name)
+        ready = sorted([*ready, *sorter.get_ready()])
+    return names
 
 
 def _unknown(model: GoldModel, table: str, known: list[str]) -> ModelError:
@@ -98,5 +108,14 @@ def check_tables(model: GoldModel, reads: Lineage, known: set[str]) -> None:
 
 def downstream(found: Mapping[str, Lineage], name: str) -> set[str]:
     """All models that read this one, directly or not."""
-    graph = nx.DiGraph((parent, n) for n, reads in found.items() for parent in reads.models)
-    return set(nx.descendants(graph, name)) if name in graph else set()
+    readers: dict[str, set[str]] = {}
+    for reader, reads in found.items():
+        for parent in reads.models:
+            readers.setdefault(parent, set()).add(reader)
+    below: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = readers.get(waiting.pop(), set()) - below
+        below |= new
+        waiting += new
+    return below

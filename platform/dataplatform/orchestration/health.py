@@ -1,0 +1,150 @@
+"""Whether Prefect's own services do their work, judged by what they leave behind.
+
+Only Prefect's REST API is asked, so it holds for an embedded server and for one in a container alike, and
+Prefect's library (a second of import) is not needed. A scheduler that fails at every pass answers requests as if
+all were well; that it plans no runs shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+PATIENCE = timedelta(seconds=90)  # the scheduler passes every minute, new deployments every five seconds
+LATE = timedelta(minutes=2)  # the late-runs service marks a run after fifteen seconds
+RECENT = timedelta(days=1)  # events older than this say nothing of today's server
+PAGE = 200
+TIMEOUT = 5.0  # seconds
+_OURS = {"tags": {"all_": ["dataplatform"]}}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A service of Prefect that does not do its work: `scheduler`, `late runs`, `events`, `worker` or `api`."""
+
+    service: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found at the API; no API, no troubles: nothing has been deployed that could fail."""
+
+    api: str | None
+    troubles: list[Trouble] = field(default_factory=list)
+
+
+def look(api: str | None, events_delivered_at: datetime | None = None) -> Health:
+    """Asks the API under `api`; `events_delivered_at` is when an event was last handed to Prefect (UTC)."""
+    if api is None:
+        return Health(None)
+    try:
+        now = datetime.now(UTC)
+        found = _unplanned(api, now) + _overdue(api, now) + _lost_events(api, now, events_delivered_at)
+    except urllib.error.HTTPError as error:
+        return Health(api, [Trouble("api", f"Prefect at {api} answers {error.code} {error.reason}")])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return Health(api, [Trouble("api", f"Prefect at {api} does not answer: {reason}")])
+    return Health(api, found)
+
+
+def _ask(api: str, path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"{api.rstrip('/')}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        return json.load(answer)
+
+
+def _unplanned(api: str, now: datetime) -> list[Trouble]:
+    """Deployments with a schedule for which no run lies ahead."""
+    deployments: list[dict[str, Any]] = []
+    while page := _ask(
+        api, "/deployments/filter", {"deployments": _OURS, "limit": PAGE, "offset": len(deployments)}
+    ):
+        deployments += page
+    settled = [
+        d for d in deployments
+        if not d.get("paused") and any(s["active"] for s in d["schedules"])
+        and _moment(d["updated"]) < now - PATIENCE
+    ]  # fmt: skip
+    names = [d["name"] for d in settled if not _ahead(api, d["id"], now)]
+    if not names:
+        return []
+    return [Trouble(
+        "scheduler",
+        f"Prefect's scheduler has planned no run of {_list(names)}: its schedules do not fire. "
+        "See HOME/prefect/server.log (compose: docker compose logs prefect), then restart the server",
+    )]  # fmt: skip
+
+
+def _ahead(api: str, deployment: str, now: datetime) -> bool:
+    runs = {
+        "deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["SCHEDULED"]}},
+        "expected_start_time": {"after_": now.isoformat()},
+    }  # fmt: skip
+    return bool(_ask(api, "/flow_runs/count", {"flow_runs": runs}))
+
+
+def _overdue(api: str, now: datetime) -> list[Trouble]:
+    """Runs that should have begun: not marked late (the service fails), or late because nobody takes them."""
+    runs = _ask(api, "/flow_runs/filter", {
+        "deployments": _OURS, "limit": PAGE, "sort": "EXPECTED_START_TIME_ASC",
+        "flow_runs": {
+            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "expected_start_time": {"before_": (now - LATE).isoformat()},
+        },
+    })  # fmt: skip
+    found = []
+    unmarked = [r["name"] for r in runs if r["state"]["name"] == "Scheduled"]
+    if unmarked:
+        found.append(Trouble(
+            "late runs",
+            f"{len(unmarked)} runs are overdue and Prefect has not marked them late, {unmarked[0]} first: "
+            "its service for late runs fails. See HOME/prefect/server.log, then restart the server",
+        ))  # fmt: skip
+    if runs and not any(_alive(api, pool) for pool in {r["work_pool_name"] for r in runs}):
+        found.append(Trouble(
+            "worker",
+            f"{len(runs)} runs wait since {runs[0]['expected_start_time'][:16]} and no worker is online: "
+            "run `dataplatform up`, or start the worker's container",
+        ))  # fmt: skip
+    return found
+
+
+def _alive(api: str, pool: str | None) -> bool:
+    if not pool:
+        return False
+    try:
+        workers = _ask(api, f"/work_pools/{pool}/workers/filter", {"limit": PAGE})
+    except urllib.error.HTTPError:
+        return False
+    return any(w["status"] == "ONLINE" for w in workers)
+
+
+def _lost_events(api: str, now: datetime, delivered: datetime | None) -> list[Trouble]:
+    """Events that were handed over and never came out: the service that stores them fails."""
+    if delivered is None or not now - RECENT < delivered < now - LATE:
+        return []
+    span = {"since": (delivered - LATE).isoformat(), "until": now.isoformat()}
+    asked = {"filter": {"event": {"prefix": ["dataplatform."]}, "occurred": span}, "limit": 1}
+    if _ask(api, "/events/filter", asked)["events"]:
+        return []
+    return [Trouble(
+        "events",
+        f"Prefect took an event at {delivered:%Y-%m-%d %H:%M} UTC and has not stored it: gold does not follow silver. "
+        "See HOME/prefect/server.log, then restart the server",
+    )]  # fmt: skip
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _list(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} others" if len(names) > most else "")

@@ -1,0 +1,1 @@
+"""What there is, for people: dataclasses that the command line prints and the web pages show. Writes nothing."""

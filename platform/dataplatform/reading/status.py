@@ -1,0 +1,177 @@
+"""What there is: rows per layer, the last loads, runs, cursors, quarantine, gold. A few queries for all entities."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dataplatform.audit import record as audit
+from dataplatform.audit import tables as t
+from dataplatform.audit.database import database_errors
+from dataplatform.context import Platform
+from dataplatform.layers import raw
+from dataplatform.layers.bronze import upkeep
+from dataplatform.names import entity_table, qualified
+
+Key = tuple[str, str]  # source, entity
+_LOAD = (
+    "batch_id",
+    "inserted",
+    "updated",
+    "closed",
+    "unchanged",
+    "quarantined",
+    "seconds",
+    "status",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class EntityStatus:
+    """One entity: how much of it every layer holds. `last_load` is its newest load of silver."""
+
+    raw_records: int = 0
+    bronze_versions: int = 0
+    silver_rows: int = 0
+    silver_current: int = 0
+    quarantine: int = 0
+    cursor: Any = None
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    last_load: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """One source; `batches` are those that raw holds."""
+
+    entities: dict[str, EntityStatus]
+    batches: int
+
+
+@dataclass(frozen=True)
+class GoldStatus:
+    """One gold model after its last build; `built_at` in UTC."""
+
+    materialized: str
+    rows: int
+    seconds: float
+    built_at: datetime
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole platform; `runs` are the newest ten. Its dict is the document of `status --json`."""
+
+    servers: dict[str, str]
+    sources: dict[str, SourceStatus]
+    gold: dict[str, GoldStatus]
+    runs: list[dict[str, Any]]
+    events_waiting: int
+    events_delivered_at: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"status": "done", **asdict(self)}
+
+
+def status(platform: Platform) -> Status:
+    """Reads everything anew; raises ServerError where a server does not answer."""
+    with database_errors(platform.engine), platform.engine.connect() as conn:
+        entities = _entities(platform, conn)
+        names = dict.fromkeys(source for source, _ in entities)
+        sources = {
+            source: SourceStatus(
+                {entity: found for (s, entity), found in entities.items() if s == source},
+                len(raw.batches(platform.raw, source)),
+            )
+            for source in names
+        }
+        waiting, delivered = conn.execute(
+            sa.select(
+                sa.func.count().filter(t.outbox.c.delivered_at.is_(None)),
+                sa.func.max(t.outbox.c.delivered_at),
+            )
+        ).one()
+        return Status(_servers(platform), sources, _gold(conn), _runs(conn), int(waiting), delivered)
+
+
+def _servers(platform: Platform) -> dict[str, str]:
+    return {
+        "postgres": platform.engine.url.render_as_string(hide_password=True),
+        "mongo": platform.bronze.db.name,
+        "raw": platform.raw.root,
+    }
+
+
+def _entities(platform: Platform, conn: sa.Connection) -> dict[Key, EntityStatus]:
+    loads, raw_records = _last_loads(conn), _raw_records(conn)
+    known = {(s.source, e) for s in platform.catalog.sources.values() for e in s.entities}
+    keys = sorted(known | set(loads))
+    rows, waiting = _rows(conn, keys), upkeep.waiting(platform.bronze)
+    cursors = {(r.source, r.entity): r.value for r in conn.execute(sa.select(t.cursor))}
+    checks: dict[Key, list[dict[str, Any]]] = {}
+    for check in audit.last_checks(conn):
+        shown = {n: check[n] for n in ("batch_id", "check", "status", "found")}
+        checks.setdefault((check["source"], check["entity"]), []).append(shown)
+    return {
+        key: EntityStatus(
+            raw_records.get(key, 0), platform.bronze.count(*key) if key in raw_records else 0,
+            *rows.get(key, (0, 0)), waiting.get(key, 0), cursors.get(key), checks.get(key, []), loads.get(key),
+        )
+        for key in keys
+    }  # fmt: skip
+
+
+def _last_loads(conn: sa.Connection) -> dict[Key, dict[str, Any]]:
+    """The newest load of silver of each entity."""
+    c = t.load.c
+    query = (
+        sa.select(t.load).where(c.layer == "silver").distinct(c.source, c.entity)
+        .order_by(c.source, c.entity, c.batch_id.desc())
+    )  # fmt: skip
+    return {
+        (r["source"], r["entity"]): {"read": r["in"], **{n: r[n] for n in _LOAD}}
+        for r in conn.execute(query).mappings()
+    }
+
+
+def _raw_records(conn: sa.Connection) -> dict[Key, int]:
+    c = t.load.c
+    query = (
+        sa.select(c.source, c.entity, sa.func.sum(c["in"]))
+        .where(c.layer == "raw")
+        .group_by(c.source, c.entity)
+    )
+    return {(source, entity): int(number) for source, entity, number in conn.execute(query)}
+
+
+def _rows(conn: sa.Connection, keys: list[Key]) -> dict[Key, tuple[int, int]]:
+    """Rows and current rows of silver's tables, counted in one statement."""
+    there = set(
+        conn.execute(sa.text("select tablename from pg_tables where schemaname = 'silver'")).scalars()
+    )
+    tables = [(number, entity_table(*key)) for number, key in enumerate(keys)]
+    counts = [
+        f"select {number}, count(*), count(*) filter (where dp_current) from {qualified('silver', table)}"
+        for number, table in tables
+        if table in there
+    ]
+    if not counts:
+        return {}
+    found = conn.exec_driver_sql(" union all ".join(counts))
+    return {keys[number]: (rows, current) for number, rows, current in found}
+
+
+def _gold(conn: sa.Connection) -> dict[str, GoldStatus]:
+    return {
+        r["name"]: GoldStatus(r["materialized"], r["rows"], r["seconds"], r["built_at"])
+        for r in conn.execute(sa.select(t.gold_model).order_by(t.gold_model.c.name)).mappings()
+    }
+
+
+def _runs(conn: sa.Connection) -> list[dict[str, Any]]:
+    query = sa.select(t.run).order_by(t.run.c.started_at.desc()).limit(10)
+    return [dict(r) for r in conn.execute(query).mappings()]

@@ -1,0 +1,218 @@
+"""A clock that runs: `up` loads what its schedules say, keeps counting over a restart, and says when Prefect fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import Databases
+from dataplatform.embedded.sockets import free_port
+from dataplatform.orchestration import health
+
+pytestmark = pytest.mark.prefect
+ROOT = Path(__file__).parents[1]
+PROGRAM = Path(sys.executable).with_name("dataplatform")
+
+SOURCE = """source: NAME
+connector: {type: files, path: "DATA"}
+triggers: [TRIGGER]
+entities:
+  e: {file: NAME.jsonl, key: [id]}
+"""
+TRIGGERS = {"often": "{type: interval, every: 20s}", "minutely": '{type: cron, cron: "* * * * *"}'}
+
+
+@pytest.fixture
+def env(databases: Databases, tmp_path: Path) -> dict[str, str]:
+    for folder in ("metadata/sources", "data"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, trigger in TRIGGERS.items():
+        text = (
+            SOURCE.replace("NAME", name).replace("DATA", str(tmp_path / "data")).replace("TRIGGER", trigger)
+        )
+        (tmp_path / "metadata" / "sources" / f"{name}.yaml").write_text(text)
+        (tmp_path / "data" / f"{name}.jsonl").write_text('{"id": 1}\n')
+    return {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
+        "DATAPLATFORM_HOME": str(tmp_path / "home"),
+        "DATAPLATFORM_METADATA": str(tmp_path / "metadata"),
+        "DATAPLATFORM_POSTGRES_URL": databases.postgres,
+        "DATAPLATFORM_MONGO_URL": databases.mongo,
+        "DATAPLATFORM_LINGER": "0",
+    }
+
+
+@contextmanager
+def up(env: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """`dataplatform up` for the block; what it said. Ctrl-C ends it, and all that it started."""
+    log = Path(env["DATAPLATFORM_HOME"]).with_suffix(".log")
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [PROGRAM, "up", "--json"], env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    assert process.stdout is not None
+    text = ""
+    while not text.rstrip().endswith("}\n}") and not (text.startswith("{") and text.endswith("\n}\n")):
+        line = process.stdout.readline()
+        assert line, log.read_text()[-3000:]
+        text += line
+    try:
+        yield dict(json.loads(text))
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(90)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def ids(env: dict[str, str], source: str) -> list[int]:
+    """Keys that silver holds of a source."""
+    with psycopg.connect(env["DATAPLATFORM_POSTGRES_URL"]) as conn:
+        try:
+            return [i for (i,) in conn.execute(f'select id from silver_current."{source}__e" order by id')]
+        except psycopg.errors.UndefinedTable:
+            return []
+
+
+def wait_for(condition: Callable[[], bool], limit: float, what: str) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < limit, what
+        time.sleep(0.5)
+    return time.monotonic() - started
+
+
+def call(api: str, method: str, path: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(api + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def schedules(about: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = call(f"{about['prefect']}/api", "GET", f"/deployments/name/ingest/{name}")
+    return [s["schedule"] for s in found["schedules"]]
+
+
+@pytest.mark.timeout(400)
+def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, str], tmp_path: Path) -> None:
+    with up(env) as about:
+        begun = time.monotonic()
+        wait_for(lambda: ids(env, "often") == [1], 60, "the interval's first run loaded nothing")
+        (tmp_path / "data" / "often.jsonl").write_text('{"id": 1}\n{"id": 2}\n')
+        wait_for(
+            lambda: ids(env, "often") == [1, 2],
+            60 - (time.monotonic() - begun),
+            "no second load within a minute",
+        )
+        wait_for(lambda: ids(env, "minutely") == [1], 90, "the cron's run loaded nothing")
+        assert health.look(f"{about['prefect']}/api").troubles == []
+        before = schedules(about, "often")
+        assert [s["interval"] for s in before] == [20]
+
+    (tmp_path / "data" / "often.jsonl").write_text('{"id": 1}\n{"id": 2}\n{"id": 3}\n')
+    (tmp_path / "metadata" / "sources" / "often.yaml").write_text(
+        (tmp_path / "metadata" / "sources" / "often.yaml").read_text() + "description: Changed meanwhile\n"
+    )
+    with up(env) as again:
+        assert again["prefect"] == about["prefect"], "the address of Prefect's pages has changed"
+        assert schedules(again, "often") == before, "the interval counts from another moment"
+        wait_for(lambda: ids(env, "often") == [1, 2, 3], 60, "no load after the restart")
+
+
+@pytest.fixture
+def broken_prefect(tmp_path: Path) -> Iterator[str]:
+    """A real Prefect server whose scheduler, late-runs service and event storage do nothing."""
+    port = free_port()
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
+        "PREFECT_HOME": str(tmp_path / "broken"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{tmp_path}/broken.db",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    }
+    argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    api = f"http://127.0.0.1:{port}/api"
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"{api}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    try:
+        wait_for(answers, 90, "the server did not start")
+        yield api
+    finally:
+        server.terminate()
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def program(env: dict[str, str], *args: str) -> Any:
+    done = subprocess.run(
+        [PROGRAM, *args, "--json"], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.timeout(300)
+def test_status_says_which_of_prefects_services_fails(
+    env: dict[str, str], broken_prefect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env |= {"PREFECT_API_URL": broken_prefect}
+    program(env, "deploy")
+    deployment = call(broken_prefect, "GET", "/deployments/name/ingest/often")["id"]
+    call(broken_prefect, "POST", f"/deployments/{deployment}/create_flow_run", {"state": {
+        "type": "SCHEDULED", "state_details": {"scheduled_time": "2026-01-01T00:00:00Z"},
+    }})  # fmt: skip
+    program(env, "run", "often")  # hands events over, which this server does not store
+    assert program(env, "status")["prefect"]["api"] == broken_prefect
+    # the same after two minutes, without the wait
+    for name in ("PATIENCE", "LATE"):
+        monkeypatch.setattr(health, name, health.timedelta(seconds=1))
+    with psycopg.connect(env["DATAPLATFORM_POSTGRES_URL"]) as conn:
+        (delivered,) = conn.execute("select max(delivered_at) from audit.outbox").fetchone() or (None,)
+    time.sleep(2)
+    troubles = {t.service: t.text for t in health.look(broken_prefect, delivered).troubles}
+    assert set(troubles) == {"scheduler", "late runs", "worker", "events"}
+    assert "often" in troubles["scheduler"]
+    assert health.look("http://127.0.0.1:1/api").troubles[0].service == "api"
+
+
+@pytest.mark.slow
+def test_more_deployments_than_a_page_are_handled_and_what_has_not_changed_is_left_alone(
+    env: dict[str, str], prefect_url: str, tmp_path: Path
+) -> None:
+    text = (tmp_path / "metadata" / "sources" / "often.yaml").read_text().replace("20s", "6h")
+    for number in range(205):  # more than Prefect gives at once
+        (tmp_path / "metadata" / "sources" / f"s{number}.yaml").write_text(
+            text.replace("often", f"s{number}")
+        )
+    env |= {"PREFECT_API_URL": prefect_url, "DATAPLATFORM_WORK_POOL": "many"}
+    assert len(program(env, "deploy")["changed"]) == 209
+    path = tmp_path / "metadata" / "sources" / "s7.yaml"
+    path.write_text(path.read_text().replace("triggers: [{type: interval, every: 6h}]\n", ""))
+    (tmp_path / "metadata" / "sources" / "s8.yaml").unlink()
+    found = program(env, "deploy")
+    assert (found["changed"], found["removed"]) == (["ingest/s7"], ["ingest/s8"])
+    seven = call(prefect_url, "GET", "/deployments/name/ingest/s7")
+    assert seven["schedules"] == [], "a trigger that was removed still fires"
