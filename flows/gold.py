@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dataplatform.bootstrap import open_platform
+from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.events import send
 from dataplatform.pipeline import gold_is_stale, refresh_gold
-from dataplatform.triggers.outbox import deliver
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.errors import RunFailedError
+from dataplatform.events.outbox import deliver
 from dataplatform.ingest import Order, run
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.tasks import publish, quiet_errors, run_id, task_step
-from dataplatform.triggers.outbox import deliver
 from prefect import flow
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.errors import BusyError
+from dataplatform.events.outbox import deliver
 from dataplatform.ingest import process_waiting
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.tasks import run_id
-from dataplatform.triggers.outbox import deliver
 from prefect import flow
 
 

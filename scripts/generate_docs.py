@@ -11,17 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from dataplatform.audit.tables import metadata as audit
+from dataplatform.audit.tables import cursor as cursor_table
+from dataplatform.audit.tables import load, run, schema_change
 from dataplatform.auto_dw import decisions
 from dataplatform.auto_dw.state import metadata as auto_dw
 from dataplatform.cli.app import Deferred, app
+from dataplatform.events.tables import outbox
+from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
+from dataplatform.layers.silver.tables import entity_column, entity_rule
 from dataplatform.metadata import check, connector, gold, source
 from dataplatform.metadata.catalog import source_schema
+from dataplatform.quality.results import check_result
 from dataplatform.settings import Settings
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+AUDIT = (run, load, cursor_table, schema_change, check_result, outbox, entity_rule, entity_column, gold_model)
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
 
 
@@ -167,7 +173,7 @@ def tables_page() -> str:
     lines += [f"| `{name}` | {text} |" for name, (_, text) in SYSTEM.items()]
     lines += ["\nChild tables (nested lists) have these too:\n", "| column | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, (_, text) in CHILD_SYSTEM.items()]
-    for table in (*audit.tables.values(), *auto_dw.tables.values()):
+    for table in (*AUDIT, *auto_dw.tables.values()):
         lines += [f"\n## {table.schema}.{table.name}\n", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {c.type} | {c.comment or ''} |" for c in table.columns]
     return "\n".join(lines) + "\n"

@@ -15,7 +15,6 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from dataplatform.audit import migrate
-from dataplatform.audit.database import make_engine
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, start_servers
@@ -23,6 +22,7 @@ from dataplatform.ingest import Order, RunResult, run
 from dataplatform.layers.bronze import upkeep
 from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
+from dataplatform.storage.postgres import make_engine
 
 for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
     del os.environ[name]  # a developer's own settings must not reach the tests

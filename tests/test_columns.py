@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from dataplatform.columnar import grouped
-from dataplatform.kinds import LISTS, NULL, join, kind_of
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import prepare
 from dataplatform.layers.silver.plan import Known, Plan, make_plan
 from dataplatform.layers.silver.rows import Row, Rows, child_rows
 from dataplatform.metadata.source import Entity
-from dataplatform.records import ITEM, flatten, item_fields, key_hash
+from dataplatform.records.columnar import grouped
+from dataplatform.records.kinds import LISTS, NULL, join, kind_of
+from dataplatform.records.record import ITEM, flatten, item_fields, key_hash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

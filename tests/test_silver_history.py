@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from dataplatform import hashes as hs
 from dataplatform.layers.bronze.manifest import Held
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.observe import Reader, effective_at, histories
@@ -21,6 +20,7 @@ from dataplatform.layers.silver.task import Task, Work
 from dataplatform.layers.silver.timeline import Absence, Observation, Version, events, fold
 from dataplatform.metadata.source import Entity
 from dataplatform.names import BATCH_TIME, batch_time
+from dataplatform.records import hashes as hs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

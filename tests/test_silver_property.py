@@ -20,7 +20,7 @@ from dataplatform.layers.bronze import load as load_bronze
 from dataplatform.layers.silver import migrate
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.names import new_batch_id
-from dataplatform.records import key_hash
+from dataplatform.records.record import key_hash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import KEY, LISTS, history, items, keyed

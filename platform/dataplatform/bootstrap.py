@@ -13,7 +13,6 @@ from kink import Container
 from sqlalchemy.engine import Engine
 
 from dataplatform.audit import migrate
-from dataplatform.audit.database import make_engine, ping
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, start_servers
 from dataplatform.layers.bronze import Bronze
@@ -21,6 +20,7 @@ from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.secrets import Secrets, secrets_of
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage import FileStore
+from dataplatform.storage.postgres import make_engine, ping
 
 # Records come and go by the million and hold no cycles: to look at them as often as Python's own
 # setting says (700) costs a quarter of a load.

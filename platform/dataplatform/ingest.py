@@ -15,15 +15,17 @@ from typing import Any
 
 from dataplatform import pipeline
 from dataplatform.audit import record as audit
-from dataplatform.audit.database import database_errors, exclusive
 from dataplatform.audit.record import Counts
 from dataplatform.context import Platform
 from dataplatform.errors import DataplatformError, LoadError, MetadataError, TransientError
+from dataplatform.events.outbox import emit
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.silver import migrate
 from dataplatform.metadata.source import Source
 from dataplatform.names import new_batch_id
+from dataplatform.quality.results import checks_of
+from dataplatform.storage.postgres import database_errors, exclusive
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +160,9 @@ def _finish(platform: Platform, result: RunResult) -> None:
     error = "\n".join(f"{n}: {e}" for n, e in result.failed.items()) or None
     with database_errors(), platform.engine.begin() as conn:
         audit.finish_run(conn, result.run_id, error)
-        result.checks.extend(audit.checks_of(conn, result.source, result.batch_id))
+        result.checks.extend(checks_of(conn, result.source, result.batch_id))
         if error:
-            audit.emit(
+            emit(
                 conn, "dataplatform.run.failed", f"dataplatform.{result.source}",
                 {"source": result.source, "batch_id": result.batch_id, "error": error},
             )  # fmt: skip

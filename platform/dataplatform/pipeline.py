@@ -14,18 +14,16 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from dataplatform import hashes as hs
 from dataplatform.audit import record as audit
-from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.audit.record import Counts
 from dataplatform.connectors import Request, Since
 from dataplatform.connectors.registry import extract_of
 from dataplatform.context import Platform
 from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError, TransientError
+from dataplatform.events.outbox import emit
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
-from dataplatform.layers.bronze.store import server_errors
 from dataplatform.layers.bronze.walk import stored, walk
 from dataplatform.layers.gold.lock import hold_back
 from dataplatform.layers.silver import load as silver_load
@@ -36,7 +34,11 @@ from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import batch_time, entity_table
 from dataplatform.quality import tables as quality
 from dataplatform.quality.records import screening as screening_of
-from dataplatform.records import dump
+from dataplatform.quality.results import put_checks
+from dataplatform.records import hashes as hs
+from dataplatform.records.record import dump
+from dataplatform.storage.mongo import server_errors
+from dataplatform.storage.postgres import database_errors, raw_connection
 
 if TYPE_CHECKING:
     from dataplatform.layers.gold.build import Built
@@ -191,7 +193,7 @@ def _check(
     for result in results:
         if result.status == "warned":
             log.warning("%s.%s: %s: %s", source.source, name, result.check, result.found)
-    audit.put_checks(conn, source.source, name, batch_id, run_id, rows)
+    put_checks(conn, source.source, name, batch_id, run_id, rows)
 
 
 def apply_silver(
@@ -294,7 +296,7 @@ def record_failure(
                 conn, source, name, layer, batch_id, run_id, Counts(), 0.0, detail=detail, error=str(error)
             )
         if isinstance(error, CheckFailedError):
-            audit.put_checks(conn, source, name, batch_id, run_id, error.results)
+            put_checks(conn, source, name, batch_id, run_id, error.results)
 
 
 def _entity(source: Source, name: str) -> Entity:
@@ -303,4 +305,4 @@ def _entity(source: Source, name: str) -> Entity:
 
 def _emit(conn: sa.Connection, event: str, source: str, name: str, batch_id: str, counts: Counts) -> None:
     payload = {"source": source, "entity": name, "batch_id": batch_id, **counts.__dict__}
-    audit.emit(conn, f"dataplatform.{event}", f"dataplatform.{source}.{name}", payload)
+    emit(conn, f"dataplatform.{event}", f"dataplatform.{source}.{name}", payload)

@@ -7,9 +7,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit.database import database_errors, exclusive
 from dataplatform.audit.tables import HEAD
 from dataplatform.errors import SettingsError
+from dataplatform.storage.postgres import database_errors, exclusive
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -115,40 +114,6 @@ def forget_loads(
     conn.execute(t.load.delete().where(*where))
 
 
-def put_checks(
-    conn: Connection, source: str, entity: str, batch_id: str, run_id: str,
-    results: Iterable[tuple[str, str, str]],
-) -> None:  # fmt: skip
-    """Check, status and finding of each; a later try replaces those of the same batch."""
-    c = t.check_result.c
-    where = (c.source == source, c.entity == entity, c.batch_id == batch_id)
-    conn.execute(t.check_result.delete().where(*where))
-    base = {"source": source, "entity": entity, "batch_id": batch_id, "run_id": run_id,
-            "created_at": datetime.now(UTC)}  # fmt: skip
-    rows = [base | {"check": check, "status": status, "found": found} for check, status, found in results]
-    if rows:
-        conn.execute(t.check_result.insert(), rows)
-
-
-def checks_of(conn: Connection, source: str, batch_id: str) -> list[dict[str, Any]]:
-    """Results of a batch: entity, check, status, found."""
-    c = t.check_result.c
-    query = sa.select(c.entity, c.check, c.status, c.found).where(c.source == source, c.batch_id == batch_id)
-    return [dict(row) for row in conn.execute(query.order_by(c.id)).mappings()]
-
-
-def last_checks(conn: Connection) -> list[dict[str, Any]]:
-    """Results of the newest checked batch of every entity."""
-    c = t.check_result.c
-    newest = sa.select(c.source, c.entity, sa.func.max(c.batch_id).label("batch_id")).group_by(
-        c.source, c.entity
-    )
-    last = newest.subquery()
-    both = sa.and_(c.source == last.c.source, c.entity == last.c.entity, c.batch_id == last.c.batch_id)
-    query = sa.select(c.source, c.entity, c.batch_id, c.check, c.status, c.found).join(last, both)
-    return [dict(row) for row in conn.execute(query.order_by(c.id)).mappings()]
-
-
 def usual_counts(conn: Connection, source: str, entity: str, before: str, number: int = 5) -> list[int]:
     """Records of the newest loaded batches before one."""
     c = t.load.c
@@ -171,14 +136,6 @@ def put_cursor(conn: Connection, source: str, entity: str, value: Any, batch_id:
     }  # fmt: skip
     statement = insert(t.cursor).values(row)
     conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
-
-
-def emit(conn: Connection, event: str, resource: str, payload: dict[str, Any]) -> None:
-    """Puts an event into the outbox; it exists if and only if the transaction commits."""
-    row = {
-        "event": event, "resource": resource, "payload": payload, "created_at": datetime.now(UTC)
-    }  # fmt: skip
-    conn.execute(t.outbox.insert().values(row))
 
 
 def note_schema_change(conn: Connection, rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,5 @@
-"""Tables of the schema `audit`. Alembic makes them (migrations/); this is how code sees them."""
+"""Tables of the schema `audit` that tell of runs, loads and state. Alembic makes them (migrations/); this is how
+code sees them. The layers' own tables, the outbox and the checks' results lie beside the code that writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 HEAD = "0004"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
-_moment = sa.DateTime(timezone=True)
+moment = sa.DateTime(timezone=True)
 
 run = sa.Table(
     "run",
@@ -19,8 +20,8 @@ run = sa.Table(
     sa.Column("status", sa.Text, nullable=False, comment="running, done or failed"),
     sa.Column("parameters", JSONB, comment="What the run was asked to do"),
     sa.Column("error", sa.Text, comment="Why it failed"),
-    sa.Column("started_at", _moment, nullable=False, comment="UTC"),
-    sa.Column("finished_at", _moment, comment="UTC"),
+    sa.Column("started_at", moment, nullable=False, comment="UTC"),
+    sa.Column("finished_at", moment, comment="UTC"),
 )
 
 load = sa.Table(
@@ -42,7 +43,7 @@ load = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False, comment="Wall time"),
     sa.Column("detail", JSONB, comment="Which path was taken, and notes"),
     sa.Column("error", sa.Text, comment="Why it failed"),
-    sa.Column("finished_at", _moment, nullable=False, comment="UTC"),
+    sa.Column("finished_at", moment, nullable=False, comment="UTC"),
 )
 
 cursor = sa.Table(
@@ -52,7 +53,7 @@ cursor = sa.Table(
     sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
     sa.Column("value", JSONB, nullable=False, comment="Greatest value of the cursor field"),
     sa.Column("batch_id", sa.Text, nullable=False, comment="Batch that moved it"),
-    sa.Column("updated_at", _moment, nullable=False, comment="UTC"),
+    sa.Column("updated_at", moment, nullable=False, comment="UTC"),
 )
 
 schema_change = sa.Table(
@@ -67,71 +68,5 @@ schema_change = sa.Table(
     sa.Column("before", sa.Text, comment="Type before"),
     sa.Column("after", sa.Text, comment="Type after"),
     sa.Column("batch_id", sa.Text, comment="Batch that brought it"),
-    sa.Column("created_at", _moment, nullable=False, comment="UTC"),
-)
-
-check_result = sa.Table(
-    "check_result",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("source", sa.Text, nullable=False, comment="Source"),
-    sa.Column("entity", sa.Text, nullable=False, comment="Entity"),
-    sa.Column("batch_id", sa.Text, nullable=False, comment="Batch that was checked"),
-    sa.Column("run_id", sa.Text, nullable=False, comment="Run that checked it"),
-    sa.Column("check", sa.Text, nullable=False, comment="The check, as metadata say it"),
-    sa.Column("status", sa.Text, nullable=False, comment="passed, warned or failed"),
-    sa.Column("found", sa.Text, nullable=False, comment="What was wrong; empty if nothing"),
-    sa.Column("created_at", _moment, nullable=False, comment="UTC"),
-    sa.Index("check_result_batch", "source", "entity", "batch_id"),
-)
-
-outbox = sa.Table(
-    "outbox",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("event", sa.Text, nullable=False, comment="Such as dataplatform.entity.loaded"),
-    sa.Column("resource", sa.Text, nullable=False, comment="What it is about"),
-    sa.Column("payload", JSONB, nullable=False, comment="Details"),
-    sa.Column("created_at", _moment, nullable=False, comment="UTC"),
-    sa.Column("delivered_at", _moment, comment="UTC; null until delivered"),
-)
-
-entity_rule = sa.Table(
-    "entity_rule",
-    metadata,
-    sa.Column("source", sa.Text, primary_key=True, comment="Source"),
-    sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
-    sa.Column("rule", sa.Text, nullable=False, comment="Hash of what decides silver's rows"),
-)
-
-entity_column = sa.Table(
-    "entity_column",
-    metadata,
-    sa.Column("source", sa.Text, primary_key=True, comment="Source"),
-    sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
-    sa.Column("path", sa.Text, primary_key=True, comment="Path in the record"),
-    sa.Column("table_name", sa.Text, nullable=False, comment="Table in silver"),
-    sa.Column("column_name", sa.Text, nullable=False, comment="Column in silver"),
-    sa.Column("kind", sa.Text, nullable=False, comment="Join of its values' kinds"),
-    sa.Column("type", sa.Text, comment="Postgres type; null: no column (yet)"),
-    sa.Column("first_batch", sa.Text, nullable=False, comment="Oldest batch that has it"),
-    sa.Column(
-        "silent_batch",
-        sa.Text,
-        nullable=False,
-        server_default="",
-        comment="Newest batch that lacks it; '': none",
-    ),
-)
-
-gold_model = sa.Table(
-    "gold_model",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True, comment="Model"),
-    sa.Column("fingerprint", sa.Text, nullable=False, comment="Hash of header and SQL"),
-    sa.Column("materialized", sa.Text, nullable=False, comment="view, table or incremental"),
-    sa.Column("seen_until", _moment, comment="incremental: changes seen so far, UTC"),
-    sa.Column("rows", sa.BigInteger, nullable=False, comment="Rows after the build"),
-    sa.Column("seconds", sa.Double, nullable=False, comment="Wall time of the build"),
-    sa.Column("built_at", _moment, nullable=False, comment="UTC"),
+    sa.Column("created_at", moment, nullable=False, comment="UTC"),
 )

@@ -13,7 +13,6 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit.database import database_errors
 from dataplatform.auto_dw import decisions as people
 from dataplatform.auto_dw import service, state
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile
@@ -24,6 +23,7 @@ from dataplatform.errors import DataplatformError, LoadError, MetadataError
 from dataplatform.layers.gold import build as gold_build
 from dataplatform.metadata import load_catalog
 from dataplatform.names import qualified, quote
+from dataplatform.storage.postgres import database_errors
 
 log = logging.getLogger(__name__)
 FEW = 8  # values of a column whose others are worth a warning

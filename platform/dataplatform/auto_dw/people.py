@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.auto_dw import decisions as kept
 from dataplatform.auto_dw.model import Evaluation, SchemaProfile
 from dataplatform.auto_dw.report import status
 from dataplatform.errors import MetadataError
 from dataplatform.names import qualified, quote
+from dataplatform.storage.postgres import database_errors, raw_connection
 
 
 def describe(engine: Engine, schema: str, target: str, text: str) -> None:

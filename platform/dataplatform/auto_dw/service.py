@@ -11,7 +11,6 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.auto_dw import decisions as people
 from dataplatform.auto_dw import silver, state, wording
 from dataplatform.auto_dw.decisions import Decisions, SchemaDecision
@@ -21,6 +20,7 @@ from dataplatform.auto_dw.profile import Scope, looks, profile, row_hashes
 from dataplatform.errors import MetadataError, SettingsError
 from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings
+from dataplatform.storage.postgres import database_errors, raw_connection
 
 
 def look(engine: Engine, schema: str, decisions: Decisions, fresh: bool = False) -> SchemaProfile:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from dataplatform.audit import tables as t
 from dataplatform.auto_dw.decisions import ColumnDecision, SchemaDecision, TableDecision
 from dataplatform.layers.silver.plan import declared
+from dataplatform.layers.silver.tables import entity_column
 from dataplatform.metadata import Catalog
 from dataplatform.metadata.source import Entity
 from dataplatform.names import entity_table
@@ -34,7 +34,7 @@ def decided(conn: sa.Connection, catalog: Catalog, own: SchemaDecision) -> Schem
 
 def _places(conn: sa.Connection) -> dict[tuple[str, str], Places]:
     result: dict[tuple[str, str], Places] = {}
-    for row in conn.execute(sa.select(t.entity_column)):
+    for row in conn.execute(sa.select(entity_column)):
         if row.column_name:
             result.setdefault((row.source, row.entity), {})[row.path] = (row.table_name, row.column_name)
     return result

@@ -14,9 +14,9 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit.database import database_errors, lock_number, raw_connection
 from dataplatform.auto_dw import build, people, report, service, state
 from dataplatform.errors import BusyError, DataplatformError, MetadataError
+from dataplatform.storage.postgres import database_errors, lock_number, raw_connection
 
 log = logging.getLogger(__name__)
 _LOCK = lock_number("auto_dw worker") & 0x7FFFFFFF

@@ -54,8 +54,8 @@ def as_ours(error: Exception) -> DataplatformError | None:
         return error
     if "sqlalchemy" not in sys.modules and "pymongo" not in sys.modules:
         return None
-    from dataplatform.audit.database import database_errors  # only after an error of a loaded driver
-    from dataplatform.layers.bronze.store import server_errors
+    from dataplatform.storage.mongo import server_errors
+    from dataplatform.storage.postgres import database_errors  # only after an error of a loaded driver
 
     try:
         with database_errors(), server_errors():

@@ -10,9 +10,7 @@ import sqlalchemy as sa
 import typer
 from rich.tree import Tree
 
-from dataplatform import hashes as hs
 from dataplatform.audit import tables as t
-from dataplatform.audit.database import database_errors
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.context import Platform
@@ -22,7 +20,9 @@ from dataplatform.layers.bronze.load import rule_of
 from dataplatform.layers.bronze.parse import Record, items_of, parse
 from dataplatform.metadata.source import Entity
 from dataplatform.names import entity_table, qualified
-from dataplatform.records import key_hash
+from dataplatform.records import hashes as hs
+from dataplatform.records.record import key_hash
+from dataplatform.storage.postgres import database_errors
 
 
 @command

@@ -8,13 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dataplatform.audit import record as audit
 from dataplatform.audit import tables as t
-from dataplatform.audit.database import database_errors
 from dataplatform.context import Platform
+from dataplatform.events.tables import outbox
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
+from dataplatform.layers.gold.tables import gold_model
 from dataplatform.names import entity_table, qualified
+from dataplatform.quality.results import last_checks
+from dataplatform.storage.postgres import database_errors
 
 Key = tuple[str, str]  # source, entity
 _LOAD = (
@@ -91,8 +93,8 @@ def status(platform: Platform) -> Status:
         }
         waiting, delivered = conn.execute(
             sa.select(
-                sa.func.count().filter(t.outbox.c.delivered_at.is_(None)),
-                sa.func.max(t.outbox.c.delivered_at),
+                sa.func.count().filter(outbox.c.delivered_at.is_(None)),
+                sa.func.max(outbox.c.delivered_at),
             )
         ).one()
         return Status(_servers(platform), sources, _gold(conn), _runs(conn), int(waiting), delivered)
@@ -113,7 +115,7 @@ def _entities(platform: Platform, conn: sa.Connection) -> dict[Key, EntityStatus
     rows, waiting = _rows(conn, keys), upkeep.waiting(platform.bronze)
     cursors = {(r.source, r.entity): r.value for r in conn.execute(sa.select(t.cursor))}
     checks: dict[Key, list[dict[str, Any]]] = {}
-    for check in audit.last_checks(conn):
+    for check in last_checks(conn):
         shown = {n: check[n] for n in ("batch_id", "check", "status", "found")}
         checks.setdefault((check["source"], check["entity"]), []).append(shown)
     return {
@@ -168,7 +170,7 @@ def _rows(conn: sa.Connection, keys: list[Key]) -> dict[Key, tuple[int, int]]:
 def _gold(conn: sa.Connection) -> dict[str, GoldStatus]:
     return {
         r["name"]: GoldStatus(r["materialized"], r["rows"], r["seconds"], r["built_at"])
-        for r in conn.execute(sa.select(t.gold_model).order_by(t.gold_model.c.name)).mappings()
+        for r in conn.execute(sa.select(gold_model).order_by(gold_model.c.name)).mappings()
     }
 
 

@@ -10,19 +10,20 @@ from typing import Any, Protocol
 import numpy as np
 import xxhash
 
-from dataplatform import hashes as hs
-from dataplatform.columnar import grouped
-from dataplatform.kinds import LISTS, NULL, TEXT, join, kind_of_values
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
 from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse_block, to_bson
 from dataplatform.layers.bronze.quarantine import Bad
-from dataplatform.layers.bronze.store import Bronze, manifest_id, server_errors
+from dataplatform.layers.bronze.store import Bronze, manifest_id
 from dataplatform.metadata.cursor import later
 from dataplatform.metadata.paths import dig
 from dataplatform.metadata.source import Entity
-from dataplatform.records import ITEM, content_id, item_fields, within
+from dataplatform.records import hashes as hs
+from dataplatform.records.columnar import grouped
+from dataplatform.records.kinds import LISTS, NULL, TEXT, join, kind_of_values
+from dataplatform.records.record import ITEM, content_id, item_fields, within
+from dataplatform.storage.mongo import server_errors
 
 MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
 _BLOCK = 5_000  # lines looked up together

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dataplatform.errors import StorageError
-from dataplatform.hashes import EMPTY, Hashes, find, hashes, member, unique
+from dataplatform.records.hashes import EMPTY, Hashes, find, hashes, member, unique
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import orjson
 
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.metadata.paths import MISSING, dig, records_in
-from dataplatform.records import dump, key_hash, key_hashes
+from dataplatform.records.record import dump, key_hash, key_hashes
 
 MAX_BYTES = 15_500_000  # of JSON; a BSON document ends at 16 MiB, our own fields included
 MAX_DEPTH = 90  # MongoDB's limit is 100

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,10 +18,9 @@ import pymongo
 from bson.binary import Binary
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, ConfigurationError, DocumentTooLarge, InvalidURI, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge
 
-from dataplatform import hashes as hs
-from dataplatform.errors import LoadError, ServerError, SettingsError, StorageError
+from dataplatform.errors import LoadError, StorageError
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze.documents import (
     ALIAS,
@@ -33,7 +31,8 @@ from dataplatform.layers.bronze.documents import (
 from dataplatform.layers.bronze.manifest import Held, Manifest
 from dataplatform.layers.bronze.parse import from_bson
 from dataplatform.names import entity_table
-from dataplatform.secrets import redact
+from dataplatform.records import hashes as hs
+from dataplatform.storage.mongo import server_errors
 
 CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a document may have
 FETCH = 500  # documents asked for at once
@@ -263,22 +262,3 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     fields["kinds"] = dict(fields["kinds"])
     fields.pop("created_at", None)
     return Manifest(**fields)
-
-
-@contextmanager
-def server_errors(url: str = "") -> Iterator[None]:
-    """pymongo's errors as ours."""
-    where = f" at {redact(url)}" if url else ""
-    try:
-        yield
-    except (InvalidURI, ConfigurationError, mongoengine.ConnectionFailure) as error:
-        raise SettingsError(
-            f"the MongoDB URL{where} cannot be used: {redact(str(error))}",
-            "write DATAPLATFORM_MONGO_URL as mongodb://user:password@host:27017/database",
-        ) from None
-    except PyMongoError as error:
-        text = redact(str(error)).split(", Timeout:")[0]
-        raise ServerError(
-            f"MongoDB{where} failed: {text}",
-            "check that it runs and has disk space, then run again",
-        ) from None

@@ -17,14 +17,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Engine
 from sqlglot.dialects.postgres import Postgres
 
-from dataplatform.audit import record as audit
-from dataplatform.audit import tables as t
-from dataplatform.audit.database import database_errors, raw_connection
 from dataplatform.errors import MetadataError, ModelError
+from dataplatform.events.outbox import emit
 from dataplatform.layers.gold import checks, incremental, lineage
 from dataplatform.layers.gold.lock import LOCK
+from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata.gold import GoldModel
 from dataplatform.names import quote
+from dataplatform.storage.postgres import database_errors, raw_connection
 
 _BEGINNING = "-infinity"
 
@@ -248,7 +248,7 @@ def _advance(raw: psycopg.Connection, job: _Job, since: str) -> int:
     some, whole = incremental.checks_of_changes(model)
     checks.run(raw, model, sql.Identifier(name), some)
     checks.run(raw, model, _name(model.name), whole)
-    row = raw.execute("select rows from audit.gold_model where name = %s", (model.name,)).fetchone()
+    row = raw.execute("select rows from audigold_model where name = %s", (model.name,)).fetchone()
     return more + (int(row[0]) if row else 0)
 
 
@@ -285,7 +285,7 @@ def _record(conn: sa.Connection, model: GoldModel, built: Built, until: datetime
         "seen_until": until, "rows": built.rows, "seconds": round(built.seconds, 4),
         "built_at": datetime.now(UTC),
     }  # fmt: skip
-    statement = insert(t.gold_model).values(row)
+    statement = insert(gold_model).values(row)
     conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
     payload = {"model": model.name, "rows": built.rows}
-    audit.emit(conn, "dataplatform.gold.built", f"dataplatform.gold.{model.name}", payload)
+    emit(conn, "dataplatform.gold.built", f"dataplatform.gold.{model.name}", payload)

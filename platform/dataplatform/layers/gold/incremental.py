@@ -8,7 +8,8 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from dataplatform.audit import tables as t
+from dataplatform.audit.tables import load
+from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata.check import Check
 from dataplatform.metadata.gold import GoldModel
 from dataplatform.names import entity_table
@@ -24,10 +25,10 @@ def seen_until(conn: sa.Connection, model: GoldModel, fingerprint: str, tables: 
     """
     if model.header.materialized != "incremental":
         return None
-    row = conn.execute(sa.select(t.gold_model).where(t.gold_model.c.name == model.name)).mappings().first()
+    row = conn.execute(sa.select(gold_model).where(gold_model.c.name == model.name)).mappings().first()
     if row is None or row["fingerprint"] != fingerprint or row["seen_until"] is None:
         return None
-    c = t.load.c
+    c = load.c
     restated = sa.select(c.source, c.entity).distinct().where(
         c.layer == "silver", c.finished_at > row["seen_until"], c.detail["restated"].as_boolean()
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from dataplatform.audit.database import lock_number
+from dataplatform.storage.postgres import lock_number
 
 LOCK = lock_number("dataplatform gold")
 

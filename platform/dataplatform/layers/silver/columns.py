@@ -13,11 +13,11 @@ from typing import Any
 
 import xxhash
 
-from dataplatform.columnar import Column, Group, grouped
 from dataplatform.layers.silver.convert import INTEGERS, NULL, BadValue
 from dataplatform.layers.silver.plan import ColumnPlan, Plan, TablePlan
 from dataplatform.layers.silver.rows import NO_VALUES, child_key
-from dataplatform.records import dump, escape, hash_part, item_fields, within
+from dataplatform.records.columnar import Column, Group, grouped
+from dataplatform.records.record import dump, escape, hash_part, item_fields, within
 
 Lines = dict[str, list[str]]
 Part = str | Sequence[str]

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
-from dataplatform.records import dump, escape
+from dataplatform.records.record import dump, escape
 
 Convert = Callable[[Any], str]
 NULL = "\\N"

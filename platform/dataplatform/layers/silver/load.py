@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from dataplatform import hashes as hs
-from dataplatform.audit.database import raw_connection
 from dataplatform.audit.record import Counts, note_schema_change
-from dataplatform.columnar import grouped
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
@@ -26,7 +23,10 @@ from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, momen
 from dataplatform.layers.silver.task import BatchManifest, Found, History, Task, Work, still_bad, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
-from dataplatform.records import ITEM, flatten
+from dataplatform.records import hashes as hs
+from dataplatform.records.columnar import grouped
+from dataplatform.records.record import ITEM, flatten
+from dataplatform.storage.postgres import raw_connection
 
 
 def load(

@@ -24,7 +24,7 @@ from dataplatform.layers.silver.staging import (
     structure,
     temporary,
 )
-from dataplatform.records import HASH_VERSION
+from dataplatform.records.record import HASH_VERSION
 
 SLOW, GONE = "dp_slow", "dp_gone"
 

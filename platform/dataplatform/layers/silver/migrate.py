@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit.database import database_errors
 from dataplatform.audit.record import note_schema_change
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
@@ -15,6 +14,7 @@ from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.plan import UNBORN, Known, Plan
 from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import qualified
+from dataplatform.storage.postgres import database_errors
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataplatform import hashes as hs
 from dataplatform.layers.silver.convert import BadValue, moment
 from dataplatform.layers.silver.items import Payload
 from dataplatform.layers.silver.plan import Plan
@@ -17,7 +16,8 @@ from dataplatform.layers.silver.timeline import Absence, Observation
 from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
-from dataplatform.records import flatten
+from dataplatform.records import hashes as hs
+from dataplatform.records.record import flatten
 
 BLOCK = 1_000  # keys whose records are read together
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from dataplatform import kinds as k
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver.convert import Convert, converter
 from dataplatform.metadata.source import Column, Entity
 from dataplatform.names import child_table, column_names, digest, entity_table
-from dataplatform.records import HASH_VERSION, ITEM, hash_path
+from dataplatform.records import kinds as k
+from dataplatform.records.record import HASH_VERSION, ITEM, hash_path
 
 UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
 

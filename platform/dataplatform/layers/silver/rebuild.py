@@ -29,7 +29,7 @@ from dataplatform.layers.silver.timeline import (
     events,
     fold,
 )
-from dataplatform.records import HASH_VERSION
+from dataplatform.records.record import HASH_VERSION
 
 TOUCHED = "dp_touched"
 Seen = list[Observation | Absence]

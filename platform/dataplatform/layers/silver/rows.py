@@ -10,7 +10,7 @@ from typing import Any
 
 from dataplatform.layers.silver.convert import NULL, BadValue
 from dataplatform.layers.silver.plan import TablePlan
-from dataplatform.records import (
+from dataplatform.records.record import (
     Lists,
     flatten,
     item_fields,

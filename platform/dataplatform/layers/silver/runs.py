@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dataplatform import hashes as hs
+from dataplatform.records import hashes as hs
 
 
 @dataclass(frozen=True)

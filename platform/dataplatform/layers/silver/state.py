@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
-from dataplatform import hashes as hs
-from dataplatform.audit import tables as t
+from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import SCHEMA
 from dataplatform.layers.silver.plan import Known, Plan
+from dataplatform.records import hashes as hs
 
 
 def known_paths(conn: sa.Connection, source: str, entity: str) -> dict[str, Known]:

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 import psycopg
 
-from dataplatform import hashes as hs
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver.merge import Batch
 from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.metadata.source import Entity
+from dataplatform.records import hashes as hs
 
 Found = list[tuple[bytes, dict[str, Any]]]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataplatform.records import flatten
+from dataplatform.records.record import flatten
 
 _NESTED = frozenset({dict, list})
 Column = Sequence[Any]

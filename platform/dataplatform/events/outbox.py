@@ -1,4 +1,4 @@
-"""Delivers events that were committed with their data, each at least once."""
+"""The outbox: events are committed with the data they tell of, and delivered afterwards, each at least once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.audit import tables as t
-from dataplatform.audit.database import database_errors
+from dataplatform.events.tables import outbox
+from dataplatform.storage.postgres import database_errors
 
 log = logging.getLogger(__name__)
 Send = Callable[[str, str, dict[str, Any]], None]
+
+
+def emit(conn: sa.Connection, event: str, resource: str, payload: dict[str, Any]) -> None:
+    """Puts an event into the outbox; it exists if and only if the transaction commits."""
+    row = {
+        "event": event, "resource": resource, "payload": payload, "created_at": datetime.now(UTC)
+    }  # fmt: skip
+    conn.execute(outbox.insert().values(row))
 
 
 def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
@@ -23,8 +31,8 @@ def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
     `send(event, resource, payload)` may be called twice for an event when a process dies in between:
     the payload carries the outbox id for whoever minds.
     """
-    c = t.outbox.c
-    query = sa.select(t.outbox).where(c.delivered_at.is_(None)).order_by(c.id).limit(limit)
+    c = outbox.c
+    query = sa.select(outbox).where(c.delivered_at.is_(None)).order_by(c.id).limit(limit)
     delivered: list[int] = []
     with database_errors(engine), engine.begin() as conn:
         for row in conn.execute(query.with_for_update(skip_locked=True)).mappings():
@@ -34,6 +42,6 @@ def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
                 log.warning("event %s was not delivered: %s", row["event"], error)
                 break
             delivered.append(row["id"])
-        done = t.outbox.update().where(c.id.in_(delivered)).values(delivered_at=datetime.now(UTC))
+        done = outbox.update().where(c.id.in_(delivered)).values(delivered_at=datetime.now(UTC))
         conn.execute(done)
     return len(delivered)

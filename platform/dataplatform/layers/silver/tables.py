@@ -1,0 +1,35 @@
+"""What silver keeps of an entity beside its rows: its rule and its columns."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from dataplatform.audit.tables import metadata
+
+entity_rule = sa.Table(
+    "entity_rule",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True, comment="Source"),
+    sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
+    sa.Column("rule", sa.Text, nullable=False, comment="Hash of what decides silver's rows"),
+)
+
+entity_column = sa.Table(
+    "entity_column",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True, comment="Source"),
+    sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
+    sa.Column("path", sa.Text, primary_key=True, comment="Path in the record"),
+    sa.Column("table_name", sa.Text, nullable=False, comment="Table in silver"),
+    sa.Column("column_name", sa.Text, nullable=False, comment="Column in silver"),
+    sa.Column("kind", sa.Text, nullable=False, comment="Join of its values' kinds"),
+    sa.Column("type", sa.Text, comment="Postgres type; null: no column (yet)"),
+    sa.Column("first_batch", sa.Text, nullable=False, comment="Oldest batch that has it"),
+    sa.Column(
+        "silent_batch",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="Newest batch that lacks it; '': none",
+    ),
+)

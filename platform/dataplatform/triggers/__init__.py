@@ -1,1 +1,0 @@
-"""What makes things happen: the outbox of events and its delivery."""
