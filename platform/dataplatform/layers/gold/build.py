@@ -248,7 +248,7 @@ def _advance(raw: psycopg.Connection, job: _Job, since: str) -> int:
     some, whole = incremental.checks_of_changes(model)
     checks.run(raw, model, sql.Identifier(name), some)
     checks.run(raw, model, _name(model.name), whole)
-    row = raw.execute("select rows from audigold_model where name = %s", (model.name,)).fetchone()
+    row = raw.execute("select rows from audit.gold_model where name = %s", (model.name,)).fetchone()
     return more + (int(row[0]) if row else 0)
 
 
