@@ -18,11 +18,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dataplatform import ingest, pipeline
+from dataplatform import pipeline
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.metadata import load_catalog
 from dataplatform.names import new_batch_id
+from dataplatform.pipeline import Flags
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs.replay import replay
+from dataplatform.runs.run import layers
 from dataplatform.settings import Settings
 
 YAML = """source: long
@@ -52,15 +56,10 @@ def changed(table: dict[int, Record], count: int, pick: random.Random) -> list[R
 def load(platform: Platform, folder: Path, entity: str, at: datetime, records: list[Record]) -> float:
     """One batch, observed at that time, through all layers; the seconds bronze and silver took."""
     (folder / f"{entity}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-    source, batch = platform.catalog.source("long"), new_batch_id(at)
-    pipeline.land(platform, source, entity, batch, "bench", force=True)
-    return timed(lambda: _process(platform, entity, batch))
-
-
-def _process(platform: Platform, entity: str, batch: str) -> None:
-    source = platform.catalog.source("long")
-    pipeline.load_bronze(platform, source, entity, batch, "bench")
-    pipeline.load_silver(platform, source, entity, batch, "bench")
+    batch = BatchRef(EntityRef("long", entity), new_batch_id(at))
+    land, bronze, silver = layers(batch, RunRef("bench"), Flags(force=True))
+    pipeline.perform(platform, land)
+    return timed(lambda: [pipeline.perform(platform, move) for move in (bronze, silver)])
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -116,7 +115,7 @@ def main(batches: int, records: int) -> None:
             show("delta: a type widens", load(platform, folder, "delta", end, wider))
             everything = list({**table, some[0]["id"]: wider[0]}.values())
             show("full: a type widens", load(platform, folder, "full", end, everything))
-            show("replay of both", timed(lambda: ingest.replay(platform, "long")))
+            show("replay of both", timed(lambda: replay(platform, "long")))
 
 
 if __name__ == "__main__":

@@ -23,10 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from dataplatform import pipeline
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
-from dataplatform.ingest import Order, run
 from dataplatform.metadata import load_catalog
+from dataplatform.pipeline import Move
+from dataplatform.records.counts import Counts
+from dataplatform.runs import Order, run
+from dataplatform.runs.chains import threads
 from dataplatform.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -87,14 +91,16 @@ def ours(platform: Platform, folder: Path, file: Path, silver: list[float]) -> N
     target.unlink(missing_ok=True)
     os.link(file, target)
 
-    def step(layer: str, name: str, work: Callable[[], Any]) -> Any:
-        if layer != "silver":
-            return work()
-        result: list[Any] = []
+    def perform(move: Move) -> Counts:
+        if move.layer != "silver":
+            return pipeline.perform(platform, move)
+        result: list[Counts] = []
+        work = partial(pipeline.perform, platform, move)
         silver.append(measured(platform.settings.home_path, lambda: result.append(work())))
         return result[0]
 
-    failed = run(platform, Order("bench"), step).failed
+    with threads(1, perform) as submit:
+        failed = run(platform, Order("bench"), submit).failed
     assert not failed, failed
 
 

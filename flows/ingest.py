@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from dataplatform.bootstrap import open_platform
+from dataplatform.bootstrap import open_platform, perform
 from dataplatform.errors import RunFailedError
 from dataplatform.events.outbox import deliver
-from dataplatform.ingest import Order, run
 from dataplatform.orchestration.events import send
-from dataplatform.orchestration.tasks import publish, quiet_errors, run_id, task_step
+from dataplatform.orchestration.tasks import as_tasks, publish, quiet_errors, run_ref
+from dataplatform.pipeline import Flags
+from dataplatform.runs import Order, run
 from prefect import flow
 
 
@@ -24,9 +25,8 @@ def ingest(
     """Run again (Prefect's retry), it finishes the batch it began instead of starting another."""
     quiet_errors()
     with open_platform() as platform:
-        order = Order(source, tuple(entities or ()), full, force, allow_deletes, run_id())
-        settings = platform.settings
-        result = run(platform, order, task_step(settings.retries, settings.retry_delay))
+        order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes), run_ref())
+        result = run(platform, order, as_tasks(perform, platform.settings))
         publish(result)
         deliver(platform.engine, send)
     if result.failed:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataplatform.bootstrap import open_platform
-from dataplatform.ingest import process_waiting
-from dataplatform.orchestration.tasks import run_id
+from dataplatform.orchestration.tasks import run_ref
+from dataplatform.runs.recover import process_waiting
 from prefect import flow
 
 
@@ -12,4 +12,4 @@ from prefect import flow
 def process(source: str) -> list[str]:
     """Ids of the batches that were loaded."""
     with open_platform() as platform:
-        return process_waiting(platform, source, run_id())
+        return process_waiting(platform, source, run_ref())

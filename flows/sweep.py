@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataplatform.bootstrap import open_platform
 from dataplatform.errors import BusyError
 from dataplatform.events.outbox import deliver
-from dataplatform.ingest import process_waiting
 from dataplatform.orchestration.events import send
-from dataplatform.orchestration.tasks import run_id
+from dataplatform.orchestration.tasks import run_ref
+from dataplatform.runs.recover import process_waiting
 from prefect import flow
 
 
@@ -18,7 +18,7 @@ def sweep() -> dict[str, int]:
     with open_platform() as platform:
         for source in platform.catalog.sources:
             try:
-                batches += len(process_waiting(platform, source, run_id()))
+                batches += len(process_waiting(platform, source, run_ref()))
             except BusyError:
                 continue
         return {"batches": batches, "events": deliver(platform.engine, send)}

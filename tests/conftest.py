@@ -14,13 +14,17 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from dataplatform import pipeline
 from dataplatform.audit import migrate
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, start_servers
-from dataplatform.ingest import Order, RunResult, run
 from dataplatform.layers.bronze import upkeep
 from dataplatform.metadata import load_catalog
+from dataplatform.pipeline import Flags, Move
+from dataplatform.records.counts import Counts
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs import Order, RunResult, run
 from dataplatform.settings import Settings
 from dataplatform.storage.postgres import make_engine
 
@@ -85,7 +89,11 @@ class World:
         return path
 
     def run(self, source: str = "s", *entities: str, **options: Any) -> RunResult:
-        return run(self.platform, Order(source, entities, **options))
+        return run(self.platform, Order(source, entities, Flags(**options)))
+
+    def move(self, layer: Any, entity: str, batch_id: str, **flags: bool) -> Counts:
+        """One move of a batch of the source `s`."""
+        return pipeline.perform(self.platform, move_of(layer, entity, batch_id, **flags))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.platform.engine.connect() as conn:
@@ -93,6 +101,11 @@ class World:
 
     def quarantine(self) -> list[dict[str, Any]]:
         return upkeep.quarantined(self.platform.bronze)
+
+
+def move_of(layer: Any, entity: str, batch_id: str, **flags: bool) -> Move:
+    """A move of the source `s`."""
+    return Move(layer, BatchRef(EntityRef("s", entity), batch_id), RunRef("r"), Flags(**flags))
 
 
 MakeWorld = Callable[..., World]

@@ -12,9 +12,9 @@ import pytest
 from conftest import MakeWorld, World
 from dataplatform.auto_dw import build, report, service
 from dataplatform.context import Platform
-from dataplatform.ingest import replay
 from dataplatform.metadata import load_catalog
 from dataplatform.pipeline import refresh_gold
+from dataplatform.runs.replay import replay
 
 
 def root(world: World) -> Path:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import MakeWorld, World
-from dataplatform.ingest import reprocess
 from dataplatform.reading.status import status
+from dataplatform.records.refs import EntityRef
+from dataplatform.runs.recover import reprocess
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_changed_check_is_applied_to_all_and_retry_lets_records_in(
     load(world, {"id": 1, "v": 10}, {"id": 2, "v": 2})
     assert ids(world) == [2]
     world = make_world(s=files + entity % "{range: {v: {max: 99}}}")
-    reprocess(world.platform, "s", "t", [world.quarantine()[0]["batch_id"]])
+    reprocess(world.platform, EntityRef("s", "t"), [world.quarantine()[0]["batch_id"]])
     assert ids(world) == [1, 2]
     assert world.quarantine() == []
 

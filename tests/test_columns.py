@@ -14,6 +14,7 @@ from dataplatform.metadata.source import Entity
 from dataplatform.records.columnar import grouped
 from dataplatform.records.kinds import LISTS, NULL, join, kind_of
 from dataplatform.records.record import ITEM, flatten, item_fields, key_hash
+from dataplatform.records.refs import EntityRef
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ def test_lines_are_those_of_row_by_row(
     entity = Entity.model_validate({"key": ["id"], "file": "x", "columns": columns, "children": children})
     known: dict[str, Known] = {}
     kinds_of(found, whole, "", known)
-    plan = make_plan("s", "t", entity, known)
+    plan = make_plan(EntityRef("s", "t"), entity, known)
     keys = [key_hash([n]) or b"" for n in range(len(found))]
     try:
         expected = row_by_row(plan, found, keys)

@@ -21,6 +21,7 @@ from dataplatform.connectors.testing import ContractError, check_extract, reques
 from dataplatform.errors import SecretError
 from dataplatform.layers import raw
 from dataplatform.metadata.base import SecretRef
+from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.secrets import LocalStore, Secrets, redact
 
 
@@ -113,7 +114,7 @@ def test_link_header_and_no_secret_in_raw(
     assert world.run().entities["p"].counts.inserted == 7
     assert all(c[2]["authorization"] == "Bearer t0ps3cret" for c in Api.calls)
     batch = raw.batches(world.platform.raw, "s")[0]
-    manifest = raw.manifest(world.platform.raw, "s", "p", batch)
+    manifest = raw.manifest(world.platform.raw, BatchRef(EntityRef("s", "p"), batch))
     assert manifest is not None
     pages = list(raw.read(world.platform.raw, manifest))
     assert "t0ps3cret" not in json.dumps([p.header for p in pages])
@@ -214,7 +215,8 @@ def test_a_known_file_is_not_copied_again(make_world: MakeWorld, files: str) -> 
     result = world.run()
     assert result.entities["m"].counts.unchanged == 1
     first, second = (
-        raw.manifest(world.platform.raw, "s", "m", b) for b in raw.batches(world.platform.raw, "s")
+        raw.manifest(world.platform.raw, BatchRef(EntityRef("s", "m"), b))
+        for b in raw.batches(world.platform.raw, "s")
     )
     assert first is not None
     assert second is not None

@@ -16,13 +16,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import Databases, MakeWorld, World
-from dataplatform import ingest, pipeline
+from dataplatform import pipeline
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.embedded import start_servers
 from dataplatform.errors import BusyError, ServerError
-from dataplatform.ingest import Order, run
 from dataplatform.metadata import load_catalog
+from dataplatform.pipeline import Move
+from dataplatform.records.counts import Counts
+from dataplatform.records.refs import RunRef
+from dataplatform.runs import Order, run
+from dataplatform.runs.chains import threads
+from dataplatform.runs.recover import process_waiting
 from dataplatform.settings import Settings
 
 YAML = """source: s
@@ -36,7 +41,9 @@ DRIVER = """
 import os, signal, sys
 from pathlib import Path
 from dataplatform.bootstrap import open_platform
-from dataplatform.ingest import Order, run
+from dataplatform import pipeline
+from dataplatform.runs import Order, run
+from dataplatform.runs.chains import threads
 from dataplatform.settings import Settings
 from dataplatform.metadata import load_catalog
 
@@ -44,11 +51,11 @@ postgres, mongo, home, metadata, kill_at = sys.argv[1:6]
 settings = Settings(home=Path(home), metadata_path=Path(metadata), postgres_url=postgres or None, mongo_url=mongo or None)
 count = 0
 
-def step(layer, name, work):
+def perform(move):
     global count
     for when in ("before", "after"):
         if when == "after":
-            result = work()
+            result = pipeline.perform(platform, move)
         if str(count) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
@@ -56,7 +63,8 @@ def step(layer, name, work):
 
 with open_platform(settings, load_catalog(settings.metadata_path)) as platform:
     print("started", flush=True)
-    result = run(platform, Order("s"), step)
+    with threads(2, perform) as submit:
+        result = run(platform, Order("s"), submit)
     assert not result.failed, result.failed
 """
 BOUNDARIES = 12  # two entities, three layers, before and after
@@ -174,24 +182,24 @@ def test_a_server_that_dies_in_the_middle(
 ) -> None:
     place, settings = own
     deliver(place, 0, 200)
-    order = Order("s", run_id="the-run")
+    order = Order("s", run=RunRef("the-run"))
     servers = start_servers(settings, prefect=False)
     try:
         state = json.loads((settings.home_path / server / "state.json").read_text())
         killed: list[bool] = []
 
-        def step(at: str, name: str, work: Any) -> Any:
-            if at == layer and not killed:
+        def perform(move: Move) -> Counts:
+            if move.layer == layer and not killed:
                 killed.append(True)
                 os.kill(state["pid"], signal.SIGKILL)
                 time.sleep(0.3)
-            return work()
+            return pipeline.perform(platform, move)
 
         monkeypatch.setattr("dataplatform.layers.bronze.store.SELECTION_MS", 1_500)
         failed: Any = None
         try:
-            with open_platform(settings) as platform:
-                failed = run(platform, order, step).failed
+            with open_platform(settings) as platform, threads(2, perform) as submit:
+                failed = run(platform, order, submit).failed
         except ServerError as error:
             failed = {"": str(error)}
         assert failed
@@ -211,12 +219,16 @@ def test_two_runs_of_one_source_at_the_same_time(make_world: MakeWorld, files: s
     world.write("e.jsonl", '{"id": 1}\n')
     inside, leave = threading.Event(), threading.Event()
 
-    def slow(layer: str, name: str, work: Any) -> Any:
+    def slow(move: Move) -> Counts:
         inside.set()
         leave.wait(20)
-        return work()
+        return pipeline.perform(world.platform, move)
 
-    thread = threading.Thread(target=run, args=(world.platform, Order("s"), slow))
+    def run_slowly() -> None:
+        with threads(1, slow) as submit:
+            run(world.platform, Order("s"), submit)
+
+    thread = threading.Thread(target=run_slowly)
     thread.start()
     inside.wait(20)
     with pytest.raises(BusyError, match="is running already"):
@@ -230,13 +242,12 @@ def test_a_batch_left_between_raw_and_silver_is_loaded_by_the_next_run(
     make_world: MakeWorld, files: str
 ) -> None:
     world = make_world(s=files + "  e: {file: e.jsonl, key: [id], load: delta}\n")
-    source = world.platform.catalog.source("s")
     world.write("e.jsonl", '{"id": 1}\n')
-    pipeline.land(world.platform, source, "e", "20260101T000000000000Z-0000", "killed")
+    world.move("raw", "e", "20260101T000000000000Z-0000")
     world.write("e.jsonl", '{"id": 2}\n')
     assert not world.run().failed
     assert world.rows("select id from silver.s__e order by id") == [(1,), (2,)]
-    assert ingest.process_waiting(world.platform, "s", "sweep") == []
+    assert process_waiting(world.platform, "s", RunRef()) == []
 
 
 def test_a_full_disk_leaves_the_old_data_whole(make_world: MakeWorld, files: str, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ LEVELS = [
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},
     {"context"},
     {"pipeline"},
-    {"auto_dw", "ingest", "reading", "upkeep"},
+    {"auto_dw", "runs", "reading", "upkeep"},
     {"orchestration", "triggers"},
     {"bootstrap"},
     {"cli", "web"},

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, move_of
 from dataplatform import pipeline
 from dataplatform.connectors import page_of
 from dataplatform.errors import ServerError
-from dataplatform.ingest import Order, replay, run
 from dataplatform.layers import raw
 from dataplatform.metadata import load_catalog
+from dataplatform.records.refs import EntityRef
+from dataplatform.runs import Order, run
+from dataplatform.runs.replay import replay
 
 KEYED = "{files}  e: {{file: e.jsonl, key: [id]{more}}}\n"
 
@@ -41,10 +43,11 @@ def load(world: World, *records: dict[str, Any], **options: Any) -> Any:
 
 def process(world: World, batch_id: str, records: list[dict[str, Any]]) -> None:
     """One batch of a delta load, as if it had come at the time its id says."""
-    platform, source = world.platform, load_catalog(world.platform.settings.metadata_path).sources["s"]
-    raw.land(platform.raw, "s", "e", batch_id, iter([page_of(records)]), "delta", None, None)
-    pipeline.load_bronze(platform, source, "e", batch_id, "r")
-    pipeline.load_silver(platform, source, "e", batch_id, "r")
+    catalog = load_catalog(world.platform.settings.metadata_path)
+    platform, move = replace(world.platform, catalog=catalog), move_of("silver", "e", batch_id)
+    raw.land(platform.raw, move.batch, iter([page_of(records)]), raw.Landing("delta"))
+    pipeline.load_bronze(platform, move)
+    pipeline.load_silver(platform, move)
 
 
 def versions(world: World, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
@@ -95,7 +98,7 @@ def test_the_same_batch_again_writes_nothing(entity: Any) -> None:
     assert (counts.unchanged, counts.inserted, counts.updated, counts.closed) == (1, 0, 0, 0)
     assert load(world, {"id": 1, "v": "A"}, force=True).unchanged == 1
     assert world.rows("select *, xmin::text from silver.s__e") == before
-    assert world.platform.bronze.count("s", "e") == 1
+    assert world.platform.bronze.count(EntityRef("s", "e")) == 1
 
 
 def test_key_order_and_spacing_make_no_version(entity: Any) -> None:
@@ -308,7 +311,7 @@ def test_discarded_columns_are_not_in_silver_but_in_bronze(entity: Any) -> None:
         "and table_name = 's__e' and column_name not like 'dp!_%' escape '!' order by 1"
     )
     assert names == [("a",), ("id",)]
-    assert world.platform.bronze.versions("s", "e").find_one({"doc.new": 3}) is not None
+    assert world.platform.bronze.versions(EntityRef("s", "e")).find_one({"doc.new": 3}) is not None
 
 
 def test_a_value_that_does_not_fit_goes_to_quarantine(entity: Any) -> None:

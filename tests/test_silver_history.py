@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from dataplatform.layers.bronze.manifest import Held
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.observe import Reader, effective_at, histories
 from dataplatform.layers.silver.plan import Known
@@ -21,6 +20,8 @@ from dataplatform.layers.silver.timeline import Absence, Observation, Version, e
 from dataplatform.metadata.source import Entity
 from dataplatform.names import BATCH_TIME, batch_time
 from dataplatform.records import hashes as hs
+from dataplatform.records.holdings import Held
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,7 +108,7 @@ def read(entity: Entity, found: list[Batch]) -> dict[bytes, list[Observation | A
         walk=lambda ids: ((b, b.entries) for b in found if b.batch_id in ids),
         documents=lambda ids: [[(v, DOCS[v[0] - 100]) for v in hs.pieces(hs.unique(ids))]],
     )
-    plan = planning.make_plan("s", "e", entity, kinds, found[0].batch_id)
+    plan = planning.make_plan(EntityRef("s", "e"), entity, kinds, found[0].batch_id)
     reader = Reader(entity, plan, history, [])
     return dict(histories(reader, hs.hashes(KEYS), [b.batch_id for b in found]))
 
@@ -151,7 +152,10 @@ def touched_by(entity: Entity, found: list[Batch], late: Batch) -> list[bytes]:
         entries=lambda batch: batch.entries, set_aside=list,
         manifest=lambda batch_id: next(b for b in found if b.batch_id == batch_id),
     )  # fmt: skip
-    task, unused = Task("s", "e", entity, late.batch_id, "r", applied), cast(Any, None)
+    task, unused = (
+        Task(BatchRef(EntityRef("s", "e"), late.batch_id), entity, RunRef("r"), applied),
+        cast(Any, None),
+    )
     return hs.pieces(concerned(Work(task, history, unused, unused, unused, late, late.entries, [])))
 
 

@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, move_of
 from dataplatform import pipeline
 from dataplatform.connectors import page_of
 from dataplatform.errors import StorageError
-from dataplatform.ingest import replay
 from dataplatform.layers import raw
 from dataplatform.layers.silver import migrate
+from dataplatform.layers.silver.task import Mode
 from dataplatform.names import new_batch_id
+from dataplatform.records.refs import BatchRef, EntityRef
+from dataplatform.runs.replay import replay
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
 
@@ -30,10 +32,12 @@ def records(**changed: Any) -> list[dict[str, Any]]:
 
 def process(world: World, day: int, found: list[dict[str, Any]]) -> str:
     """A full batch of that day through all layers."""
-    batch, source = new_batch_id(START + timedelta(days=day)), world.platform.catalog.source("s")
-    raw.land(world.platform.raw, "s", "e", batch, iter([page_of(found)]), "full", None, None)
-    pipeline.load_bronze(world.platform, source, "e", batch, "r")
-    pipeline.load_silver(world.platform, source, "e", batch, "r")
+    batch = new_batch_id(START + timedelta(days=day))
+    raw.land(
+        world.platform.raw, BatchRef(EntityRef("s", "e"), batch), iter([page_of(found)]), raw.Landing("full")
+    )
+    world.move("bronze", "e", batch)
+    world.move("silver", "e", batch)
     return batch
 
 
@@ -72,11 +76,10 @@ def test_a_transaction_of_many_batches_holds_no_more_locks_than_one_of_few(world
     found += [process(world, n, [{"id": r["id"], "v": n} for r in records()]) for n in range(8, 12)]
     source, held = world.platform.catalog.source("s"), []
     with world.platform.engine.begin() as conn:
-        migrate.reset(conn, "s", "e", source.entities["e"])
+        migrate.reset(conn, EntityRef("s", "e"), source.entities["e"])
         for number, batch in enumerate(found):
-            pipeline.apply_silver(
-                world.platform, conn, source, "e", batch, "r", found[:number], True, restated=True
-            )
+            move = move_of("silver", "e", batch, allow_deletes=True)
+            pipeline.apply_silver(world.platform, conn, move, found[:number], Mode.RESTATED)
             held.append(conn.exec_driver_sql(
                 "select count(*) from pg_locks where pid = pg_backend_pid()"
             ).scalar_one())  # fmt: skip

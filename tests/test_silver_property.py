@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, move_of
 from dataplatform import pipeline
 from dataplatform.audit import record as audit
 from dataplatform.connectors import page_of
@@ -21,6 +21,7 @@ from dataplatform.layers.silver import migrate
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.names import new_batch_id
 from dataplatform.records.record import key_hash
+from dataplatform.records.refs import BatchRef, EntityRef
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import KEY, LISTS, history, items, keyed
@@ -143,13 +144,13 @@ class Steps:
         pages = [page_of(records[:2]), page_of(records[2:])] if len(records) > 2 else [page_of(records)]
         load = self.source.entities[self.entity].load
         found = iter(broken(pages)) if breaking else iter(pages)
-        raw.land(self.world.platform.raw, "s", self.entity, batch["id"], found, load, None, None)
+        raw.land(self.world.platform.raw, self.ref(batch), found, raw.Landing(load))
 
     def bronze(self, batch: dict[str, Any], breaking: bool) -> None:
         if not breaking:
-            pipeline.load_bronze(self.world.platform, self.source, self.entity, batch["id"], "r")
+            self.world.move("bronze", self.entity, batch["id"])
             return
-        manifest = raw.manifest(self.world.platform.raw, "s", self.entity, batch["id"])
+        manifest = raw.manifest(self.world.platform.raw, self.ref(batch))
         assert manifest is not None
         pages = broken(raw.read(self.world.platform.raw, manifest))
         entity = self.source.entities[self.entity]
@@ -158,15 +159,16 @@ class Steps:
     def silver(self, batch: dict[str, Any], breaking: bool) -> None:
         platform = self.world.platform
         if not breaking:
-            pipeline.load_silver(platform, self.source, self.entity, batch["id"], "r")
+            self.world.move("silver", self.entity, batch["id"])
             return
         with platform.engine.begin() as conn:
-            applied = audit.loaded_batches(conn, "s", self.entity, "silver")
+            applied = audit.loaded_batches(conn, EntityRef("s", self.entity), "silver")
             if batch["id"] not in applied:
-                pipeline.apply_silver(
-                    platform, conn, self.source, self.entity, batch["id"], "r", applied, False
-                )
+                pipeline.apply_silver(platform, conn, move_of("silver", self.entity, batch["id"]), applied)
             raise BreakOffError
+
+    def ref(self, batch: dict[str, Any]) -> BatchRef:
+        return BatchRef(EntityRef("s", self.entity), batch["id"])
 
     @property
     def source(self) -> Any:
@@ -312,10 +314,12 @@ def test_rebuilding_everything_changes_nothing(world: World) -> None:
     before = table(world, "full")
     source = world.platform.catalog.source("s")
     with world.platform.engine.begin() as conn:
-        migrate.reset(conn, "s", "full", source.entities["full"])
+        migrate.reset(conn, EntityRef("s", "full"), source.entities["full"])
         for n, batch in enumerate(batches):
             applied = [b["id"] for b in batches[:n]]
-            pipeline.apply_silver(world.platform, conn, source, "full", batch["id"], "r", applied, True)
+            pipeline.apply_silver(
+                world.platform, conn, move_of("silver", "full", batch["id"], allow_deletes=True), applied
+            )
     platform_times = ("dp_id", "dp_created_at", "dp_updated_at")
     strip = [{k: v for k, v in r.items() if k not in platform_times} for r in before]
     assert [{k: v for k, v in r.items() if k not in platform_times} for r in table(world, "full")] == strip

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from kink import Container
 from sqlalchemy.engine import Engine
 
+from dataplatform import pipeline
 from dataplatform.audit import migrate
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, start_servers
 from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog, load_catalog
+from dataplatform.pipeline import Move
+from dataplatform.records.counts import Counts
 from dataplatform.secrets import Secrets, secrets_of
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage import FileStore
@@ -44,12 +49,41 @@ def open_platform(
         platform = container[Platform]
         try:
             migrate.upgrade(platform.engine)
-            yield platform
+            with _lent_to_this_process(platform):
+                yield platform
         finally:
             platform.engine.dispose()
             platform.bronze.close()
     finally:
         servers.close()
+
+
+_of_process: dict[int, Platform] = {}  # by process id: a forked process must not use its parent's connections
+_opening = threading.Lock()
+
+
+@contextmanager
+def _lent_to_this_process(platform: Platform) -> Iterator[None]:
+    before = _of_process.get(os.getpid())
+    _of_process[os.getpid()] = platform
+    try:
+        yield
+    finally:
+        if before is None:
+            del _of_process[os.getpid()]
+        else:
+            _of_process[os.getpid()] = before
+
+
+def perform(move: Move) -> Counts:
+    """Does a move with this process's platform, which is opened once, for good, where none is open yet."""
+    with _opening:
+        platform = _of_process.get(os.getpid())
+        if platform is None:
+            stack = ExitStack()
+            platform = stack.enter_context(open_platform())
+            atexit.register(stack.close)
+    return pipeline.perform(platform, move)
 
 
 def _servers_and_prefect(settings: Settings) -> Servers:

@@ -23,9 +23,9 @@ class DataplatformError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message
 
-    def __reduce__(self) -> tuple[type[DataplatformError], tuple[str, str]]:
-        """Errors cross process borders (Prefect pickles them): keep both parts."""
-        return type(self), (self.message, self.remedy)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross process borders (Prefect and Dask pickle them): whatever they hold goes along."""
+        return type(self), (self.message, self.remedy), self.__dict__
 
 
 class TransientError(DataplatformError):
@@ -68,9 +68,6 @@ class CheckFailedError(LoadError):
     ) -> None:
         super().__init__(message, remedy)
         self.results = results
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.remedy, self.results)
 
 
 class RunFailedError(TerminalError):

@@ -9,14 +9,14 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.audit.tables import HEAD
 from dataplatform.errors import SettingsError
-from dataplatform.storage.postgres import database_errors, exclusive
+from dataplatform.storage.postgres import connected, exclusive, transaction
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 
 
 def current_revision(engine: Engine) -> str | None:
     """Revision the database is at; None for a new one."""
-    with database_errors(engine), engine.connect() as connection:
+    with connected(engine) as connection:
         if not sa.inspect(connection).has_table("alembic_version", schema="audit"):
             return None
         query = sa.text("select version_num from audit.alembic_version")
@@ -44,7 +44,7 @@ def _run_alembic(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with database_errors(engine), engine.begin() as connection:
+    with transaction(engine) as connection:
         connection.execute(sa.text("create schema if not exists audit"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

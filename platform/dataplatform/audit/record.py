@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from dataplatform.audit import tables as t
+from dataplatform.records.counts import Counts
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 
 Connection = sa.Connection
 
 
+Layer = Literal["raw", "bronze", "silver"]
+
+
 @dataclass(frozen=True)
-class Counts:
-    """What a load did, in rows. `read`: records that came in."""
+class Load:
+    """What became of one batch of one entity in one layer. `detail`: which path was taken, and notes."""
 
-    read: int = 0
-    inserted: int = 0
-    updated: int = 0
-    closed: int = 0
-    unchanged: int = 0
-    quarantined: int = 0
+    layer: Layer
+    batch: BatchRef
+    run: RunRef
+    counts: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+    mode: str | None = None
+    detail: dict[str, Any] | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> str:
+        return "failed" if self.error else "done"
 
 
-def start_run(conn: Connection, run_id: str, source: str, batch_id: str, parameters: dict[str, Any]) -> str:
+def start_run(conn: Connection, run: RunRef, source: str, batch_id: str, parameters: dict[str, Any]) -> str:
     """Notes that a run begins; a run that began before keeps its batch. Returns the batch's id."""
     row = {
-        "run_id": run_id, "source": source, "batch_id": batch_id, "status": "running",
+        "run_id": run.run_id, "source": source, "batch_id": batch_id, "status": "running",
         "parameters": parameters, "started_at": datetime.now(UTC),
     }  # fmt: skip
     again = {"status": "running", "error": None, "finished_at": None}
@@ -37,34 +48,23 @@ def start_run(conn: Connection, run_id: str, source: str, batch_id: str, paramet
     return str(conn.execute(statement.returning(t.run.c.batch_id)).scalar_one())
 
 
-def finish_run(conn: Connection, run_id: str, error: str | None) -> None:
+def finish_run(conn: Connection, run: RunRef, error: str | None) -> None:
     conn.execute(
-        t.run.update().where(t.run.c.run_id == run_id).values(
+        t.run.update().where(t.run.c.run_id == run.run_id).values(
             status="failed" if error else "done", error=error, finished_at=datetime.now(UTC)
         )
     )  # fmt: skip
 
 
-def put_load(
-    conn: Connection,
-    source: str,
-    entity: str,
-    layer: str,
-    batch_id: str,
-    run_id: str,
-    counts: Counts,
-    seconds: float,
-    mode: str | None = None,
-    detail: dict[str, Any] | None = None,
-    error: str | None = None,
-) -> None:
+def put_load(conn: Connection, load: Load) -> None:
     """One row for entity × layer × batch; a later try replaces it."""
-    values = asdict(counts)
+    values = asdict(load.counts)
     row = {
-        "source": source, "entity": entity, "layer": layer, "batch_id": batch_id,
-        "run_id": run_id, "status": "failed" if error else "done", "mode": mode,
-        "in": values.pop("read"), **values, "seconds": round(seconds, 4), "detail": detail,
-        "error": error, "finished_at": sa.func.clock_timestamp(),  # gold compares it with the server's times
+        "source": load.batch.source, "entity": load.batch.name, "layer": load.layer,
+        "batch_id": load.batch.batch_id, "run_id": load.run.run_id, "status": load.status, "mode": load.mode,
+        "in": values.pop("read"), **values, "seconds": round(load.seconds, 4), "detail": load.detail,
+        "error": load.error,
+        "finished_at": sa.func.clock_timestamp(),  # gold compares it with the server's times
     }  # fmt: skip
     key = ["source", "entity", "layer", "batch_id"]
     statement = insert(t.load).values(row)
@@ -72,14 +72,10 @@ def put_load(
     conn.execute(statement.on_conflict_do_update(index_elements=key, set_=rest))
 
 
-def get_load(
-    conn: Connection, source: str, entity: str, layer: str, batch_id: str
-) -> tuple[str, Counts] | None:
+def get_load(conn: Connection, layer: Layer, batch: BatchRef) -> tuple[str, Counts] | None:
     """Status and counts of a load, if there was one."""
     c = t.load.c
-    query = sa.select(t.load).where(
-        c.source == source, c.entity == entity, c.layer == layer, c.batch_id == batch_id
-    )
+    query = sa.select(t.load).where(*_of(batch.entity), c.layer == layer, c.batch_id == batch.batch_id)
     row = conn.execute(query).mappings().first()
     if row is None:
         return None
@@ -87,51 +83,70 @@ def get_load(
     return row["status"], Counts(read=row["in"], **{n: row[n] for n in names})
 
 
-def loaded_batches(conn: Connection, source: str, entity: str, layer: str) -> list[str]:
+def loaded_batches(conn: Connection, ref: EntityRef, layer: Layer) -> list[str]:
     """Batches that are in, oldest first."""
     c = t.load.c
-    query = sa.select(c.batch_id).where(
-        c.source == source, c.entity == entity, c.layer == layer, c.status == "done"
-    )
+    query = sa.select(c.batch_id).where(*_of(ref), c.layer == layer, c.status == "done")
     return list(conn.execute(query.order_by(c.batch_id)).scalars())
 
 
-def refused_batches(conn: Connection, source: str, entity: str) -> set[str]:
+def refused_batches(conn: Connection, ref: EntityRef) -> set[str]:
     """Batches that silver would not take; those that only met a server that failed are not among them."""
     c = t.load.c
+    transient = sa.func.coalesce(c.detail["transient"].as_boolean(), False)
     query = sa.select(c.batch_id).where(
-        c.source == source, c.entity == entity, c.layer == "silver", c.status == "failed",
-        sa.not_(sa.func.coalesce(c.detail["transient"].as_boolean(), False)),
-    )  # fmt: skip
+        *_of(ref), c.layer == "silver", c.status == "failed", sa.not_(transient)
+    )
     return set(conn.execute(query).scalars())
 
 
-def forget_loads(
-    conn: Connection, source: str, entity: str, layers: tuple[str, ...], batches: list[str]
-) -> None:
+def unprocessed(conn: Connection, source: str) -> dict[EntityRef, list[str]]:
+    """Batches of a source that are landed but neither in silver nor refused by it, oldest first."""
+    raw, silver = t.load.alias("raw"), t.load.alias("silver")
+    refused = sa.and_(
+        silver.c.status == "failed",
+        sa.not_(sa.func.coalesce(silver.c.detail["transient"].as_boolean(), False)),
+    )
+    settled = sa.exists().where(
+        silver.c.source == raw.c.source, silver.c.entity == raw.c.entity, silver.c.layer == "silver",
+        silver.c.batch_id == raw.c.batch_id, sa.or_(silver.c.status == "done", refused),
+    )  # fmt: skip
+    query = sa.select(raw.c.entity, raw.c.batch_id).where(
+        raw.c.source == source, raw.c.layer == "raw", raw.c.status == "done", ~settled
+    )
+    waiting: dict[EntityRef, list[str]] = {}
+    for name, batch_id in conn.execute(query.order_by(raw.c.batch_id)):
+        waiting.setdefault(EntityRef(source, name), []).append(batch_id)
+    return waiting
+
+
+def forget_loads(conn: Connection, ref: EntityRef, layer: Layer, batches: list[str]) -> None:
     c = t.load.c
-    where = (c.source == source, c.entity == entity, c.layer.in_(layers), c.batch_id.in_(batches))
-    conn.execute(t.load.delete().where(*where))
+    conn.execute(t.load.delete().where(*_of(ref), c.layer == layer, c.batch_id.in_(batches)))
 
 
-def usual_counts(conn: Connection, source: str, entity: str, before: str, number: int = 5) -> list[int]:
+def _of(ref: EntityRef) -> tuple[sa.ColumnElement[bool], ...]:
+    return t.load.c.source == ref.source, t.load.c.entity == ref.name
+
+
+def usual_counts(conn: Connection, before: BatchRef, number: int = 5) -> list[int]:
     """Records of the newest loaded batches before one."""
     c = t.load.c
     query = sa.select(c["in"]).where(
-        c.source == source, c.entity == entity, c.layer == "silver", c.status == "done", c.batch_id < before
+        *_of(before.entity), c.layer == "silver", c.status == "done", c.batch_id < before.batch_id
     )
     return list(conn.execute(query.order_by(c.batch_id.desc()).limit(number)).scalars())
 
 
-def get_cursor(conn: Connection, source: str, entity: str) -> Any:
+def get_cursor(conn: Connection, ref: EntityRef) -> Any:
     c = t.cursor.c
-    query = sa.select(c.value).where(c.source == source, c.entity == entity)
+    query = sa.select(c.value).where(c.source == ref.source, c.entity == ref.name)
     return conn.execute(query).scalar_one_or_none()
 
 
-def put_cursor(conn: Connection, source: str, entity: str, value: Any, batch_id: str) -> None:
+def put_cursor(conn: Connection, batch: BatchRef, value: Any) -> None:
     row = {
-        "source": source, "entity": entity, "value": value, "batch_id": batch_id,
+        "source": batch.source, "entity": batch.name, "value": value, "batch_id": batch.batch_id,
         "updated_at": datetime.now(UTC),
     }  # fmt: skip
     statement = insert(t.cursor).values(row)

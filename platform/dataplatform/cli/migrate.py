@@ -45,6 +45,6 @@ def migrate(
             out.print("silver is what the metadata say")
     for change in unsafe:
         err.print(f"not done: {change}", markup=False)
-        err.print(f"  → values are made anew from bronze by: dataplatform replay {change.source}")
+        err.print(f"  → values are made anew from bronze by: dataplatform replay {change.ref.source}")
     if unsafe and not plan:
         raise typer.Exit(1)

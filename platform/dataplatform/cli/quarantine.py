@@ -10,8 +10,9 @@ from rich.table import Table
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
-from dataplatform.ingest import reprocess
 from dataplatform.layers.bronze import upkeep
+from dataplatform.records.refs import EntityRef
+from dataplatform.runs.recover import reprocess
 
 app = typer.Typer(
     help="Records that could not be loaded: list, show, retry.", no_args_is_help=True, add_completion=False
@@ -69,7 +70,7 @@ def retry(
         for item in before:
             batches.setdefault(item["entity"], set()).add(item["batch_id"])
         for name, found in batches.items():
-            reprocess(platform, source, name, sorted(found))
+            reprocess(platform, EntityRef(source, name), sorted(found))
         after = upkeep.quarantined(platform.bronze, source, entity)
     if json_:
         print_json({"status": "done", "before": len(before), "after": len(after)})

@@ -11,8 +11,8 @@ from rich.table import Table
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json, use_flows
 from dataplatform.errors import DataplatformError, LoadError, RunFailedError
-from dataplatform.ingest import replay as replay_source
 from dataplatform.metadata import load_catalog
+from dataplatform.runs.replay import replay as replay_source
 from dataplatform.settings import load_settings
 
 COLUMNS = ("read", "inserted", "updated", "closed", "unchanged", "quarantined")

@@ -20,6 +20,8 @@ from dataplatform.embedded import stop_servers
 from dataplatform.errors import BusyError
 from dataplatform.settings import Settings, load_settings
 
+WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it is killed, which loses nothing
+
 
 @command
 def deploy(json_: Json = False) -> None:
@@ -128,7 +130,7 @@ def _wait(worker: subprocess.Popen[bytes]) -> None:
         if worker.poll() is None:
             worker.send_signal(signal.SIGINT)
             try:
-                worker.wait(60)
+                worker.wait(WORKER_PATIENCE)
             except subprocess.TimeoutExpired:
                 worker.kill()
 

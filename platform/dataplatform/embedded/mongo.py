@@ -53,6 +53,8 @@ def _spec(folder: Path, linger: float) -> Spec:
         mongod.chmod(mongod.stat().st_mode | 0o111)
     argv = [
         str(mongod), "--dbpath", str(data), "--bind_ip", str(path), "--filePermissions", "0700",
+        # it opens a second socket, by default under /tmp, where another user's mongod may be
+        "--unixSocketPrefix", str(path.parent),
         "--wiredTigerCacheSizeGB", "0.5", "--quiet",
         "--setParameter", "diagnosticDataCollectionEnabled=false",
         # dirty pages may fill half of the cache: rewriting them early costs a third of a first load

@@ -10,17 +10,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from dataplatform.events.kinds import Event
 from dataplatform.events.tables import outbox
-from dataplatform.storage.postgres import database_errors
+from dataplatform.storage.postgres import transaction
 
 log = logging.getLogger(__name__)
 Send = Callable[[str, str, dict[str, Any]], None]
 
 
-def emit(conn: sa.Connection, event: str, resource: str, payload: dict[str, Any]) -> None:
+def emit(conn: sa.Connection, event: Event) -> None:
     """Puts an event into the outbox; it exists if and only if the transaction commits."""
     row = {
-        "event": event, "resource": resource, "payload": payload, "created_at": datetime.now(UTC)
+        "event": event.name, "resource": event.resource, "payload": event.payload(),
+        "created_at": datetime.now(UTC),
     }  # fmt: skip
     conn.execute(outbox.insert().values(row))
 
@@ -34,7 +36,7 @@ def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
     c = outbox.c
     query = sa.select(outbox).where(c.delivered_at.is_(None)).order_by(c.id).limit(limit)
     delivered: list[int] = []
-    with database_errors(engine), engine.begin() as conn:
+    with transaction(engine) as conn:
         for row in conn.execute(query.with_for_update(skip_locked=True)).mappings():
             try:
                 send(row["event"], row["resource"], {**row["payload"], "outbox_id": row["id"]})

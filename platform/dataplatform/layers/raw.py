@@ -19,6 +19,7 @@ import orjson
 from dataplatform.connectors import Page
 from dataplatform.errors import StorageError
 from dataplatform.names import batch_date
+from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage import FileStore
 
 SUFFIX = ".manifest.json"
@@ -50,6 +51,10 @@ class RawManifest:
     landed_at: str
     parts: tuple[RawPart, ...] = ()
     version: int = 1
+
+    @property
+    def ref(self) -> BatchRef:
+        return BatchRef(EntityRef(self.source, self.entity), self.batch_id)
 
     @property
     def records(self) -> int:
@@ -92,24 +97,24 @@ def folder(source: str, batch_id: str) -> str:
     return f"{source}/{batch_date(batch_id)}/{batch_id}"
 
 
-def land(
-    store: FileStore,
-    source: str,
-    entity: str,
-    batch_id: str,
-    pages: Iterable[Page],
-    load: Literal["full", "delta"],
-    since: str | int | float | None,
-    before: RawManifest | None,
-) -> RawManifest:
+@dataclass(frozen=True)
+class Landing:
+    """How a batch is read: all of the source or what changed, since when, and what the batch before held."""
+
+    load: Literal["full", "delta"]
+    since: str | int | float | None = None
+    before: RawManifest | None = None
+
+
+def land(store: FileStore, ref: BatchRef, pages: Iterable[Page], landing: Landing) -> RawManifest:
     """Writes all pages, then the manifest. Landing what is landed already only reads it back."""
-    landed = manifest(store, source, entity, batch_id)
+    landed = manifest(store, ref)
     if landed is not None:
         return landed
-    base = f"{folder(source, batch_id)}/{entity}"
-    parts = tuple(_write_parts(store, base, pages, before))
+    base = f"{folder(ref.source, ref.batch_id)}/{ref.name}"
+    parts = tuple(_write_parts(store, base, pages, landing.before))
     now = datetime.now(UTC).isoformat()
-    result = RawManifest(source, entity, batch_id, load, since, now, parts)
+    result = RawManifest(ref.source, ref.name, ref.batch_id, landing.load, landing.since, now, parts)
     document = asdict(result) | {"records": result.records, "rejects": result.rejects}
     store.write_bytes(base + SUFFIX, orjson.dumps(document, option=orjson.OPT_INDENT_2))
     return result
@@ -177,9 +182,9 @@ def _header(page: Page) -> dict[str, Any]:
     return header
 
 
-def manifest(store: FileStore, source: str, entity: str, batch_id: str) -> RawManifest | None:
+def manifest(store: FileStore, ref: BatchRef) -> RawManifest | None:
     """The manifest of an entity in a batch; None where that batch does not exist."""
-    path = f"{folder(source, batch_id)}/{entity}{SUFFIX}"
+    path = f"{folder(ref.source, ref.batch_id)}/{ref.name}{SUFFIX}"
     if not store.exists(path):
         return None
     try:

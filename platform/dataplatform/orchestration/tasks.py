@@ -1,4 +1,4 @@
-"""A move of data as a Prefect task: retried when that may help, its counts as an artifact."""
+"""Moves as Prefect tasks: retried when that may help, their counts as artifacts."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 
-from dataplatform.audit.record import Counts
 from dataplatform.errors import DataplatformError, TransientError
-from dataplatform.ingest import RunResult, Step
+from dataplatform.pipeline import Move
+from dataplatform.records.counts import Counts
+from dataplatform.records.refs import RunRef
+from dataplatform.runs.chains import Submit
+from dataplatform.runs.order import RunResult
+from dataplatform.settings import Settings
 
-_ARROWS = {"raw": "source → raw", "bronze": "raw → bronze", "silver": "bronze → silver"}
+Perform = Callable[[Move], Counts]
 
 
-def run_id() -> str:
-    """Id of the flow run we are in; stays the same when Prefect runs it again."""
-    return str(flow_run.id)
+def run_ref() -> RunRef:
+    """The flow run we are in; stays the same when Prefect runs it again."""
+    return RunRef(str(flow_run.id))
 
 
-def task_step(retries: int, delay: float) -> Step:
-    """A step for ingest.run: every entity × layer becomes a task run."""
+def as_tasks(perform: Perform, settings: Settings) -> Submit:
+    """Every move becomes a task run, submitted to the flow's task runner, tried again where that may help.
 
-    def step(layer: str, name: str, work: Callable[[], Counts]) -> Counts:
-        move: Task[[], Counts] = Task(
-            work, name=f"{name} {layer}", task_run_name=f"{name}: {_ARROWS[layer]}",
-            retries=retries, retry_condition_fn=_may_pass,
-            retry_delay_seconds=[delay * 3**n for n in range(retries)],
-            cache_policy=NO_CACHE, persist_result=False,
-        )  # fmt: skip
-        return move()
-
-    return step
+    `perform` is called where the task runner has it done; it opens that process's platform.
+    """
+    task: Task[[Move], Counts] = Task(
+        perform, name="move", task_run_name="{move.title}", retries=settings.retries,
+        retry_condition_fn=_may_pass,
+        retry_delay_seconds=[settings.retry_delay * 3**n for n in range(settings.retries)],
+        cache_policy=NO_CACHE, persist_result=False,
+    )  # fmt: skip
+    return lambda move: task.submit(move)
 
 
 def _may_pass(task_: Any, run: Any, state: Any) -> bool:

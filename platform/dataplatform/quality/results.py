@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dataplatform.audit.tables import metadata, moment
+from dataplatform.records.refs import BatchRef, RunRef
 
 check_result = sa.Table(
     "check_result",
@@ -27,14 +28,13 @@ check_result = sa.Table(
 
 
 def put_checks(
-    conn: sa.Connection, source: str, entity: str, batch_id: str, run_id: str,
-    results: Iterable[tuple[str, str, str]],
-) -> None:  # fmt: skip
+    conn: sa.Connection, batch: BatchRef, run: RunRef, results: Iterable[tuple[str, str, str]]
+) -> None:
     """Check, status and finding of each; a later try replaces those of the same batch."""
     c = check_result.c
-    where = (c.source == source, c.entity == entity, c.batch_id == batch_id)
+    where = (c.source == batch.source, c.entity == batch.name, c.batch_id == batch.batch_id)
     conn.execute(check_result.delete().where(*where))
-    base = {"source": source, "entity": entity, "batch_id": batch_id, "run_id": run_id,
+    base = {"source": batch.source, "entity": batch.name, "batch_id": batch.batch_id, "run_id": run.run_id,
             "created_at": datetime.now(UTC)}  # fmt: skip
     rows = [base | {"check": check, "status": status, "found": found} for check, status, found in results]
     if rows:

@@ -14,11 +14,11 @@ from dataplatform.events.tables import outbox
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.gold.tables import gold_model
-from dataplatform.names import entity_table, qualified
+from dataplatform.names import qualified
 from dataplatform.quality.results import last_checks
-from dataplatform.storage.postgres import database_errors
+from dataplatform.records.refs import EntityRef
+from dataplatform.storage.postgres import connected
 
-Key = tuple[str, str]  # source, entity
 _LOAD = (
     "batch_id",
     "inserted",
@@ -81,12 +81,12 @@ class Status:
 
 def status(platform: Platform) -> Status:
     """Reads everything anew; raises ServerError where a server does not answer."""
-    with database_errors(platform.engine), platform.engine.connect() as conn:
+    with connected(platform.engine) as conn:
         entities = _entities(platform, conn)
-        names = dict.fromkeys(source for source, _ in entities)
+        names = dict.fromkeys(ref.source for ref in entities)
         sources = {
             source: SourceStatus(
-                {entity: found for (s, entity), found in entities.items() if s == source},
+                {ref.name: found for ref, found in entities.items() if ref.source == source},
                 len(raw.batches(platform.raw, source)),
             )
             for source in names
@@ -108,26 +108,26 @@ def _servers(platform: Platform) -> dict[str, str]:
     }
 
 
-def _entities(platform: Platform, conn: sa.Connection) -> dict[Key, EntityStatus]:
+def _entities(platform: Platform, conn: sa.Connection) -> dict[EntityRef, EntityStatus]:
     loads, raw_records = _last_loads(conn), _raw_records(conn)
-    known = {(s.source, e) for s in platform.catalog.sources.values() for e in s.entities}
+    known = {EntityRef(s.source, e) for s in platform.catalog.sources.values() for e in s.entities}
     keys = sorted(known | set(loads))
     rows, waiting = _rows(conn, keys), upkeep.waiting(platform.bronze)
-    cursors = {(r.source, r.entity): r.value for r in conn.execute(sa.select(t.cursor))}
-    checks: dict[Key, list[dict[str, Any]]] = {}
+    cursors = {EntityRef(r.source, r.entity): r.value for r in conn.execute(sa.select(t.cursor))}
+    checks: dict[EntityRef, list[dict[str, Any]]] = {}
     for check in last_checks(conn):
         shown = {n: check[n] for n in ("batch_id", "check", "status", "found")}
-        checks.setdefault((check["source"], check["entity"]), []).append(shown)
+        checks.setdefault(EntityRef(check["source"], check["entity"]), []).append(shown)
     return {
         key: EntityStatus(
-            raw_records.get(key, 0), platform.bronze.count(*key) if key in raw_records else 0,
+            raw_records.get(key, 0), platform.bronze.count(key) if key in raw_records else 0,
             *rows.get(key, (0, 0)), waiting.get(key, 0), cursors.get(key), checks.get(key, []), loads.get(key),
         )
         for key in keys
     }  # fmt: skip
 
 
-def _last_loads(conn: sa.Connection) -> dict[Key, dict[str, Any]]:
+def _last_loads(conn: sa.Connection) -> dict[EntityRef, dict[str, Any]]:
     """The newest load of silver of each entity."""
     c = t.load.c
     query = (
@@ -135,27 +135,27 @@ def _last_loads(conn: sa.Connection) -> dict[Key, dict[str, Any]]:
         .order_by(c.source, c.entity, c.batch_id.desc())
     )  # fmt: skip
     return {
-        (r["source"], r["entity"]): {"read": r["in"], **{n: r[n] for n in _LOAD}}
+        EntityRef(r["source"], r["entity"]): {"read": r["in"], **{n: r[n] for n in _LOAD}}
         for r in conn.execute(query).mappings()
     }
 
 
-def _raw_records(conn: sa.Connection) -> dict[Key, int]:
+def _raw_records(conn: sa.Connection) -> dict[EntityRef, int]:
     c = t.load.c
     query = (
         sa.select(c.source, c.entity, sa.func.sum(c["in"]))
         .where(c.layer == "raw")
         .group_by(c.source, c.entity)
     )
-    return {(source, entity): int(number) for source, entity, number in conn.execute(query)}
+    return {EntityRef(source, entity): int(number) for source, entity, number in conn.execute(query)}
 
 
-def _rows(conn: sa.Connection, keys: list[Key]) -> dict[Key, tuple[int, int]]:
+def _rows(conn: sa.Connection, keys: list[EntityRef]) -> dict[EntityRef, tuple[int, int]]:
     """Rows and current rows of silver's tables, counted in one statement."""
     there = set(
         conn.execute(sa.text("select tablename from pg_tables where schemaname = 'silver'")).scalars()
     )
-    tables = [(number, entity_table(*key)) for number, key in enumerate(keys)]
+    tables = [(number, key.table) for number, key in enumerate(keys)]
     counts = [
         f"select {number}, count(*), count(*) filter (where dp_current) from {qualified('silver', table)}"
         for number, table in tables

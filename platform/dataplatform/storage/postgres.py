@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -44,7 +44,7 @@ def make_engine(url: str) -> Engine:
 
 
 def ping(engine: Engine) -> None:
-    with database_errors(engine), engine.connect() as connection:
+    with connected(engine) as connection:
         connection.execute(sa.text("select 1"))
 
 
@@ -61,13 +61,27 @@ def lock_number(name: str) -> int:
 
 
 @contextmanager
+def transaction(engine: Engine) -> Iterator[sa.Connection]:
+    """A connection in a transaction, committed at the end of the block; the server's errors become ours."""
+    with database_errors(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def connected(engine: Engine) -> Iterator[sa.Connection]:
+    """A connection for reading; the server's errors become ours."""
+    with database_errors(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
 def exclusive(engine: Engine, name: str, wait: float = 0.0) -> Iterator[None]:
     """Holds the advisory lock `name` for the block; raises BusyError when it cannot be had.
 
     `wait`: seconds to wait for it. The lock goes with its connection, so a killed process frees it.
     """
-    with database_errors(engine), engine.connect() as connection:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    with connected(engine) as found:
+        connection = found.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(sa.text(f"set lock_timeout = {int(wait * 1000) or 1}"))
         number = lock_number(name)
         try:
@@ -81,10 +95,32 @@ def exclusive(engine: Engine, name: str, wait: float = 0.0) -> Iterator[None]:
         try:
             yield
         finally:
-            try:
-                connection.execute(sa.text("select pg_advisory_unlock(:n)"), {"n": number})
-            except sa.exc.DBAPIError:
-                connection.invalidate()  # the server went away, and the lock with it
+            _unlock(connection, [number])
+
+
+@contextmanager
+def held(engine: Engine, names: Iterable[str]) -> Iterator[set[str]]:
+    """Holds those of the advisory locks that are free, for the block, and yields the names of the others.
+
+    One connection holds them all; they go with it, so a killed process frees them.
+    """
+    numbers = {lock_number(name): name for name in names}
+    with connected(engine) as found:
+        connection = found.execution_options(isolation_level="AUTOCOMMIT")
+        query = sa.text("select n from unnest(cast(:numbers as bigint[])) n where pg_try_advisory_lock(n)")
+        got = list(connection.execute(query, {"numbers": sorted(numbers)}).scalars())
+        try:
+            yield {name for number, name in numbers.items() if number not in got}
+        finally:
+            _unlock(connection, got)
+
+
+def _unlock(connection: sa.Connection, numbers: list[int]) -> None:
+    query = sa.text("select pg_advisory_unlock(n) from unnest(cast(:numbers as bigint[])) n")
+    try:
+        connection.execute(query, {"numbers": numbers})
+    except sa.exc.DBAPIError:
+        connection.invalidate()  # the server went away, and the locks with it
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Version(Document):
     doc = DynamicField(required=True)
 
 
-class BatchManifest(Document):
+class ManifestHead(Document):
     """Which version of which key a batch held; written last, so without it a batch is not in.
 
     `base`: only the difference to that batch's manifest is stored in the chunks.

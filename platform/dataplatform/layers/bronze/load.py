@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import xxhash
 
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
-from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
+from dataplatform.layers.bronze.manifest import Difference
 from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse_block, to_bson
 from dataplatform.layers.bronze.quarantine import Bad
-from dataplatform.layers.bronze.store import Bronze, manifest_id
+from dataplatform.layers.bronze.store import Bronze
 from dataplatform.metadata.cursor import later
 from dataplatform.metadata.paths import dig
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
 from dataplatform.records.columnar import grouped
+from dataplatform.records.holdings import Held, Manifest
 from dataplatform.records.kinds import LISTS, NULL, TEXT, join, kind_of_values
 from dataplatform.records.record import ITEM, content_id, item_fields, within
+from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
 MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
@@ -34,13 +36,9 @@ class RawBatch(Protocol):
     """What bronze needs to know of a landed batch."""
 
     @property
-    def source(self) -> str: ...
+    def ref(self) -> BatchRef: ...
     @property
-    def entity(self) -> str: ...
-    @property
-    def batch_id(self) -> str: ...
-    @property
-    def load(self) -> Any: ...
+    def load(self) -> Literal["full", "delta"]: ...
     def fingerprint(self) -> str: ...
 
 
@@ -55,14 +53,6 @@ class RawPage(Protocol):
     def file(self) -> str: ...
     @property
     def line(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What came of it."""
-
-    manifest: Manifest
-    repeated: bool = False
 
 
 @dataclass
@@ -103,16 +93,14 @@ def load(
     pages: Iterable[RawPage],
     entity: Entity,
     whole: frozenset[str],
-) -> Loaded:
+) -> Manifest:
     """Stores versions never seen before, then the batch's manifest.
 
     `whole`: paths that stay JSON values. Raises ServerError where MongoDB fails.
     """
     with server_errors():
-        done = bronze.manifest(raw.source, raw.entity, raw.batch_id)
-        if done is not None:
-            return Loaded(done, repeated=True)
-        return Loaded(_load(bronze, raw, pages, entity, whole))
+        done = bronze.manifest(raw.ref)
+        return _load(bronze, raw, pages, entity, whole) if done is None else done
 
 
 def _load(
@@ -123,12 +111,12 @@ def _load(
     rule = rule_of(entity, bool(first and first.header.get("textual")))
     base = None
     if raw.load == "full":
-        base = bronze.base(raw.source, raw.entity, raw.batch_id, rule.identity())
+        base = bronze.base(raw.ref, rule.identity())
     if base is not None and raw.fingerprint() and base.fingerprint == raw.fingerprint():
         return _same(bronze, raw, base)
     before = bronze.held(base) if base else Held()
     work = _Work(rule, entity, whole, list(base.paths) if base else [], dict(base.kinds) if base else {})
-    work.first = bronze.count(raw.source, raw.entity) == 0
+    work.first = bronze.count(raw.ref.entity) == 0
     work.bits = {path: i for i, path in enumerate(work.paths)}
     work.cursor = base.cursor if base else None
     lookup = _Lookup(before)
@@ -156,13 +144,12 @@ def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:
 def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
     """Nothing is different: the manifest only points at its base (or at what that points at)."""
     empty = base.base is not None and base.chunks == 0
-    fields = {**base.__dict__, "id": manifest_id(raw.source, raw.entity, raw.batch_id)}
-    fields |= {
-        "batch_id": raw.batch_id, "base": base.base if empty else base.id,
-        "depth": base.depth if empty else base.depth + 1, "chunks": 0, "new_versions": 0,
-    }  # fmt: skip
+    same = replace(
+        base, ref=raw.ref, base=base.base if empty else base.id,
+        depth=base.depth if empty else base.depth + 1, chunks=0, new_versions=0,
+    )  # fmt: skip
     held = bronze.held(base).held if base.quarantined else hs.EMPTY
-    return bronze.put(Manifest(**fields), Held(held=held), hs.EMPTY)
+    return bronze.put(same, Held(held=held), hs.EMPTY)
 
 
 class _Lookup:
@@ -189,7 +176,7 @@ def _rejects(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work) -> None:
 
 
 def _quarantine(bronze: Bronze, raw: RawBatch, bad: list[Bad], work: _Work) -> None:
-    quarantine.store(bronze.db, raw.source, raw.entity, raw.batch_id, "bronze", bad)
+    quarantine.store(bronze.db, raw.ref, "bronze", bad)
     work.quarantined += len(bad)
     work.unreadable += sum(not b.readable for b in bad)
     work.held.extend(b.key for b in bad if b.key is not None)
@@ -257,13 +244,13 @@ def _parsed(
         work.versions += version
         work.lines += digests[i] if digests is not None else version
         work.positions.append(work.delivered + places[i])
-        documents.append(_document(version, item, raw.batch_id))
+        documents.append(_document(version, item, raw.ref.batch_id))
     records = [item.doc for item in parsed if isinstance(item, Record)]
     work.masks.extend(_profile(work, records))
     if work.entity.cursor:
         for record in records:
             work.cursor = later(work.cursor, dig(record, work.entity.cursor.field))
-    work.new_versions += bronze.insert(raw.source, raw.entity, documents, work.first)
+    work.new_versions += bronze.insert(raw.ref.entity, documents, work.first)
     if bad:
         _quarantine(bronze, raw, bad, work)
 
@@ -335,8 +322,7 @@ def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, b
         if smaller is not None:
             parent, change = base, smaller
     manifest = Manifest(
-        id=manifest_id(raw.source, raw.entity, raw.batch_id), source=raw.source,
-        entity=raw.entity, batch_id=raw.batch_id, load=raw.load, rule=work.rule.identity(),
+        ref=raw.ref, load=raw.load, rule=work.rule.identity(),
         base=parent.id if parent else None, depth=parent.depth + 1 if parent else 0, chunks=0,
         records=work.records, entries=len(held), new_versions=work.new_versions,
         quarantined=work.quarantined, unreadable=work.unreadable, unique=unique,

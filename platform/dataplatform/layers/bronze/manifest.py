@@ -1,4 +1,4 @@
-"""Manifests: which version of which key a batch held, as arrays of hashes.
+"""How manifests are stored: as the difference to another's where that is smaller.
 
 A mask says which paths a record has: bit i of word i // 64 stands for `paths[i]`; masks have the
 shape (n, words).
@@ -7,41 +7,14 @@ shape (n, words).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dataplatform.errors import StorageError
-from dataplatform.records.hashes import EMPTY, Hashes, find, hashes, member, unique
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a batch held: parallel arrays in the order of delivery; `held` are keys of bad records."""
-
-    keys: Hashes = field(default_factory=lambda: EMPTY)
-    versions: Hashes = field(default_factory=lambda: EMPTY)
-    lines: Hashes = field(default_factory=lambda: EMPTY)
-    masks: Hashes = field(default_factory=lambda: np.empty((0, 1), np.uint64))
-    held: Hashes = field(default_factory=lambda: EMPTY)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def take(self, which: Any) -> Held:
-        """The entries at the indexes (or under the mask)."""
-        return Held(self.keys[which], self.versions[which], self.lines[which], self.masks[which], self.held)
-
-    def is_unique(self) -> bool:
-        return len(unique(self.keys)) == len(self.keys)
-
-    def present(self, paths: list[str]) -> set[str]:
-        """Paths that at least one record has."""
-        if not len(self.masks):
-            return set()
-        words = np.bitwise_or.reduce(self.masks, axis=0)
-        return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1}
+from dataplatform.records.hashes import Hashes, find, hashes, member
+from dataplatform.records.holdings import Held, Manifest
 
 
 @dataclass(frozen=True)
@@ -92,41 +65,6 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
     )
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """The head of a manifest; its entries are read on demand (see Bronze.held).
-
-    `stored`: entries written for it, those that are gone included; None in manifests of older releases.
-    """
-
-    id: str
-    source: str
-    entity: str
-    batch_id: str
-    load: Literal["full", "delta"]
-    rule: str
-    base: str | None
-    depth: int
-    chunks: int
-    records: int
-    entries: int
-    new_versions: int
-    quarantined: int
-    unreadable: int
-    unique: bool
-    paths: list[str]
-    columns: list[str]
-    kinds: dict[str, str]
-    cursor: str | int | float | None
-    fingerprint: str
-    stored: int | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether a key that is missing here was really missing at the source."""
-        return self.load == "full" and self.unreadable == 0
-
-
 def joined(manifest: Manifest, pieces: Iterable[Mapping[str, Any]]) -> Difference:
     """What is stored of a manifest, from its pieces in any order (their ids end in /0, /1, …).
 
@@ -136,7 +74,7 @@ def joined(manifest: Manifest, pieces: Iterable[Mapping[str, Any]]) -> Differenc
     if len(ordered) != manifest.chunks:
         raise StorageError(
             f"bronze lacks {manifest.chunks - len(ordered)} of {manifest.chunks} pieces of the manifest {manifest.id}",
-            f"rebuild it from raw: dataplatform replay {manifest.source}",
+            f"rebuild it from raw: dataplatform replay {manifest.ref.source}",
         )
     words = max(1, -(-len(manifest.paths) // 64))
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pymongo import ReplaceOne
 from pymongo.database import Database
 
+from dataplatform.records.refs import BatchRef
+
 LONGEST = 1_000_000  # bytes of a record kept here; the raw line always has all of it
 
 
@@ -27,31 +29,25 @@ class Bad:
     version: str = ""  # of a record that bronze holds and silver cannot
 
 
-def store(
-    db: Database[Any],
-    source: str,
-    entity: str,
-    batch_id: str,
-    layer: Literal["bronze", "silver"],
-    bad: Iterable[Bad],
-) -> int:
+def store(db: Database[Any], batch: BatchRef, layer: Literal["bronze", "silver"], bad: Iterable[Bad]) -> int:
     """Stores them; the same record of the same batch is stored once. Returns how many there were."""
-    documents = [_document(source, entity, batch_id, layer, item) for item in bad]
+    documents = [_document(batch, layer, item) for item in bad]
     if documents:
         operations = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
         db["quarantine"].bulk_write(operations, ordered=False)
     return len(documents)
 
 
-def _document(source: str, entity: str, batch_id: str, layer: str, bad: Bad) -> dict[str, Any]:
-    place = f"{source}\0{entity}\0{batch_id}\0{layer}\0{bad.raw_file}\0{bad.raw_line}\0{bad.reason}"
+def _document(batch: BatchRef, layer: str, bad: Bad) -> dict[str, Any]:
+    parts = (batch.source, batch.name, batch.batch_id, layer, bad.raw_file, str(bad.raw_line), bad.reason)
+    place = "\0".join(parts)
     identity = blake2b(place.encode("utf-8", "replace") + bad.record, digest_size=12).hexdigest()
     text = bad.record[:LONGEST].decode("utf-8", "backslashreplace")
     return {
         "_id": identity,
-        "source": source,
-        "entity": entity,
-        "batch_id": batch_id,
+        "source": batch.source,
+        "entity": batch.name,
+        "batch_id": batch.batch_id,
         "layer": layer,
         "reason": bad.reason,
         "record": text,

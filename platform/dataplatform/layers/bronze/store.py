@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from operator import itemgetter
@@ -24,21 +24,20 @@ from dataplatform.errors import LoadError, StorageError
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze.documents import (
     ALIAS,
-    BatchManifest,
     ManifestChunk,
+    ManifestHead,
     Quarantined,
 )
-from dataplatform.layers.bronze.manifest import Held, Manifest
 from dataplatform.layers.bronze.parse import from_bson
-from dataplatform.names import entity_table
 from dataplatform.records import hashes as hs
+from dataplatform.records.holdings import Found, Held, Manifest, manifest_id
+from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.mongo import server_errors
 
 CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a document may have
 FETCH = 500  # documents asked for at once
 MOST = 0.3  # share of a collection from which reading all of it is cheaper
 
-Found = list[tuple[bytes, dict[str, Any]]]
 _DUPLICATE = 11000
 SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
@@ -69,17 +68,17 @@ class Bronze:
 
             atexit.unregister(monitor._shutdown_resources)
 
-    def versions(self, source: str, entity: str) -> Collection[Any]:
-        return self.db[entity_table(source, entity)]
+    def versions(self, ref: EntityRef) -> Collection[Any]:
+        return self.db[ref.table]
 
     # versions
 
-    def insert(self, source: str, entity: str, documents: list[dict[str, Any]], first: bool) -> int:
+    def insert(self, ref: EntityRef, documents: list[dict[str, Any]], first: bool) -> int:
         """Inserts those versions that are not there yet; returns how many were new.
 
         `first`: the collection was empty before this batch, so only its own repeats can be there.
         """
-        collection = self.versions(source, entity)
+        collection = self.versions(ref)
         known = set() if first else self._known(collection, [d["_id"] for d in documents])
         new = {d["_id"]: d for d in documents if d["_id"] not in known}
         if not new:
@@ -98,9 +97,9 @@ class Bronze:
             found.update(bytes(d["_id"]) for d in cursor)
         return found
 
-    def documents(self, source: str, entity: str, versions: hs.Hashes) -> Iterator[Found]:
+    def documents(self, ref: EntityRef, versions: hs.Hashes) -> Iterator[Found]:
         """Version id and record of each distinct version wanted, in blocks, in any order."""
-        collection = self.versions(source, entity)
+        collection = self.versions(ref)
         wanted = hs.unique(versions)
         most = len(wanted) > MOST * max(1, collection.estimated_document_count())
         blocks = _scanned(collection, wanted) if most else _looked_up(collection, wanted)
@@ -110,41 +109,41 @@ class Bronze:
             yield [(d["_id"], from_bson(d["doc"]) if d.get("exotic") else d["doc"]) for d in block]
         if number < len(wanted):
             raise StorageError(
-                f"bronze lacks {len(wanted) - number} versions of {source}.{entity}",
-                f"rebuild it from raw: dataplatform replay {source}",
+                f"bronze lacks {len(wanted) - number} versions of {ref}",
+                f"rebuild it from raw: dataplatform replay {ref.source}",
             )
 
     # manifests
 
-    def manifest(self, source: str, entity: str, batch_id: str) -> Manifest | None:
-        found = self.db["batch_manifest"].find_one({"_id": manifest_id(source, entity, batch_id)})
+    def manifest(self, ref: BatchRef) -> Manifest | None:
+        found = self.db["batch_manifest"].find_one({"_id": manifest_id(ref)})
         return _manifest(found) if found else None
 
-    def manifests(self, source: str, entity: str) -> list[Manifest]:
+    def manifests(self, ref: EntityRef) -> list[Manifest]:
         """All of an entity, oldest batch first."""
-        query = {"source": source, "entity": entity}
+        query = {"source": ref.source, "entity": ref.name}
         found = self.db["batch_manifest"].find(query).sort("batch_id", pymongo.ASCENDING)
         return [_manifest(document) for document in found]
 
-    def heads(self, source: str, entity: str, batches: list[str]) -> list[Manifest]:
+    def heads(self, ref: EntityRef, batches: list[str]) -> list[Manifest]:
         """Those of the batches, oldest first; raises StorageError where one is not in bronze."""
-        ids = [manifest_id(source, entity, batch_id) for batch_id in batches]
+        ids = [manifest_id(BatchRef(ref, batch_id)) for batch_id in batches]
         found = self.db["batch_manifest"].find({"_id": {"$in": ids}}).sort("_id", pymongo.ASCENDING)
         heads = [_manifest(document) for document in found]
         lost = set(batches) - {head.batch_id for head in heads}
         if lost:
             raise StorageError(
-                f"bronze holds no batch {min(lost)} of {source}.{entity}",
-                f"rebuild bronze and silver from raw: dataplatform replay {source}",
+                f"bronze holds no batch {min(lost)} of {ref}",
+                f"rebuild bronze and silver from raw: dataplatform replay {ref.source}",
             )
         return heads
 
-    def base(self, source: str, entity: str, batch_id: str, rule: str) -> Manifest | None:
+    def base(self, ref: BatchRef, rule: str) -> Manifest | None:
         """The newest older full batch that was read by the same rule."""
         query = {
-            "source": source,
-            "entity": entity,
-            "batch_id": {"$lt": batch_id},
+            "source": ref.source,
+            "entity": ref.name,
+            "batch_id": {"$lt": ref.batch_id},
             "load": "full",
             "rule": rule,
         }
@@ -164,7 +163,7 @@ class Bronze:
         if found is None:
             raise StorageError(
                 f"bronze lacks the manifest {manifest.base}",
-                f"rebuild it from raw: dataplatform replay {manifest.source}",
+                f"rebuild it from raw: dataplatform replay {manifest.ref.source}",
             )
         return _manifest(found)
 
@@ -189,18 +188,18 @@ class Bronze:
             }  # fmt: skip
             piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
             pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
-        document = asdict(manifest)
+        document = {**manifest.__dict__, **_address(manifest.ref)}
+        del document["ref"]
         document["chunks"], document["stored"] = -(-count // CHUNK), len(entries) + len(gone)
         document["kinds"] = [list(pair) for pair in manifest.kinds.items()]
         document["created_at"] = datetime.now(UTC)
-        document["_id"] = document.pop("id")
         heads = self.db.get_collection("batch_manifest", write_concern=pymongo.WriteConcern(w=1, j=True))
         heads.replace_one({"_id": document["_id"]}, document, upsert=True)
         return _manifest(document)
 
-    def count(self, source: str, entity: str) -> int:
+    def count(self, ref: EntityRef) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
-        return int(self.versions(source, entity).estimated_document_count())
+        return int(self.versions(ref).estimated_document_count())
 
 
 def _inserted(collection: Collection[Any], documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -242,14 +241,14 @@ def _make_indexes(url: str) -> None:
             host=url, alias=ALIAS, serverSelectionTimeoutMS=SELECTION_MS, uuidRepresentation="standard"
         )
         try:
-            for document in (BatchManifest, ManifestChunk, Quarantined):
+            for document in (ManifestHead, ManifestChunk, Quarantined):
                 document.ensure_indexes()
         finally:
             mongoengine.disconnect(alias=ALIAS)
 
 
-def manifest_id(source: str, entity: str, batch_id: str) -> str:
-    return f"{source}/{entity}/{batch_id}"
+def _address(ref: BatchRef) -> dict[str, str]:
+    return {"_id": manifest_id(ref), "source": ref.source, "entity": ref.name, "batch_id": ref.batch_id}
 
 
 def _binary(array: hs.Hashes) -> Binary:
@@ -257,8 +256,7 @@ def _binary(array: hs.Hashes) -> Binary:
 
 
 def _manifest(document: dict[str, Any]) -> Manifest:
-    fields = dict(document)
-    fields["id"] = fields.pop("_id")
+    fields = {name: value for name, value in document.items() if name not in ("_id", "created_at")}
+    entity = EntityRef(fields.pop("source"), fields.pop("entity"))
     fields["kinds"] = dict(fields["kinds"])
-    fields.pop("created_at", None)
-    return Manifest(**fields)
+    return Manifest(ref=BatchRef(entity, fields.pop("batch_id")), **fields)

@@ -7,19 +7,21 @@ from itertools import groupby
 from typing import Any
 
 from dataplatform.layers.bronze import manifest as mf
-from dataplatform.layers.bronze.manifest import Difference, Held, Manifest
+from dataplatform.layers.bronze.manifest import Difference
 from dataplatform.layers.bronze.store import Bronze
+from dataplatform.records.holdings import Held, Manifest
+from dataplatform.records.refs import EntityRef
 
 GROUP = 200  # batches asked for at once
 
 
-def walk(bronze: Bronze, source: str, entity: str, batches: list[str]) -> Iterator[tuple[Manifest, Held]]:
+def walk(bronze: Bronze, ref: EntityRef, batches: list[str]) -> Iterator[tuple[Manifest, Held]]:
     """Manifest and entries of each batch, oldest first. Raises StorageError where one is missing."""
     near: dict[
         str, Held
     ] = {}  # of the last full batch and of what it leans on: the next leans on one of them
     for start in range(0, len(batches), GROUP):
-        for manifest, change in _stored(bronze, bronze.heads(source, entity, batches[start : start + GROUP])):
+        for manifest, change in _stored(bronze, bronze.heads(ref, batches[start : start + GROUP])):
             entries = change.entries
             if manifest.base is not None:
                 base = near.get(manifest.base)
@@ -39,11 +41,11 @@ def _stored(bronze: Bronze, heads: list[Manifest]) -> Iterator[tuple[Manifest, D
         yield manifest, mf.joined(manifest, pieces if owner == manifest.id else ())
 
 
-def stored(bronze: Bronze, source: str, entity: str) -> int:
+def stored(bronze: Bronze, ref: EntityRef) -> int:
     """Entries written for all batches together: what a walk through all of history meets that is new."""
     total = {"$sum": {"$ifNull": ["$stored", "$entries"]}}
     stages: list[dict[str, Any]] = [
-        {"$match": {"source": source, "entity": entity}},
+        {"$match": {"source": ref.source, "entity": ref.name}},
         {"$group": {"_id": None, "stored": total}},
     ]
     return sum(found["stored"] for found in bronze.db["batch_manifest"].aggregate(stages))

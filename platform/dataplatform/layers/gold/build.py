@@ -18,6 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlglot.dialects.postgres import Postgres
 
 from dataplatform.errors import MetadataError, ModelError
+from dataplatform.events.kinds import GoldBuilt
 from dataplatform.events.outbox import emit
 from dataplatform.layers.gold import checks, incremental, lineage
 from dataplatform.layers.gold.lock import LOCK
@@ -287,5 +288,4 @@ def _record(conn: sa.Connection, model: GoldModel, built: Built, until: datetime
     }  # fmt: skip
     statement = insert(gold_model).values(row)
     conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
-    payload = {"model": model.name, "rows": built.rows}
-    emit(conn, "dataplatform.gold.built", f"dataplatform.gold.{model.name}", payload)
+    emit(conn, GoldBuilt(model.name, built.rows))

@@ -12,7 +12,7 @@ from dataplatform.audit.tables import load
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata.check import Check
 from dataplatform.metadata.gold import GoldModel
-from dataplatform.names import entity_table
+from dataplatform.records.refs import EntityRef
 
 CHANGES = "dp_changes"
 
@@ -34,7 +34,7 @@ def seen_until(conn: sa.Connection, model: GoldModel, fingerprint: str, tables: 
     )  # fmt: skip
     names = {table.partition(".")[2] for table in tables if table.startswith("silver")}
     for source, entity in conn.execute(restated):
-        own = entity_table(source, entity)
+        own = EntityRef(source, entity).table
         if any(name == own or name.startswith(f"{own}__") for name in names):
             return None
     return str(row["seen_until"].isoformat())

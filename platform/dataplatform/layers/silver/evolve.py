@@ -244,7 +244,7 @@ def rows_of(plan: Plan, found: list[Change], batch_id: str) -> list[dict[str, An
     """The changes as rows of audit.schema_change."""
     return [
         {
-            "source": plan.source, "entity": plan.entity, "table_name": c.table,
+            "source": plan.ref.source, "entity": plan.ref.name, "table_name": c.table,
             "column_name": c.column, "change": c.change, "before": c.before, "after": c.after,
             "batch_id": batch_id,
         }

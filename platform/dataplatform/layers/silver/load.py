@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from dataplatform.audit.record import Counts, note_schema_change
+from dataplatform.audit.record import note_schema_change
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
@@ -20,17 +20,19 @@ from dataplatform.layers.silver.observe import Screen, effective_at, present_pat
 from dataplatform.layers.silver.plan import UNBORN, Known, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
-from dataplatform.layers.silver.task import BatchManifest, Found, History, Task, Work, still_bad, too_many
+from dataplatform.layers.silver.task import Task, Work, still_bad, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
 from dataplatform.records.columnar import grouped
+from dataplatform.records.counts import Counts
+from dataplatform.records.holdings import Found, Held, History, Manifest
 from dataplatform.records.record import ITEM, flatten
 from dataplatform.storage.postgres import raw_connection
 
 
 def load(
-    conn: sa.Connection, task: Task, history: History, manifest: BatchManifest
+    conn: sa.Connection, task: Task, history: History, manifest: Manifest
 ) -> tuple[Counts, dict[str, Any]]:
     """Loads the batch in the caller's transaction. Returns the counts and how it was done.
 
@@ -38,21 +40,21 @@ def load(
     """
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
-    before = state.known_paths(conn, task.source, task.name)
+    before = state.known_paths(conn, task.batch.entity)
     entries = history.entries(manifest)
     plan, widened = _evolve(conn, task, manifest, entries, before)
-    rule = state.rule_digest(planning.rule_of(task.source, task.name, task.entity))
-    known_rule = state.known_rule(conn, task.source, task.name)
+    rule = state.rule_digest(planning.rule_of(task.batch.entity, task.entity))
+    known_rule = state.known_rule(conn, task.batch.entity)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
-    batch = Batch(task.batch_id, task.run_id, micros(batch_time(task.batch_id)), now)
+    batch = Batch(task.batch.batch_id, task.run.run_id, micros(task.batch.time), now)
     work = Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
-    newest = not task.applied or task.batch_id > task.applied[-1]
+    newest = not task.applied or task.batch.batch_id > task.applied[-1]
     done = restate(work, everything) if everything or not newest else _merge(work)
     state.put_known(conn, plan, before)
-    state.put_rule(conn, task.source, task.name, rule)
+    state.put_rule(conn, task.batch.entity, rule)
     if work.bad:
-        history.quarantine(task.batch_id, work.bad)
+        history.quarantine(task.batch.batch_id, work.bad)
     how: dict[str, Any] = {"path": work.path, "rebuilt_keys": work.rebuilt}
     if done.removed:
         how["restated"] = True  # incremental models of gold cannot see rows that are no more
@@ -64,13 +66,13 @@ def _screen(task: Task, plan: Plan) -> Screen | None:
     return task.screening(paths)
 
 
-def _same_key(task: Task, new: BatchManifest, old: BatchManifest) -> None:
+def _same_key(task: Task, new: Manifest, old: Manifest) -> None:
     """Under another key all of history reads differently; that is a replay, not a load."""
     keys = [json.loads(manifest.rule)[0] for manifest in (old, new)]
     if keys[0] != keys[1]:
         raise LoadError(
-            f"{task.source}.{task.name}: its key was {', '.join(keys[0])} and now is {', '.join(keys[1])}",
-            f"make bronze and silver anew under the new key: dataplatform replay {task.source}",
+            f"{task.batch.entity}: its key was {', '.join(keys[0])} and now is {', '.join(keys[1])}",
+            f"make bronze and silver anew under the new key: dataplatform replay {task.batch.source}",
         )
 
 
@@ -85,23 +87,23 @@ def _counts(work: Work, done: Done) -> Counts:
 
 
 def _evolve(
-    conn: sa.Connection, task: Task, manifest: BatchManifest, entries: Any, before: dict[str, Known]
+    conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, before: dict[str, Known]
 ) -> tuple[Plan, bool]:
     """Brings the tables in line with what this batch adds; True where values have to be made anew."""
     kinds = dict(manifest.kinds)
     for name in manifest.columns:
         kinds.setdefault(name, "null")
-    after = planning.merged(before, kinds, task.batch_id)
+    after = planning.merged(before, kinds, task.batch.batch_id)
     if len(entries):
         newest = task.applied[-1] if task.applied else ""
         present = present_paths(manifest, entries)
-        after = planning.silenced(before, after, present, task.batch_id, newest)
-    kept = planning.without_new(task.source, task.name, task.entity, before, after)
-    plan = planning.make_plan(task.source, task.name, task.entity, kept, UNBORN)
+        after = planning.silenced(before, after, present, task.batch.batch_id, newest)
+    kept = planning.without_new(task.batch.entity, task.entity, before, after)
+    plan = planning.make_plan(task.batch.entity, task.entity, kept, UNBORN)
     there = evolve.existing(conn, [t.name for t in plan.root.tables()])
     found = evolve.changes(plan, there)
     evolve.apply(conn, plan, found)
-    note_schema_change(conn, evolve.rows_of(plan, found, task.batch_id))
+    note_schema_change(conn, evolve.rows_of(plan, found, task.batch.batch_id))
     return plan, any(c.rebuild for c in found)
 
 

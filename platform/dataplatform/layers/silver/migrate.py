@@ -14,14 +14,15 @@ from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.plan import UNBORN, Known, Plan
 from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import qualified
-from dataplatform.storage.postgres import database_errors
+from dataplatform.records.refs import EntityRef
+from dataplatform.storage.postgres import connected, transaction
 
 
 @dataclass(frozen=True)
 class Pending:
     """One change that the metadata ask for."""
 
-    source: str
+    ref: EntityRef
     plan: Plan
     change: Change
     before: dict[str, Known]
@@ -38,30 +39,31 @@ class Pending:
 def plan_changes(engine: Engine, source: Source) -> list[Pending]:
     """Changes of tables that are there; a table that is not comes with its first batch."""
     result: list[Pending] = []
-    with database_errors(engine), engine.connect() as conn:
+    with connected(engine) as conn:
         for name, entity in source.entities.items():
-            before = state.known_paths(conn, source.source, name)
+            ref = EntityRef(source.source, name)
+            before = state.known_paths(conn, ref)
             if not before:
                 continue
-            plan = planning.make_plan(source.source, name, entity, before, UNBORN)
+            plan = planning.make_plan(ref, entity, before, UNBORN)
             there = evolve.existing(conn, [t.name for t in plan.root.tables()])
             found = evolve.changes(plan, there)
-            result += [Pending(source.source, plan, change, before) for change in found]
+            result += [Pending(ref, plan, change, before) for change in found]
     return result
 
 
 def apply(engine: Engine, pending: Pending) -> None:
     """Carries one change out and notes it."""
-    with database_errors(engine), engine.begin() as conn:
+    with transaction(engine) as conn:
         conn.execute(sa.text("set local lock_timeout = '30s'"))
         evolve.apply(conn, pending.plan, [pending.change])
         note_schema_change(conn, evolve.rows_of(pending.plan, [pending.change], ""))
         state.put_known(conn, pending.plan, pending.before)
 
 
-def reset(conn: sa.Connection, source: str, name: str, entity: Entity) -> None:
+def reset(conn: sa.Connection, ref: EntityRef, entity: Entity) -> None:
     """Empties an entity's tables, for a replay; what is known of its columns stays."""
-    plan = planning.make_plan(source, name, entity, state.known_paths(conn, source, name), UNBORN)
+    plan = planning.make_plan(ref, entity, state.known_paths(conn, ref), UNBORN)
     there = evolve.existing(conn, [t.name for t in plan.root.tables()])
     for table in plan.root.tables():
         if table.name in there.tables:

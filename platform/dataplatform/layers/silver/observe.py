@@ -17,6 +17,7 @@ from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
+from dataplatform.records.holdings import BadVersion, Held, History, Manifest
 from dataplatform.records.record import flatten
 
 BLOCK = 1_000  # keys whose records are read together
@@ -31,12 +32,12 @@ class Reader:
 
     entity: Entity
     plan: Plan
-    history: Any
-    bad: list[tuple[str, bytes, dict[str, Any]]]
+    history: History
+    bad: list[BadVersion]
     screen: Screen | None = None
 
 
-def present_paths(manifest: Any, entries: Any) -> frozenset[str]:
+def present_paths(manifest: Manifest, entries: Held) -> frozenset[str]:
     """Paths that the batch knew of."""
     found = entries.present(manifest.paths) | set(manifest.columns)
     return frozenset(found)

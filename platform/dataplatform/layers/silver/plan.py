@@ -10,9 +10,10 @@ from functools import cached_property
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver.convert import Convert, converter
 from dataplatform.metadata.source import Column, Entity
-from dataplatform.names import child_table, column_names, digest, entity_table
+from dataplatform.names import child_table, column_names, digest
 from dataplatform.records import kinds as k
 from dataplatform.records.record import HASH_VERSION, ITEM, hash_path
+from dataplatform.records.refs import EntityRef
 
 UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
 
@@ -111,8 +112,7 @@ class TablePlan:
 class Plan:
     """All tables of an entity, and what is known of every path."""
 
-    source: str
-    entity: str
+    ref: EntityRef
     root: TablePlan
     known: Mapping[str, Known] = field(default_factory=dict)
 
@@ -124,7 +124,7 @@ class Plan:
         )
 
 
-def rule_of(source: str, name: str, entity: Entity) -> str:
+def rule_of(ref: EntityRef, entity: Entity) -> str:
     """What decides an entity's rows beside the data; when it changes, they are made anew."""
 
     def columns(found: Mapping[str, Column]) -> dict[str, list[object]]:
@@ -133,7 +133,7 @@ def rule_of(source: str, name: str, entity: Entity) -> str:
     children = {p: [c.key, columns(c.columns)] for p, c in sorted(entity.children.items())}
     screens = [check.model_dump(mode="json", exclude_unset=True) for check in entity.checks if check.screens]
     return json.dumps(
-        [HASH_VERSION, source, name, entity.key, entity.effective_at, entity.partial,
+        [HASH_VERSION, ref.source, ref.name, entity.key, entity.effective_at, entity.partial,
          columns(entity.columns), children, entity.null_values, *([screens] if screens else [])],
     )  # fmt: skip
 
@@ -186,9 +186,7 @@ def silenced(
     return result
 
 
-def make_plan(
-    source: str, name: str, entity: Entity, known: Mapping[str, Known], empty_since: str = ""
-) -> Plan:
+def make_plan(ref: EntityRef, entity: Entity, known: Mapping[str, Known], empty_since: str = "") -> Plan:
     """The plan for what is known. Declared columns exist even before they have values."""
     paths = dict(known)
     said = declared(entity)
@@ -196,8 +194,8 @@ def make_plan(
         paths.setdefault(path, Known(k.NULL, empty_since))
     paths = {p: _typed(p, paths, said) for p in paths}
     tables = _prefixes(paths)
-    root = _table("", entity_table(source, name), entity, paths, said, tables)
-    return Plan(source, name, root, _named(paths, root))
+    root = _table("", ref.table, entity, paths, said, tables)
+    return Plan(ref, root, _named(paths, root))
 
 
 def _typed(path: str, paths: Mapping[str, Known], said: Mapping[str, Column]) -> Known:
@@ -290,7 +288,7 @@ def _named(paths: Mapping[str, Known], root: TablePlan) -> dict[str, Known]:
 
 
 def without_new(
-    source: str, name: str, entity: Entity, before: Mapping[str, Known], after: Mapping[str, Known]
+    ref: EntityRef, entity: Entity, before: Mapping[str, Known], after: Mapping[str, Known]
 ) -> dict[str, Known]:
     """Applies `schema_changes`: freeze refuses what is new, discard leaves it out."""
     fresh = [p for p in after if p not in before and after[p].kind not in (k.NULL, k.LISTS)]
@@ -307,7 +305,7 @@ def without_new(
     if entity.schema_changes == "freeze":
         what = [f"new: {', '.join(fresh)}"] * bool(fresh) + [f"wider: {', '.join(wider)}"] * bool(wider)
         raise LoadError(
-            f"{source}.{name}: its schema is frozen, and the batch would change it ({'; '.join(what)})",
+            f"{ref}: its schema is frozen, and the batch would change it ({'; '.join(what)})",
             "set `schema_changes: evolve` (or discard) for the entity, then run again",
         )
     kept = {p: i for p, i in after.items() if p not in fresh}

@@ -7,7 +7,7 @@ import numpy as np
 from dataplatform.layers.silver.merge import Done
 from dataplatform.layers.silver.observe import Reader, histories, present_paths
 from dataplatform.layers.silver.rebuild import rebuild
-from dataplatform.layers.silver.task import Work, still_bad, too_many
+from dataplatform.layers.silver.task import Mode, Work, still_bad, too_many
 from dataplatform.records import hashes as hs
 
 PARTITION = 400_000  # observations held in memory by a rebuild
@@ -31,11 +31,12 @@ def concerned(work: Work) -> hs.Hashes:
     where records have times of their own: one without, seen again, follows those that became valid since.
     """
     task, mine = work.task, work.entries
+    unsettled = task.mode is Mode.UNSETTLED
     keys = hs.unique(mine.keys)
-    earlier = [b for b in task.applied if b < task.batch_id]
-    if not work.manifest.complete or not (earlier or task.unsettled):
+    earlier = [b for b in task.applied if b < task.batch.batch_id]
+    if not work.manifest.complete or not (earlier or unsettled):
         return keys
-    before = None if task.unsettled or task.entity.effective_at else work.history.manifest(earlier[-1])
+    before = None if unsettled or task.entity.effective_at else work.history.manifest(earlier[-1])
     if before is None or not (before.complete and before.unique):
         return _with_keys_of(work, keys, task.applied)
     held = work.history.entries(before)
@@ -62,7 +63,7 @@ def _with_keys_of(work: Work, keys: hs.Hashes, batches: list[str]) -> hs.Hashes:
 
 def _check_late_deletes(work: Work) -> None:
     """The same for a batch that comes late; it is compared with the one before it."""
-    earlier = [b for b in work.task.applied if b < work.task.batch_id]
+    earlier = [b for b in work.task.applied if b < work.task.batch.batch_id]
     if not earlier or not work.manifest.complete or work.task.allow_deletes:
         return
     keys = hs.unique(work.history.entries(work.history.manifest(earlier[-1])).keys)
@@ -74,7 +75,7 @@ def _check_late_deletes(work: Work) -> None:
 def restate_keys(work: Work, keys: hs.Hashes, force: bool) -> Done:
     """In partitions of the keys, so that memory stays bounded whatever the history's length."""
     work.rebuilt += len(keys)
-    batches = sorted({*work.task.applied, work.task.batch_id})
+    batches = sorted({*work.task.applied, work.task.batch.batch_id})
     observations = min(len(keys) * len(batches), work.history.stored() + len(keys))
     parts = max(1, -(-observations // PARTITION))
     done = Done()

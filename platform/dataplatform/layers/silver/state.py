@@ -15,11 +15,12 @@ from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import SCHEMA
 from dataplatform.layers.silver.plan import Known, Plan
 from dataplatform.records import hashes as hs
+from dataplatform.records.refs import EntityRef
 
 
-def known_paths(conn: sa.Connection, source: str, entity: str) -> dict[str, Known]:
+def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, Known]:
     c = t.entity_column.c
-    query = sa.select(t.entity_column).where(c.source == source, c.entity == entity).order_by(c.path)
+    query = sa.select(t.entity_column).where(c.source == ref.source, c.entity == ref.name).order_by(c.path)
     return {
         row.path: Known(
             row.kind, row.first_batch, row.column_name, row.table_name, row.type, row.silent_batch
@@ -32,7 +33,7 @@ def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, Known]) -> N
     """Writes what changed."""
     rows = [
         {
-            "source": plan.source, "entity": plan.entity, "path": path, "kind": known.kind,
+            "source": plan.ref.source, "entity": plan.ref.name, "path": path, "kind": known.kind,
             "first_batch": known.first_batch, "column_name": known.column,
             "table_name": known.table, "type": known.type, "silent_batch": known.silent_batch,
         }
@@ -46,14 +47,14 @@ def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, Known]) -> N
         conn.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
 
-def known_rule(conn: sa.Connection, source: str, entity: str) -> str | None:
+def known_rule(conn: sa.Connection, ref: EntityRef) -> str | None:
     c = t.entity_rule.c
-    query = sa.select(c.rule).where(c.source == source, c.entity == entity)
+    query = sa.select(c.rule).where(c.source == ref.source, c.entity == ref.name)
     return conn.execute(query).scalar_one_or_none()
 
 
-def put_rule(conn: sa.Connection, source: str, entity: str, rule: str) -> None:
-    row = {"source": source, "entity": entity, "rule": rule}
+def put_rule(conn: sa.Connection, ref: EntityRef, rule: str) -> None:
+    row = {"source": ref.source, "entity": ref.name, "rule": rule}
     statement = insert(t.entity_rule).values(row)
     conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
 

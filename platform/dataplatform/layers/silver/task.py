@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import Enum
 
 import psycopg
 
@@ -14,68 +14,31 @@ from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
-
-Found = list[tuple[bytes, dict[str, Any]]]
-
-
-class BatchManifest(Protocol):
-    """What silver needs to know of a batch in bronze."""
-
-    @property
-    def batch_id(self) -> str: ...
-    @property
-    def load(self) -> Any: ...
-    @property
-    def complete(self) -> bool: ...
-    @property
-    def unique(self) -> bool: ...
-    @property
-    def records(self) -> int: ...
-    @property
-    def quarantined(self) -> int: ...
-    @property
-    def kinds(self) -> dict[str, str]: ...
-    @property
-    def columns(self) -> list[str]: ...
-    @property
-    def paths(self) -> list[str]: ...
-    @property
-    def rule(self) -> str: ...
+from dataplatform.records.holdings import BadVersion, Held, History, Manifest
+from dataplatform.records.refs import BatchRef, RunRef
 
 
-@dataclass(frozen=True)
-class History:
-    """Access to bronze, handed in by the pipeline: the layers do not know one another.
+class Mode(Enum):
+    """What silver's table holds when the batch comes."""
 
-    `walk`: manifests and entries of batches, oldest first; `stored`: the entries of all batches, those
-    that a batch has in common with the one it leans on counted once.
-    """
-
-    manifest: Callable[[str], BatchManifest]
-    entries: Callable[[Any], Any]
-    walk: Callable[[list[str]], Iterator[tuple[BatchManifest, Any]]]
-    stored: Callable[[], int]
-    documents: Callable[[hs.Hashes], Iterator[list[tuple[bytes, dict[str, Any]]]]]
-    quarantine: Callable[[str, list[tuple[str, bytes, dict[str, Any]]]], None]
-    set_aside: Callable[[], list[bytes]]
+    APPEND = "append"  # the batches named as applied, and nothing else
+    RESTATED = "restated"  # nothing: it was emptied, and is made anew
+    UNSETTLED = "unsettled"  # also traces of batches that are about to be loaded again
 
 
 @dataclass(frozen=True)
 class Task:
     """What is to be loaded. `applied`: batches that silver holds, oldest first.
 
-    `unsettled`: it also holds traces of batches that are not among them, and are about to be loaded again.
     `screening` makes the screen that keeps bad records out, given the path of each column's name.
     """
 
-    source: str
-    name: str
+    batch: BatchRef
     entity: Entity
-    batch_id: str
-    run_id: str
+    run: RunRef
     applied: list[str]
     allow_deletes: bool = False
-    unsettled: bool = False
+    mode: Mode = Mode.APPEND
     screening: Callable[[Mapping[str, str]], Screen | None] = lambda _: None
 
 
@@ -88,9 +51,9 @@ class Work:
     plan: Plan
     conn: psycopg.Connection
     batch: Batch
-    manifest: BatchManifest
-    entries: Any
-    bad: list[tuple[str, bytes, dict[str, Any]]]
+    manifest: Manifest
+    entries: Held
+    bad: list[BadVersion]
     screen: Screen | None = None
     path: str = "merge"
     still_bad: int = 0
@@ -105,7 +68,7 @@ def still_bad(work: Work, unchanged: hs.Hashes) -> int:
 def too_many(work: Work, gone: int, total: int) -> LoadError:
     task = work.task
     return LoadError(
-        f"{task.source}.{task.name}: the batch lacks {gone:,} of {total:,} rows, more "
+        f"{task.batch.entity}: the batch lacks {gone:,} of {total:,} rows, more "
         f"than max_delete = {task.entity.max_delete:.0%}; nothing was deleted",
-        f"if that is right: dataplatform run {task.source} {task.name} --allow-deletes",
+        f"if that is right: dataplatform run {task.batch.source} {task.batch.name} --allow-deletes",
     )

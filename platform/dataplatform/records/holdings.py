@@ -1,0 +1,110 @@
+"""What a batch holds: which version of which key, as arrays of hashes. Bronze writes it, silver reads it.
+
+A mask says which paths a record has: bit i of word i // 64 stands for `paths[i]`; masks have the
+shape (n, words).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from dataplatform.records.hashes import EMPTY, Hashes, unique
+from dataplatform.records.refs import BatchRef
+
+Found = list[tuple[bytes, dict[str, Any]]]  # version id and record
+BadVersion = tuple[str, bytes, dict[str, Any]]  # why it cannot be taken, its id, the record
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a batch held: parallel arrays in the order of delivery; `held` are keys of bad records."""
+
+    keys: Hashes = field(default_factory=lambda: EMPTY)
+    versions: Hashes = field(default_factory=lambda: EMPTY)
+    lines: Hashes = field(default_factory=lambda: EMPTY)
+    masks: Hashes = field(default_factory=lambda: np.empty((0, 1), np.uint64))
+    held: Hashes = field(default_factory=lambda: EMPTY)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, which: Any) -> Held:
+        """The entries at the indexes (or under the mask)."""
+        return Held(self.keys[which], self.versions[which], self.lines[which], self.masks[which], self.held)
+
+    def is_unique(self) -> bool:
+        return len(unique(self.keys)) == len(self.keys)
+
+    def present(self, paths: list[str]) -> set[str]:
+        """Paths that at least one record has."""
+        if not len(self.masks):
+            return set()
+        words = np.bitwise_or.reduce(self.masks, axis=0)
+        return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch held of an entity: its head; the entries (`Held`) are read on demand.
+
+    `stored`: entries written for it, those that are gone included; None in manifests of older releases.
+    """
+
+    ref: BatchRef
+    load: Literal["full", "delta"]
+    rule: str
+    base: str | None
+    depth: int
+    chunks: int
+    records: int
+    entries: int
+    new_versions: int
+    quarantined: int
+    unreadable: int
+    unique: bool
+    paths: list[str]
+    columns: list[str]
+    kinds: dict[str, str]
+    cursor: str | int | float | None
+    fingerprint: str
+    stored: int | None = None
+
+    @property
+    def id(self) -> str:
+        return manifest_id(self.ref)
+
+    @property
+    def batch_id(self) -> str:
+        return self.ref.batch_id
+
+    @property
+    def complete(self) -> bool:
+        """Whether a key that is missing here was really missing at the source."""
+        return self.load == "full" and self.unreadable == 0
+
+
+def manifest_id(ref: BatchRef) -> str:
+    """Id of a batch's manifest in bronze."""
+    return f"{ref.source}/{ref.name}/{ref.batch_id}"
+
+
+@dataclass(frozen=True)
+class History:
+    """Bronze as silver sees it, of one entity; handed in by the pipeline: the layers do not know one another.
+
+    `walk`: manifests and entries of batches, oldest first; `stored`: the entries of all batches, those
+    that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a batch
+    aside, `set_aside` names those that are.
+    """
+
+    manifest: Callable[[str], Manifest]
+    entries: Callable[[Manifest], Held]
+    walk: Callable[[list[str]], Iterator[tuple[Manifest, Held]]]
+    stored: Callable[[], int]
+    documents: Callable[[Hashes], Iterator[Found]]
+    quarantine: Callable[[str, list[BadVersion]], None]
+    set_aside: Callable[[], list[bytes]]

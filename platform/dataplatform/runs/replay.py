@@ -1,0 +1,79 @@
+"""Bronze and silver again from raw, offline."""
+
+from __future__ import annotations
+
+import logging
+
+from dataplatform import pipeline
+from dataplatform.audit import record as audit
+from dataplatform.context import Platform
+from dataplatform.errors import BusyError, DataplatformError, LoadError
+from dataplatform.layers import raw as raw_layer
+from dataplatform.layers.bronze import upkeep
+from dataplatform.layers.silver import migrate
+from dataplatform.layers.silver.task import Mode
+from dataplatform.pipeline import Flags, Move
+from dataplatform.records.counts import Counts
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs.order import EntityResult, RunResult
+from dataplatform.runs.run import locked
+from dataplatform.storage.postgres import connected, transaction
+
+log = logging.getLogger(__name__)
+
+
+def replay(platform: Platform, source_name: str, since: str = "") -> RunResult:
+    """Bronze and silver again from raw; batches that were refused stay out.
+
+    `since`: a batch's id or a date; older batches keep their bronze as it is.
+    """
+    source = platform.catalog.source(source_name)
+    since = since.replace("-", "") if len(since) == 10 else since
+    batches = raw_layer.batches(platform.raw, source_name)
+    refs = [EntityRef(source_name, name) for name in source.entities]
+    result = RunResult(source_name, batches[-1] if batches else "", RunRef(), {})
+    with locked(platform, refs) as free:
+        if len(free) < len(refs):
+            raise BusyError(f"{source_name} is running already", "wait until that run has ended")
+        for ref in refs:
+            mine = [b for b in batches if raw_layer.manifest(platform.raw, BatchRef(ref, b))]
+            result.entities[ref.name] = _entity(platform, ref, mine, since, result.run)
+    return result
+
+
+def _entity(platform: Platform, ref: EntityRef, batches: list[str], since: str, run: RunRef) -> EntityResult:
+    try:
+        with connected(platform.engine) as conn:
+            refused = audit.refused_batches(conn, ref)
+            applied = audit.loaded_batches(conn, ref, "silver")
+        lost = [b for b in applied if b not in batches and (not since or b >= since)]
+        if lost:
+            raise LoadError(
+                f"raw no longer holds {len(lost)} batches that silver was built from, {lost[0]} first",
+                f"replay what is left: dataplatform replay {ref.source} "
+                f"--from {batches[0] if batches else '…'}",
+            )
+        if not since:
+            upkeep.forget(platform.bronze, ref)
+        else:
+            upkeep.forget_batches(platform.bronze, ref, since)
+        for batch_id in batches:
+            if batch_id >= since:
+                pipeline.load_bronze(platform, Move("bronze", BatchRef(ref, batch_id), run))
+        wanted = sorted({*applied, *batches} - refused)
+        return EntityResult(_silver(platform, ref, wanted, run))
+    except DataplatformError as error:
+        log.error("replay of %s: %s", ref, error)
+        return EntityResult(Counts(), str(error))
+
+
+def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef) -> Counts:
+    """All batches in one transaction: readers see the old table until the new one is there."""
+    total, flags = Counts(), Flags(allow_deletes=True)
+    with transaction(platform.engine) as conn:
+        migrate.reset(conn, ref, platform.catalog.source(ref.source).entities[ref.name])
+        audit.forget_loads(conn, ref, "silver", batches)
+        for number, batch_id in enumerate(batches):
+            move = Move("silver", BatchRef(ref, batch_id), run, flags)
+            total += pipeline.apply_silver(platform, conn, move, batches[:number], Mode.RESTATED)
+    return total

@@ -1,0 +1,126 @@
+"""A run of a source: one batch, every entity through land, load_bronze and load_silver."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from dataplatform import pipeline
+from dataplatform.audit import record as audit
+from dataplatform.context import Platform
+from dataplatform.errors import BusyError, DataplatformError, MetadataError
+from dataplatform.events.kinds import RunFailed
+from dataplatform.events.outbox import emit
+from dataplatform.metadata.source import Source
+from dataplatform.names import new_batch_id
+from dataplatform.pipeline import Flags, Move
+from dataplatform.quality.results import checks_of
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs.chains import Chain, Submit, drive, threads
+from dataplatform.runs.order import EntityResult, Order, RunResult
+from dataplatform.storage.postgres import connected, held, transaction
+
+log = logging.getLogger(__name__)
+
+
+def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunResult:
+    """Ingests one batch. An entity that fails does not keep the others from being loaded.
+
+    `submit` performs the moves somewhere (a Prefect task runner); without it, threads of this process do.
+    """
+    refs = _wanted(platform.catalog.source(order.source), order.entities)
+    with locked(platform, refs) as free:
+        with transaction(platform.engine) as conn:
+            asked = {
+                "entities": [r.name for r in refs], "full": order.flags.full, "force": order.flags.force,
+            }  # fmt: skip
+            batch_id = audit.start_run(conn, order.run, order.source, new_batch_id(), asked)
+        chains = [
+            Chain(ref, [*legs, layers(BatchRef(ref, batch_id), order.run, order.flags)])
+            for ref, legs in left_lying(platform, free, order.run, batch_id).items()
+        ]
+        done = perform_all(platform, chains, submit)
+        results = {ref.name: done.get(ref, _busy(ref)) for ref in refs}
+        result = RunResult(order.source, batch_id, order.run, results)
+        _finish(platform, result)
+    return result
+
+
+def _wanted(source: Source, names: tuple[str, ...]) -> list[EntityRef]:
+    unknown = [name for name in names if name not in source.entities]
+    if unknown:
+        raise MetadataError(
+            f"the source {source.source} has no entity {', '.join(unknown)}",
+            f"its entities: {', '.join(source.entities)}",
+        )
+    return [EntityRef(source.source, name) for name in names or source.entities]
+
+
+@contextmanager
+def locked(platform: Platform, refs: list[EntityRef]) -> Iterator[list[EntityRef]]:
+    """Keeps others from the entities that nobody else is at, and yields these.
+
+    Raises BusyError where there is none.
+    """
+    with held(platform.engine, map(str, refs)) as busy:
+        free = [ref for ref in refs if str(ref) not in busy]
+        if not free:
+            raise BusyError(
+                f"{', '.join(sorted(busy))} is running already",
+                "wait until that run has ended, then run again",
+            )
+        yield free
+
+
+def _busy(ref: EntityRef) -> EntityResult:
+    return EntityResult(error=f"{ref} is running already; wait until that run has ended", transient=True)
+
+
+def layers(batch: BatchRef, run: RunRef, flags: Flags) -> list[Move]:
+    """All the way of a batch."""
+    return [Move(layer, batch, run, flags) for layer in ("raw", "bronze", "silver")]
+
+
+def left_lying(
+    platform: Platform, refs: list[EntityRef], run: RunRef, before: str = "~"
+) -> dict[EntityRef, list[list[Move]]]:
+    """Of each entity: the rest of the way for batches that a killed run, or a server that failed, left behind."""
+    with connected(platform.engine) as conn:
+        waiting = audit.unprocessed(conn, refs[0].source) if refs else {}
+    return {
+        ref: [
+            [Move(layer, BatchRef(ref, batch_id), run) for layer in ("bronze", "silver")]
+            for batch_id in waiting.get(ref, ())
+            if batch_id < before
+        ]
+        for ref in refs
+    }
+
+
+def perform_all(
+    platform: Platform, chains: list[Chain], submit: Submit | None = None
+) -> dict[EntityRef, EntityResult]:
+    """Carries chains out side by side, and notes what fails."""
+    most, failed = platform.settings.parallel, partial(_note_failure, platform)
+    if submit is not None:
+        return drive(chains, most, submit, failed)
+    with threads(most, partial(pipeline.perform, platform)) as in_threads:
+        return drive(chains, most, in_threads, failed)
+
+
+def _note_failure(platform: Platform, move: Move, error: DataplatformError) -> None:
+    try:
+        pipeline.record_failure(platform, move, error)
+    except DataplatformError as second:
+        log.error("the failure could not be recorded: %s", second)
+
+
+def _finish(platform: Platform, result: RunResult) -> None:
+    error = "\n".join(f"{n}: {e}" for n, e in result.failed.items()) or None
+    with transaction(platform.engine) as conn:
+        audit.finish_run(conn, result.run, error)
+        result.checks.extend(checks_of(conn, result.source, result.batch_id))
+        if error:
+            emit(conn, RunFailed(result.source, result.batch_id, error))
