@@ -16,11 +16,12 @@ from dataplatform.audit.tables import load, run, schema_change
 from dataplatform.auto_dw import decisions
 from dataplatform.auto_dw.state import metadata as auto_dw
 from dataplatform.cli.app import Deferred, app
+from dataplatform.connectors import auth, files, paging, python, rest, sql
 from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
 from dataplatform.layers.silver.tables import entity_column, entity_rule
-from dataplatform.metadata import check, connector, gold, source
+from dataplatform.metadata import check, gold, source
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.quality.results import check_result
 from dataplatform.settings import Settings
@@ -51,17 +52,20 @@ def metadata_page() -> str:
         "`30s`, `15m`, `1h`, `7d`, `2w`; shares `50%` or `0.5`.\n"
     ]
     models: list[tuple[str, type[BaseModel]]] = [
-        ("A source", source.Source), ("An entity", source.Entity), ("Column", source.Column),
-        ("Request of a REST entity", source.Request), ("Cursor", source.CursorField),
-        ("Child (nested list)", source.Child), ("Check", check.Check), ("Bounds of a range check", check.Bounds),
+        ("A source", source.Source), ("An entity, of any kind", source.Entity), ("Column", source.Column),
+        ("Cursor", source.CursorField), ("Child (nested list)", source.Child),
+        ("Check", check.Check), ("Bounds of a range check", check.Bounds),
         ("Row count", check.RowCount), ("Retention", source.Retention),
         ("Trigger: cron", source.CronTrigger), ("Trigger: interval", source.IntervalTrigger),
-        ("Connector: files", connector.FilesConnector), ("Connector: sql", connector.SqlConnector),
-        ("Connector: rest", connector.RestConnector), ("Connector: python", connector.PythonConnector),
-        ("Auth: bearer", connector.BearerAuth), ("Auth: api_key", connector.ApiKeyAuth),
-        ("Auth: basic", connector.BasicAuth), ("Paginator: link_header", connector.LinkHeader),
-        ("Paginator: offset", connector.Offset), ("Paginator: page", connector.PageNumber),
-        ("Paginator: cursor", connector.Cursor), ("Paginator: next_url", connector.NextUrl),
+        ("Connector: files", files.FilesConnector), ("Entity of a files source", files.FilesEntity),
+        ("Connector: sql", sql.SqlConnector), ("Entity of a sql source", sql.SqlEntity),
+        ("Connector: rest", rest.RestConnector), ("Entity of a rest source", rest.RestEntity),
+        ("Request of a rest entity", rest.RestRequest), ("Cursor of a rest entity", rest.RestCursor),
+        ("Connector: python", python.PythonConnector), ("Entity of a python source", python.PythonEntity),
+        ("Auth: bearer", auth.BearerAuth), ("Auth: api_key", auth.ApiKeyAuth), ("Auth: basic", auth.BasicAuth),
+        ("Paginator: link_header", paging.LinkHeader), ("Paginator: offset", paging.Offset),
+        ("Paginator: page", paging.PageNumber), ("Paginator: cursor", paging.Cursor),
+        ("Paginator: next_url", paging.NextUrl),
         ("Header of a gold model", gold.GoldHeader),
         ("auto_dw.yaml: a schema", decisions.SchemaDecision),
         ("auto_dw.yaml: a table", decisions.TableDecision),
@@ -80,7 +84,10 @@ def _first_line(model: type[BaseModel]) -> str:
 
 def fields(model: type[BaseModel]) -> str:
     lines = ["| field | legal | default | meaning |", "|---|---|---|---|"]
+    general = source.Entity.model_fields if issubclass(model, source.Entity) else {}
     for name, info in model.model_fields.items():
+        if model is not source.Entity and name in general:
+            continue  # it stands with the entity of any kind
         default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
         lines.append(
             f"| `{info.alias or name}` | {_type(info.annotation)} | {default} | {_cell(info.description or '')} |"
@@ -101,7 +108,7 @@ def _type(annotation: Any) -> str:
     if arguments and all(isinstance(a, str | int) and not isinstance(a, type) for a in arguments):
         return " \\| ".join(f"`{a}`" for a in arguments)
     text = str(annotation) if arguments else getattr(annotation, "__name__", str(annotation))
-    for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.metadata.connector.",
+    for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.connectors.auth.", "dataplatform.connectors.paging.", "dataplatform.connectors.rest.", "collections.abc.",
                    "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "dataplatform.auto_dw.decisions.", "datetime."):  # fmt: skip
         text = text.replace(prefix, "")
     if "Annotated[" in text or len(text) > 60:

@@ -138,11 +138,39 @@ def make_world(databases: Databases, tmp_path: Path) -> Iterator[MakeWorld]:
     stack.close()
 
 
+LINES = """
+from hashlib import blake2b
+from pathlib import Path
+from dataplatform.connectors import Page, Part
+
+def extract(request, since):
+    '''data/<entity>.jsonl; a connector of one's own, with a cursor.'''
+    name = f"{request.name}.jsonl"
+    data = (Path(request.source.connector.config["folder"]) / name).read_bytes()
+    part = Part(name, blake2b(data, digest_size=16).hexdigest())
+    if since.digests.get(name) == part.digest:
+        yield Page([], kind="unchanged", part=part)
+    else:
+        yield Page(data.splitlines(), {"file": name}, part=part)
+"""
+OWN = """
+source: s
+connector: {type: python, module: lines, config: {folder: "{data}"}}
+entities:
+"""
 FILES = """
 source: s
 connector: {type: files, path: "{data}"}
 entities:
 """
+
+
+@pytest.fixture
+def own_lines(tmp_path: Path) -> str:
+    """Head of a YAML file for a source `s` of one's own connector, which reads data/<entity>.jsonl."""
+    (tmp_path / "connectors").mkdir()
+    (tmp_path / "connectors" / "lines.py").write_text(LINES)
+    return OWN
 
 
 @pytest.fixture

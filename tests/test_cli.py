@@ -118,5 +118,6 @@ def test_secrets(cli: Run, tmp_path: Path) -> None:
 
 def test_the_schema_is_for_editors(cli: Run) -> None:
     schema = cli("schema")
-    assert schema["properties"]["entities"]
-    assert schema["additionalProperties"] is False
+    kinds = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["oneOf"]]
+    assert {kind["title"] for kind in kinds} == {"FilesSource", "RestSource", "SqlSource", "PythonSource"}
+    assert all(kind["additionalProperties"] is False and kind["properties"]["entities"] for kind in kinds)

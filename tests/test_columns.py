@@ -72,7 +72,7 @@ def test_lines_are_those_of_row_by_row(
 ) -> None:
     columns = {path: {"type": "jsonb"} for path in whole} | {"d e": {"scd": 1}}
     children = {"b": {"key": ["a"]}} if keyed else {}
-    entity = Entity.model_validate({"key": ["id"], "file": "x", "columns": columns, "children": children})
+    entity = Entity.model_validate({"key": ["id"], "columns": columns, "children": children})
     known: dict[str, Known] = {}
     kinds_of(found, whole, "", known)
     plan = make_plan(EntityRef("s", "t"), entity, known)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import Databases, MakeWorld, World
+from conftest import LINES, Databases, MakeWorld, World
 from dataplatform import pipeline
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
@@ -31,10 +31,10 @@ from dataplatform.runs.recover import process_waiting
 from dataplatform.settings import Settings
 
 YAML = """source: s
-connector: {type: files, path: "DATA"}
+connector: {type: python, module: lines, config: {folder: "DATA"}}
 entities:
-  full: {file: full.jsonl, key: [id], children: {l: {key: [k]}}, columns: {at: {scd: 1}}}
-  delta: {file: delta.jsonl, key: [id], load: delta, cursor: {field: at}, columns: {at: {scd: 1}}}
+  full: {key: [id], children: {l: {key: [k]}}, columns: {at: {scd: 1}}}
+  delta: {key: [id], load: delta, cursor: {field: at}, columns: {at: {scd: 1}}}
 """
 
 DRIVER = """
@@ -48,7 +48,7 @@ from dataplatform.settings import Settings
 from dataplatform.metadata import load_catalog
 
 postgres, mongo, home, metadata, kill_at = sys.argv[1:6]
-settings = Settings(home=Path(home), metadata_path=Path(metadata), postgres_url=postgres or None, mongo_url=mongo or None)
+settings = Settings(home=Path(home), metadata_path=Path(metadata), connectors=Path(metadata).with_name("connectors"), postgres_url=postgres or None, mongo_url=mongo or None)
 count = 0
 
 def perform(move):
@@ -75,6 +75,8 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "metadata" / "sources").mkdir(parents=True)
     (tmp_path / "data").mkdir()
     (tmp_path / "metadata" / "sources" / "s.yaml").write_text(YAML.replace("DATA", str(tmp_path / "data")))
+    (tmp_path / "connectors").mkdir()
+    (tmp_path / "connectors" / "lines.py").write_text(LINES)
     return tmp_path
 
 
@@ -105,7 +107,7 @@ def finish(place: Path, databases: Databases) -> None:
 def check(place: Path, databases: Databases, deliveries: int, rows: int = 3_000) -> None:
     """Every value that was delivered is there, once, in order, and nothing else is."""
     settings = Settings(
-        home=place / "home", metadata_path=place / "metadata",
+        home=place / "home", metadata_path=place / "metadata", connectors=place / "connectors",
         postgres_url=databases.postgres, mongo_url=databases.mongo,
     )  # fmt: skip
     with open_platform(settings, load_catalog(settings.metadata_path)) as platform:
@@ -172,7 +174,9 @@ def test_killed_at_random_moments(place: Path, databases: Databases) -> None:
 def own(place: Path) -> tuple[Path, Settings]:
     for folder in (place, *place.parents[:2]):
         folder.chmod(0o755)
-    return place, Settings(home=place / "home", metadata_path=place / "metadata")
+    return place, Settings(
+        home=place / "home", metadata_path=place / "metadata", connectors=place / "connectors"
+    )
 
 
 @pytest.mark.parametrize("server", ["postgres", "mongo"])

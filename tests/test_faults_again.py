@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import LINES
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.metadata import load_catalog
@@ -31,13 +32,15 @@ def prepare(folder: Path) -> Path:
     (folder / "metadata" / "sources").mkdir(parents=True)
     (folder / "data").mkdir()
     (folder / "metadata" / "sources" / "s.yaml").write_text(YAML.replace("DATA", str(folder / "data")))
+    (folder / "connectors").mkdir()
+    (folder / "connectors" / "lines.py").write_text(LINES)
     for above in (folder, *folder.parents[:2]):
         above.chmod(0o755)  # Postgres runs as another user where this is root
     return folder
 
 
 def settings_of(place: Path) -> Settings:
-    return Settings(home=place / "home", metadata_path=place / "metadata")
+    return Settings(home=place / "home", metadata_path=place / "metadata", connectors=place / "connectors")
 
 
 def start(place: Path) -> subprocess.Popen[str]:

@@ -345,10 +345,9 @@ def test_a_new_key_asks_for_a_replay(make_world: MakeWorld, files: str) -> None:
     assert load(world, {"id": 1, "k": "a"}).closed == 1
 
 
-def test_cursor_and_data_are_committed_together(make_world: MakeWorld, files: str) -> None:
+def test_cursor_and_data_are_committed_together(make_world: MakeWorld, own_lines: str) -> None:
     world = make_world(
-        s=files + "  e: {file: e.jsonl, key: [id], load: delta, cursor: {field: at}, "
-        "schema_changes: freeze}\n"
+        s=own_lines + "  e: {key: [id], load: delta, cursor: {field: at}, schema_changes: freeze}\n"
     )
     load(world, {"id": 1, "at": "2026-01-01T00:00:00Z"})
     assert world.rows("select value from audit.cursor") == [("2026-01-01T00:00:00Z",)]
@@ -402,8 +401,9 @@ def test_a_new_hash_rule_rehashes_in_place(entity: Any, monkeypatch: pytest.Monk
     assert load(world, {"id": 1, "v": 3}, {"id": 2, "v": 1}).inserted == 1
 
 
-def test_a_failed_run_keeps_its_state(entity: Any) -> None:
-    world = entity(", load: delta, cursor: {field: at}, checks: [{row_count: {max: 1}}]")
+def test_a_failed_run_keeps_its_state(make_world: MakeWorld, own_lines: str) -> None:
+    checks = "checks: [{row_count: {max: 1}}]"
+    world = make_world(s=f"{own_lines}  e: {{key: [id], load: delta, cursor: {{field: at}}, {checks}}}\n")
     load(world, {"id": 1, "at": 1})
     world.write("e.jsonl", lines({"id": 2, "at": 2}, {"id": 3, "at": 3}))
     assert world.run().failed

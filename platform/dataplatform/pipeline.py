@@ -34,7 +34,7 @@ from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.task import Mode, Task
 from dataplatform.metadata.cursor import later, step_back
-from dataplatform.metadata.source import Entity
+from dataplatform.metadata.source import Entity, cursor_of
 from dataplatform.quality import tables as quality
 from dataplatform.quality.records import screening as screening_of
 from dataplatform.quality.results import put_checks
@@ -109,11 +109,12 @@ def land(platform: Platform, move: Move) -> Counts:
 
 
 def _cursor(platform: Platform, ref: EntityRef, entity: Entity) -> Any:
-    if entity.cursor is None:
+    field = cursor_of(entity)
+    if field is None:
         return None
     with connected(platform.engine) as conn:
         value = audit.get_cursor(conn, ref)
-    return entity.cursor.initial if value is None else step_back(value, entity.cursor.overlap)
+    return field.initial if value is None else step_back(value, field.overlap)
 
 
 def _latest_manifest(platform: Platform, batch: BatchRef) -> raw_layer.RawManifest | None:
@@ -218,7 +219,7 @@ def _check(conn: sa.Connection, entity: Entity, move: Move, counts: Counts) -> N
 
 
 def _advance_cursor(conn: sa.Connection, batch: BatchRef, entity: Entity, manifest: Manifest) -> None:
-    if entity.cursor is None or manifest.cursor is None:
+    if cursor_of(entity) is None or manifest.cursor is None:
         return
     old = audit.get_cursor(conn, batch.entity)
     new = later(old, manifest.cursor)

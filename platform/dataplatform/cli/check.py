@@ -9,7 +9,6 @@ from dataplatform.connectors.registry import extract_of
 from dataplatform.errors import DataplatformError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
-from dataplatform.metadata.connector import PythonConnector
 from dataplatform.secrets import secrets_of
 from dataplatform.secrets.resolver import names_in
 from dataplatform.settings import Settings, load_settings
@@ -52,7 +51,7 @@ def _secrets(settings: Settings, catalog: Catalog) -> list[Problem]:
 
 def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
     problems = []
-    yours = {n: s for n, s in catalog.sources.items() if isinstance(s.connector, PythonConnector)}
+    yours = {n: s for n, s in catalog.sources.items() if s.connector.type == "python"}
     for name, source in yours.items():
         try:
             extract_of(source, settings.connectors)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import orjson
 
-from dataplatform.metadata.source import Entity, Source
+from dataplatform.metadata.source import Connector, Entity, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,19 @@ class Request:
     base_dirs: tuple[Path, ...] = (Path(),)
     variables: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
+
+
+ConnectorT = TypeVar("ConnectorT", bound=Connector)
+EntityT = TypeVar("EntityT", bound=Entity)
+
+
+def of_kind(
+    request: Request, connector: type[ConnectorT], entity: type[EntityT]
+) -> tuple[ConnectorT, EntityT]:
+    """The connector and the entity of a request, as the models of one kind."""
+    if isinstance(request.source.connector, connector) and isinstance(request.entity, entity):
+        return request.source.connector, request.entity
+    raise TypeError(f"{request.source.source} is no source of the kind {connector.__name__}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,57 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from string import Template
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import Field
 
 from dataplatform.connectors import csv_rows, json_text
-from dataplatform.connectors.contract import Page, Part, Request, Since
+from dataplatform.connectors.contract import Page, Part, Request, Since, of_kind
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
-from dataplatform.metadata.connector import FilesConnector
+from dataplatform.metadata.base import Scalar, Text
+from dataplatform.metadata.source import Connector, Entity, Name, Source
+
+
+class FilesConnector(Connector):
+    """CSV, JSON and JSON-lines files in a folder or behind an fsspec URL."""
+
+    type: Literal["files"]
+    path: Text = Field(
+        description="Folder or fsspec URL; relative to the working directory, then to the YAML file. "
+        "${DATAPLATFORM_HOME} stands for the platform's folder."
+    )
+    encoding: str = Field(default="utf-8", description="Encoding of text files.")
+    delimiter: str | None = Field(default=None, description="Of CSV files; guessed when absent.")
+    page_size: int = Field(default=5_000, ge=1, description="Records in a page.")
+    options: dict[str, Scalar] = Field(default={}, description="Options for fsspec.")
+
+
+class FilesEntity(Entity):
+    """One kind of record: a file, or many of the same shape."""
+
+    file: str = Field(description="Name or glob below the path.")
+    format: Literal["csv", "tsv", "json", "jsonl"] | None = Field(
+        default=None, description="The format, when the name does not tell."
+    )
+    records: str | None = Field(default=None, description="Path of the list of records in a JSON document.")
+
+
+class FilesSource(Source):
+    """A source of files."""
+
+    connector: FilesConnector = Field(description="How it is reached.")
+    entities: Mapping[Name, FilesEntity] = Field(min_length=1, description="What it holds.")
+
+
+SOURCE = FilesSource
 
 _FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"}
 _COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
@@ -45,9 +81,8 @@ class _File:
 
 def extract(request: Request, since: Since) -> Iterator[Page]:
     """Every file that the entity's `file` names, in the order of their names."""
-    connector = request.source.connector
-    assert isinstance(connector, FilesConnector)
-    for file in find(request, connector):
+    connector, entity = of_kind(request, FilesConnector, FilesEntity)
+    for file in find(request, connector, entity):
         with _source_errors(file.name):
             digest = _digest(file)
             if digest and since.digests.get(file.name) == digest:
@@ -55,14 +90,14 @@ def extract(request: Request, since: Since) -> Iterator[Page]:
                 continue
             part = Part(file.name, digest) if digest else Part(file.name, "")
             with ExitStack() as stack:
-                for member, stream in _open(file, stack):
-                    yield from _pages(request, connector, file, member, stream, part)
+                for name, stream in _open(file, stack):
+                    yield from _pages(connector, entity, _Opened(file, name, stream), part)
 
 
-def find(request: Request, connector: FilesConnector) -> list[_File]:
+def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> list[_File]:
     """The files; raises SourceError where there is none."""
     base = Template(str(request.resolve(connector.path))).safe_substitute(request.variables)
-    pattern = request.entity.file or "*"
+    pattern = entity.file
     options = request.resolve(dict(connector.options))
     tried = []
     for root in _roots(base, request):
@@ -115,37 +150,44 @@ def _open(file: _File, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
         yield file.name, raw
 
 
-def _format(request: Request, file: _File, member: str) -> str:
-    if request.entity.format:
-        return request.entity.format
-    endings = [*file.endings, *member.lower().rsplit("/", 1)[-1].split(".")[1:]]
+@dataclass(frozen=True)
+class _Opened:
+    """A file, or a member of an archive, open for reading."""
+
+    file: _File
+    name: str
+    stream: IO[bytes]
+
+    @property
+    def about(self) -> dict[str, str]:
+        """How raw describes it."""
+        file = {"file": self.file.name}
+        return file if self.name == self.file.name else file | {"member": self.name}
+
+
+def _format(entity: FilesEntity, opened: _Opened) -> str:
+    if entity.format:
+        return entity.format
+    endings = [*opened.file.endings, *opened.name.lower().rsplit("/", 1)[-1].split(".")[1:]]
     for ending in reversed(endings):
         if ending in _FORMATS:
             return _FORMATS[ending]
     raise SourceError(
-        f"entity {request.name}: the name {member!r} does not tell its format",
+        f"the name {opened.name!r} does not tell its format",
         "add `format: csv`, tsv, json or jsonl to the entity",
     )
 
 
-def _pages(
-    request: Request,
-    connector: FilesConnector,
-    file: _File,
-    member: str,
-    stream: IO[bytes],
-    part: Part,
-) -> Iterator[Page]:
-    about = {"file": file.name} if member == file.name else {"file": file.name, "member": member}
-    kind = _format(request, file, member)
+def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part: Part) -> Iterator[Page]:
+    kind = _format(entity, opened)
     if kind in ("csv", "tsv"):
         delimiter = connector.delimiter or ("\t" if kind == "tsv" else None)
-        text = _text(stream, connector.encoding)
-        yield from csv_rows.pages(text, about, part, delimiter, connector.page_size)
+        text = _text(opened.stream, connector.encoding)
+        yield from csv_rows.pages(text, opened.about, part, delimiter, connector.page_size)
     elif kind == "jsonl":
-        yield from _json_lines(stream, about, part, connector.page_size)
+        yield from _json_lines(opened.stream, opened.about, part, connector.page_size)
     else:
-        yield from json_text.pages(stream, about, part, request.entity.records)
+        yield from json_text.pages(opened.stream, opened.about, part, entity.records)
 
 
 def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:

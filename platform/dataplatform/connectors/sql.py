@@ -1,144 +1,54 @@
-"""Connector `sql`: tables and queries of any database SQLAlchemy reaches, through a streaming cursor."""
+"""Connector `sql`: tables and queries of any database SQLAlchemy reaches."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from pydantic import Field, model_validator
 
-from dataplatform.connectors.contract import Page, Request, Since, encode
-from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
-from dataplatform.metadata.connector import SqlConnector
-from dataplatform.secrets import redact
+from dataplatform.connectors.contract import Page, Request, Since
+from dataplatform.metadata.base import Text
+from dataplatform.metadata.source import Connector, CursorField, Entity, Name, Source
+
+
+class SqlConnector(Connector):
+    """A database that SQLAlchemy can reach."""
+
+    type: Literal["sql"]
+    url: Text = Field(description="SQLAlchemy URL; a bare postgresql:// uses psycopg 3.")
+    db_schema: str | None = Field(
+        default=None, alias="schema", description="Schema of the tables that have none."
+    )
+    page_size: int = Field(default=5_000, ge=1, description="Rows in a page.")
+
+
+class SqlEntity(Entity):
+    """One kind of record: a table, or what a query answers."""
+
+    table: str | None = Field(default=None, description="The table to read.")
+    query: str | None = Field(default=None, description="The query to read instead.")
+    cursor: CursorField | None = Field(default=None, description="delta: where to go on.")
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> SqlEntity:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("a sql entity has either `table` or `query`")
+        return self
+
+
+class SqlSource(Source):
+    """A database."""
+
+    connector: SqlConnector = Field(description="How it is reached.")
+    entities: Mapping[Name, SqlEntity] = Field(min_length=1, description="What it holds.")
+
+
+SOURCE = SqlSource
 
 
 def extract(request: Request, since: Since) -> Iterator[Page]:
     """Rows as JSON objects, `page_size` a page, read inside one (repeatable-read) transaction."""
-    connector = request.source.connector
-    assert isinstance(connector, SqlConnector)
-    engine = _engine(str(request.resolve(connector.url)))
-    try:
-        with _source_errors(request), engine.connect() as connection:
-            statement, described = _statement(connection, request, connector, since)
-            stream = connection.execution_options(
-                stream_results=True, max_row_buffer=connector.page_size
-            ).execute(statement)
-            columns = tuple(stream.keys())
-            row = 0
-            for block in stream.partitions(connector.page_size):
-                data = [encode(dict(zip(columns, values, strict=True))) for values in block]
-                yield Page(data, {**described, "row": row + 1}, columns=columns)
-                row += len(block)
-            if row == 0:
-                yield Page([], described, columns=columns)
-    finally:
-        engine.dispose()
+    from dataplatform.connectors.sql_rows import read  # imports SQLAlchemy: only where a database is read
 
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = sa.make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        options: dict[str, Any] = {"poolclass": sa.pool.NullPool}
-        if parsed.get_backend_name() == "postgresql":
-            options["isolation_level"] = "REPEATABLE READ"
-        return sa.create_engine(parsed, **options)
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
-        raise SourceError(
-            f"the source's database URL cannot be used: {redact(str(error))}",
-            "write it as postgresql://user:password@host:5432/database, password as a secret",
-        ) from None
-
-
-def _statement(
-    connection: sa.Connection, request: Request, connector: SqlConnector, since: Since
-) -> tuple[sa.Executable, dict[str, Any]]:
-    entity = request.entity
-    if entity.query is not None:
-        inner = sa.text(entity.query.strip().rstrip(";"))
-        described: dict[str, Any] = {"query": entity.query}
-        if entity.cursor is None or ":since" in entity.query:
-            bound = inner.bindparams(since=_moment(since.cursor)) if ":since" in entity.query else inner
-            return bound, {**described, "since": since.cursor}
-        field: Any = sa.column(entity.cursor.field)
-        columns = sa.text(f"SELECT * FROM ({inner.text}) AS q")  # names only, for the filter
-        subject: Any = columns.columns(field).subquery("q2")
-        statement = sa.select(sa.text("*")).select_from(subject)
-        column = subject.c[entity.cursor.field]
-        described["cursor"] = entity.cursor.field
-        return _since(statement, column, since), {**described, "since": since.cursor}
-    table = _table(connection, str(entity.table), connector.db_schema, request)
-    described = {"table": table.fullname}
-    statement = sa.select(table)
-    if entity.cursor is None:
-        return statement, described
-    if entity.cursor.field not in table.c:
-        raise SourceError(
-            f"entity {request.name}: the table {table.fullname} has no column "
-            f"{entity.cursor.field!r} for the cursor",
-            f"its columns: {', '.join(table.c.keys())}",
-        )
-    column = table.c[entity.cursor.field]
-    return _since(statement, column, since), {**described, "since": since.cursor}
-
-
-def _moment(value: Any) -> Any:
-    """Text that is a time as a time: the database would not compare a varchar with its own."""
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _since(statement: sa.Select[Any], column: Any, since: Since) -> sa.Select[Any]:
-    """`>=` and not `>`: rows with the cursor's own value may have come after the last run."""
-    if since.cursor is None:
-        return statement.order_by(column)
-    value: Any = since.cursor
-    if isinstance(column.type, sa.types.DateTime | sa.types.Date) and isinstance(value, str):
-        value = datetime.fromisoformat(value)
-        if not getattr(column.type, "timezone", False):
-            value = value.replace(tzinfo=None)
-    return statement.where(column >= value).order_by(column)
-
-
-def _table(connection: sa.Connection, name: str, schema: str | None, request: Request) -> sa.Table:
-    schema_name, _, table_name = name.rpartition(".")
-    try:
-        return sa.Table(
-            table_name, sa.MetaData(), schema=schema_name or schema, autoload_with=connection,
-            resolve_fks=False,
-        )  # fmt: skip
-    except sa.exc.NoSuchTableError:
-        inspector = sa.inspect(connection)
-        known = sorted(inspector.get_table_names(schema_name or schema))
-        raise SourceError(
-            f"entity {request.name}: there is no table {name!r}",
-            f"tables there: {', '.join(known[:20]) or 'none'}",
-        ) from None
-
-
-@contextmanager
-def _source_errors(request: Request) -> Iterator[None]:
-    where = f"source {request.source.source}, entity {request.name}"
-    try:
-        yield
-    except DataplatformError:
-        raise
-    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        text = redact(str(error.orig)).strip()
-        kind = SourceError if "authentication" in text or "does not exist" in text else None
-        if kind:
-            raise kind(f"{where}: the database refused us: {text}", "check url and rights") from None
-        raise SourceUnavailableError(f"{where}: the database cannot be reached: {text}") from None
-    except sa.exc.SQLAlchemyError as error:
-        text = redact(str(getattr(error, "orig", None) or error)).strip()
-        raise SourceError(f"{where}: {text}", "check `table`, `query` and the rights") from None
-    except (TypeError, json.JSONDecodeError, ValueError) as error:
-        raise SourceError(f"{where}: {error}") from None
+    yield from read(request, since)

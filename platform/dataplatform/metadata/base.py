@@ -54,3 +54,7 @@ def check_share(value: Any) -> Any:
 
 
 Share = Annotated[float, BeforeValidator(check_share), Field(ge=0, le=1)]
+
+
+Text = str | SecretRef
+Scalar = str | int | float | bool | SecretRef | None

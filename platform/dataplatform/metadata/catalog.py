@@ -6,15 +6,17 @@ import difflib
 import json
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
 
 from dataplatform.errors import MetadataError
 from dataplatform.metadata.gold import GoldHeader, GoldModel
+from dataplatform.metadata.kinds import KINDS, model_of
 from dataplatform.metadata.source import Source
 from dataplatform.metadata.yaml_file import Document, YamlError, parse
 
@@ -94,7 +96,8 @@ def read_source(path: Path, problems: list[Problem]) -> Source | None:
     document = _parse(text, path, 1, problems) if text is not None else None
     if document is None:
         return None
-    source = _validate(Source, document, path, problems)
+    model = _kind(document, path, problems)
+    source = _validate(model, document, path, problems) if model is not None else None
     if source is not None and source.source != path.stem:
         problems.append(
             Problem(str(path), document.line(("source",)), "source",
@@ -102,6 +105,21 @@ def read_source(path: Path, problems: list[Problem]) -> Source | None:
         )  # fmt: skip
         return None
     return source
+
+
+def _kind(document: Document, path: Path, problems: list[Problem]) -> type[Source] | None:
+    """The model of the kind that `connector.type` names; the general one where there is no connector at all."""
+    connector = document.data.get("connector") if isinstance(document.data, dict) else None
+    if not isinstance(connector, dict):
+        return Source
+    kind = connector.get("type")
+    if isinstance(kind, str) and kind in KINDS:
+        return model_of(kind)
+    message = "`type` is required" if kind is None else "unknown type"
+    line = document.line(("connector", "type"))
+    shown = "" if kind is None else _shown(kind)
+    problems.append(Problem(str(path), line, "connector", message, shown, ", ".join(KINDS)))
+    return None
 
 
 def _models(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, GoldModel]]:
@@ -247,8 +265,10 @@ def _step(kind: Any, step: str | int) -> Any:
             for name, info in fields.items():
                 if step in (name, info.alias):
                     return info.annotation
-        elif get_origin(option) in (dict, list, tuple):
-            return get_args(option)[1 if get_origin(option) is dict else 0]
+        elif get_origin(option) in (dict, Mapping):
+            return get_args(option)[1]
+        elif get_origin(option) in (list, tuple):
+            return get_args(option)[0]
     return Any
 
 
@@ -261,5 +281,9 @@ def _fields(kind: Any) -> list[str]:
 
 
 def source_schema() -> dict[str, Any]:
-    """JSON Schema of a source's YAML file, for editors."""
-    return TypeAdapter(Source).json_schema(by_alias=True)
+    """JSON Schema of a source's YAML file, for editors: one of the kinds of connectors."""
+    schemas: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
+        (model_of(kind), "validation") for kind in KINDS
+    ]
+    refs, document = models_json_schema(schemas, by_alias=True)
+    return {**document, "title": "A source of dataplatform", "oneOf": list(refs.values())}

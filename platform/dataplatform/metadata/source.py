@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from dataplatform.metadata.base import Duration, Metadata, SecretRef, Share
+from dataplatform.metadata.base import Duration, Metadata, Share
 from dataplatform.metadata.check import Check
-from dataplatform.metadata.connector import Connector, Scalar
 from dataplatform.names import MAX_IDENTIFIER, NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
@@ -59,26 +59,10 @@ class Column(Metadata):
         return self
 
 
-class Request(Metadata):
-    """The request of a REST entity."""
-
-    path: str = Field(description="Appended to the connector's base_url.")
-    method: Literal["GET", "POST"] = Field(default="GET", description="HTTP method.")
-    params: dict[str, Scalar | list[Scalar]] = Field(default={}, description="Query parameters.")
-    headers: dict[str, str | SecretRef] = Field(default={}, description="Further headers.")
-    body: dict[str, object] | None = Field(default=None, description="JSON body of a POST.")
-    records: str | None = Field(
-        default=None,
-        description="Path of the list of records in the response, such as `data.items`; "
-        "absent: the response itself, or its only list.",
-    )
-
-
 class CursorField(Metadata):
     """How a delta load knows where to go on."""
 
     field: str = Field(description="Field of the record that grows with every change.")
-    param: str | None = Field(default=None, description="REST: parameter that carries it.")
     overlap: Duration = Field(
         default=timedelta(0), description="How far to step back, for changes that arrive late."
     )
@@ -122,8 +106,15 @@ class CronTrigger(Metadata):
     @field_validator("cron")
     @classmethod
     def _cron(cls, value: str) -> str:
-        if not (value.startswith("@") or len(value.split()) in (5, 6)):
-            raise ValueError(f"{value!r} is no cron expression; it has five fields")
+        from cronsim import CronSim, CronSimError  # only where there is a cron trigger
+
+        try:
+            next(CronSim(value, datetime(2026, 1, 1)))
+        except (CronSimError, StopIteration) as error:
+            raise ValueError(
+                f"{value!r} is no cron expression: {error or 'it never comes'}; its five fields are minute, hour, "
+                "day of month, month, day of week"
+            ) from None
         return value
 
 
@@ -148,21 +139,10 @@ class Entity(Metadata):
     """One kind of record of a source."""
 
     description: str = Field(default="", description="Becomes the table's COMMENT.")
-    request: Request | None = Field(default=None, description="rest: what to ask for.")
-    file: str | None = Field(default=None, description="files: name or glob below the path.")
-    format: Literal["csv", "tsv", "json", "jsonl"] | None = Field(
-        default=None, description="files: the format, when the name does not tell."
-    )
-    records: str | None = Field(
-        default=None, description="files: path of the list of records in a JSON document."
-    )
-    table: str | None = Field(default=None, description="sql: the table to read.")
-    query: str | None = Field(default=None, description="sql: the query to read instead.")
     key: tuple[str, ...] = Field(min_length=1, description="Fields that identify a record.")
     load: Literal["full", "delta"] = Field(
         default="full", description="full: what is missing was deleted; delta: only changes come."
     )
-    cursor: CursorField | None = Field(default=None, description="delta: where to go on.")
     effective_at: str | None = Field(
         default=None, description="Field with the time a version became valid; else the batch's."
     )
@@ -199,38 +179,34 @@ class Entity(Metadata):
 
     @model_validator(mode="after")
     def _delta_cursor(self) -> Entity:
-        if self.cursor and self.load == "full":
+        if cursor_of(self) and self.load == "full":
             raise ValueError("a cursor needs `load: delta`; a full load always reads everything")
         return self
 
 
+def cursor_of(entity: Entity) -> CursorField | None:
+    """The cursor of an entity of a kind that has cursors; None for all others."""
+    return getattr(entity, "cursor", None)
+
+
+class Connector(Metadata):
+    """How a source is reached. Each kind has a model of its own, told apart by `type`."""
+
+    type: str = Field(description="The kind of connector.")
+
+
 class Source(Metadata):
-    """metadata/sources/<source>.yaml."""
+    """metadata/sources/<source>.yaml. Each kind of connector has a model of its own, with its kind of entity."""
 
     source: Name = Field(description="Name of the source, the same as the file's.")
     description: str = Field(default="", description="What it is.")
     connector: Connector = Field(description="How it is reached.")
     triggers: tuple[Trigger, ...] = Field(default=(), description="When it runs by itself.")
-    entities: dict[Name, Entity] = Field(min_length=1, description="What it holds.")
+    entities: Mapping[Name, Entity] = Field(min_length=1, description="What it holds.")
 
     @model_validator(mode="after")
     def _fits(self) -> Source:
-        for name, entity in self.entities.items():
+        for name in self.entities:
             if len(f"{self.source}__{name}") > MAX_IDENTIFIER:
                 raise ValueError(f"{self.source}__{name} is over {MAX_IDENTIFIER} characters long")
-            _check_address(self.connector.type, name, entity)
         return self
-
-
-_ADDRESS = {"rest": ("request",), "files": ("file",), "sql": ("table", "query")}
-
-
-def _check_address(kind: str, name: str, entity: Entity) -> None:
-    """Each connector kind has its own way to say which records an entity means."""
-    wanted = _ADDRESS.get(kind, ())
-    given = [f for fields in _ADDRESS.values() for f in fields if getattr(entity, f) is not None]
-    if wanted and len([f for f in given if f in wanted]) != 1:
-        raise ValueError(f"entity {name}: a {kind} entity needs `{'` or `'.join(wanted)}`")
-    foreign = [f for f in given if wanted and f not in wanted]
-    if foreign:
-        raise ValueError(f"entity {name}: `{foreign[0]}` does not belong to a {kind} source")

@@ -18,7 +18,7 @@ from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.metadata.cursor import later
 from dataplatform.metadata.paths import dig
-from dataplatform.metadata.source import Entity
+from dataplatform.metadata.source import Entity, cursor_of
 from dataplatform.records import hashes as hs
 from dataplatform.records.columnar import grouped
 from dataplatform.records.holdings import Held, Manifest
@@ -247,9 +247,10 @@ def _parsed(
         documents.append(_document(version, item, raw.ref.batch_id))
     records = [item.doc for item in parsed if isinstance(item, Record)]
     work.masks.extend(_profile(work, records))
-    if work.entity.cursor:
+    cursor = cursor_of(work.entity)
+    if cursor:
         for record in records:
-            work.cursor = later(work.cursor, dig(record, work.entity.cursor.field))
+            work.cursor = later(work.cursor, dig(record, cursor.field))
     work.new_versions += bronze.insert(raw.ref.entity, documents, work.first)
     if bad:
         _quarantine(bronze, raw, bad, work)
