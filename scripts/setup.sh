@@ -30,6 +30,7 @@ with_pip() {
     pip install --no-deps -r requirements.lock
     pip install --no-deps --no-build-isolation --editable .
 }
-with_uv || with_pip
+# uv brings certificates of its own; behind a proxy only the system's will do
+with_uv 2>/dev/null || UV_SYSTEM_CERTS=1 with_uv || with_pip
 scripts/mongod_libraries.sh "$venv"
 scripts/prefect_template.sh "$venv"

@@ -97,6 +97,23 @@ def test_libraries_stay_in_their_place(library: str, where: set[str]) -> None:
     assert users <= where
 
 
+def test_the_command_line_only_shows_what_reading_gives() -> None:
+    servers = {"sqlalchemy", "psycopg", "pymongo", "mongoengine", "bson"}
+    users = {
+        path.name for path in modules() if part(module_name(path)) == "cli"
+        for name in imports(path) if name.split(".")[0] in servers
+    }  # fmt: skip
+    assert not users
+
+
+def test_events_are_told_in_one_place() -> None:
+    told = [
+        str(path.relative_to(PACKAGE)) for path in modules()
+        if re.search(r'"dataplatform\.(batch|entity|gold|run)\.[a-z]+"', path.read_text())
+    ]  # fmt: skip
+    assert told == ["events/kinds.py", "orchestration/deploy.py"]
+
+
 def test_platform_is_no_package() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists()
     code = "import platform, dataplatform; print(platform.python_version())"

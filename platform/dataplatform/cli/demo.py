@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
@@ -28,6 +27,7 @@ from dataplatform.errors import LoadError
 from dataplatform.layers.gold import build as gold_build
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.pipeline import refresh_gold
+from dataplatform.reading.demo import results, silver_tables
 from dataplatform.reading.status import status
 from dataplatform.settings import Settings, load_settings
 
@@ -104,8 +104,7 @@ def _warehouse(platform: Platform, root: Path) -> dict[str, Any]:
 
 def _leave_out_others(platform: Platform, root: Path) -> None:
     """A user's own sources are none of the demo's business."""
-    names = sa.inspect(platform.engine).get_table_names(schema="silver")
-    others = [n for n in names if not n.startswith(f"{SOURCE}__")]
+    others = [n for n in silver_tables(platform) if not n.startswith(f"{SOURCE}__")]
     if others:
         people.omit(root, "silver", others, True)
 
@@ -163,19 +162,8 @@ class _TaskNames(logging.Handler):
 
 
 def _read_results(platform: Platform, story: _Story) -> None:
-    queries = {
-        "history": "select carrier, name, dp_valid_from, dp_valid_to, dp_current, dp_batch_id "
-        "from silver.nycflights__airlines where carrier = 'US' order by dp_valid_from",
-        "delays": "select airline, sum(flights)::bigint as flights, sum(cancelled)::bigint as cancelled, "
-        "round(sum(mean_arr_delay * flights) / sum(flights), 1)::float as mean_arr_delay "
-        "from gold.delays_by_carrier group by airline order by mean_arr_delay desc limit 6",
-        "weather": "select weather, flights, mean_dep_delay::float, cancelled_share::float "
-        "from gold.weather_effect order by weather",
-    }
-    with platform.engine.connect() as conn:
-        for name, query in queries.items():
-            rows = conn.execute(sa.text(query)).mappings()
-            setattr(story, name, [dict(row) for row in rows])
+    found = results(platform)
+    story.history, story.delays, story.weather = found.history, found.delays, found.weather
 
 
 def _summary(story: _Story) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json
-from dataplatform.errors import MetadataError
-from dataplatform.layers.bronze import upkeep
+from dataplatform.reading.quarantine import quarantine as read
+from dataplatform.reading.quarantine import quarantined
 from dataplatform.records.refs import EntityRef
 from dataplatform.runs.recover import reprocess
 
@@ -27,16 +27,16 @@ EntityName = Annotated[str | None, typer.Argument(help="Only this entity.")]
 def list_(source: SourceName = None, entity: EntityName = None, json_: Json = False) -> None:
     """Lists what waits in quarantine, newest first."""
     with open_platform() as platform:
-        found = [_shown(d) for d in upkeep.quarantined(platform.bronze, source, entity)]
+        found = read(platform, source, entity)
     if json_:
-        print_json({"status": "done", "count": len(found), "quarantine": found})
+        print_json({"status": "done", "count": len(found), "quarantine": [r.as_json() for r in found]})
         return
     table = Table("id", "entity", "batch", "reason", "record")
     for item in found:
-        record = str(item["record"])
+        record = item.record
         short = record if len(record) <= 60 else record[:59] + "…"
-        table.add_row(item["id"], f"{item['source']}.{item['entity']}", item["batch_id"],
-                      _escaped(item["reason"]), _escaped(short))  # fmt: skip
+        table.add_row(item.id, f"{item.source}.{item.entity}", item.batch_id,
+                      _escaped(item.reason), _escaped(short))  # fmt: skip
     out.print(table if found else "nothing is in quarantine")
 
 
@@ -45,13 +45,11 @@ def list_(source: SourceName = None, entity: EntityName = None, json_: Json = Fa
 def show(id_: Annotated[str, typer.Argument(metavar="ID")], json_: Json = False) -> None:
     """Shows one of them whole."""
     with open_platform() as platform:
-        found = [_shown(d) for d in upkeep.quarantined(platform.bronze, status=None) if d["_id"] == id_]
-    if not found:
-        raise MetadataError(f"nothing in quarantine has the id {id_}", "dataplatform quarantine list")
+        found = quarantined(platform, id_)
     if json_:
-        print_json(found[0])
+        print_json(found.as_json())
         return
-    for name, value in found[0].items():
+    for name, value in found.as_json().items():
         out.print(f"{name}: {value}", markup=False, soft_wrap=True)
 
 
@@ -65,25 +63,19 @@ def retry(
     """Loads the batches concerned again, under today's metadata."""
     with open_platform() as platform:
         platform.catalog.source(source)
-        before = upkeep.quarantined(platform.bronze, source, entity)
+        before = read(platform, source, entity)
         batches: dict[str, set[str]] = {}
         for item in before:
-            batches.setdefault(item["entity"], set()).add(item["batch_id"])
+            batches.setdefault(item.entity, set()).add(item.batch_id)
         for name, found in batches.items():
             reprocess(platform, EntityRef(source, name), sorted(found))
-        after = upkeep.quarantined(platform.bronze, source, entity)
+        after = read(platform, source, entity)
     if json_:
         print_json({"status": "done", "before": len(before), "after": len(after)})
     else:
         out.print(f"{len(before)} before, {len(after)} after")
     for item in after[:5]:
-        err.print(f"still: {item['reason']}", markup=False)
-
-
-def _shown(document: dict[str, Any]) -> dict[str, Any]:
-    shown = dict(document)
-    shown["id"] = shown.pop("_id")
-    return {"id": shown.pop("id"), **shown}
+        err.print(f"still: {item.reason}", markup=False)
 
 
 def _escaped(text: str) -> str:
