@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from kink import Container
 from sqlalchemy.engine import Engine
@@ -50,6 +51,11 @@ def open_platform(
             platform.bronze.close()
     finally:
         servers.close()
+
+
+def reread(platform: Platform) -> Platform:
+    """The same Platform with its metadata read again: a process that stays up sees what people edited meanwhile."""
+    return replace(platform, catalog=load_catalog(platform.catalog.root))
 
 
 def _servers_and_prefect(settings: Settings) -> Servers:

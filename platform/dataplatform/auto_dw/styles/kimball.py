@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.lexicon import HAPPENS
-from dataplatform.auto_dw.model import Reference, TableProfile
-from dataplatform.auto_dw.roles import BRIDGE, DIMENSION, FACT, LOOKUP, MEASURE
+from dataplatform.auto_dw.judge.roles import BRIDGE, DIMENSION, FACT, LOOKUP, MEASURE
+from dataplatform.auto_dw.look import kinds
+from dataplatform.auto_dw.look.profiles import SILVER_KEY, Reference, TableProfile
+from dataplatform.auto_dw.names.lexicon import HAPPENS
+from dataplatform.auto_dw.names.words import stem, table_words, words
 from dataplatform.auto_dw.styles.common import (
     LATER,
     SINCE,
@@ -28,7 +29,6 @@ from dataplatform.auto_dw.styles.common import (
     same,
     snake,
 )
-from dataplatform.auto_dw.words import stem, table_words, words
 from dataplatform.names import quote
 
 UNKNOWN = -1
@@ -85,7 +85,7 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
     changed = only_changed(table, key, [r for r, _ in _parents(design, table.name)], design.schema)
     rows = f"{relation(table, current=False)} t{joins}{changed if table.history else ''}"
     sql = f"select {first}\nfrom {rows}\nunion all\nselect {unknown}"
-    described = design.found.tables[table.name].description
+    described = design.evaluation.tables[table.name].description
     checks: list[dict[str, object]] = [{"unique": [sk]}, {"not_null": [sk]}]
     checks += design.value_checks(table.name, [c.name for c in columns])
     return ModelDraft(
@@ -130,7 +130,7 @@ def _history(table: TableProfile, key: Sequence[str]) -> list[Column]:
 
 def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
     """References to dimensions, each with a name of its own: a role, where a dimension is met twice."""
-    found = [r for r in design.found.of_table(table) if _is_parent(design, table, r)]
+    found = [r for r in design.evaluation.of_table(table) if _is_parent(design, table, r)]
     often = Counter(r.ref_table for r in found)
     result: list[tuple[Reference, str]] = []
     seen: set[str] = set()
@@ -161,7 +161,7 @@ def _role(design: Design, reference: Reference) -> str:
 
 def _shows(design: Design, reference: Reference) -> bool:
     """Whether the dimension has the columns that are referred to: a private one may be left out of it."""
-    verdicts = design.found.tables[reference.ref_table].columns
+    verdicts = design.evaluation.tables[reference.ref_table].columns
     return all(
         c in design.key(reference.ref_table)
         or (not verdicts[c].secret and (not verdicts[c].sensitive or design.decisions.sensitive in ("keep", "hash")))
@@ -187,6 +187,15 @@ def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:
         yield f"\nleft join {relation(parent, current=False)} o{number} on {matches}{current}"
 
 
+@dataclass(frozen=True)
+class Side:
+    """Rows that a fact reads, its own (f) or its header's (h): the dimensions they refer to, as of which moment."""
+
+    alias: str
+    references: Sequence[tuple[Reference, str]]
+    moment: str | None
+
+
 def _fact(design: Design, table: TableProfile) -> ModelDraft:
     """One row for each of the source's current rows; keys of dimensions as of the event's time."""
     is_bridge = design.role(table.name) == BRIDGE
@@ -196,9 +205,9 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     joins: list[str] = []
     if header:
         joins.append(f"\nleft join {relation(header[1])} h on {same(header[0], 'f', 'h')}")
-    _look_ups(design, _parents(design, table.name), "f", moment, columns, joins)
+    _look_ups(design, Side("f", _parents(design, table.name), moment), columns, joins)
     if header:
-        _look_ups(design, _parents_of_header(design, table, header), "h", moment, columns, joins)
+        _look_ups(design, Side("h", _parents_of_header(design, table, header), moment), columns, joins)
     _dates(design, table, "f", columns)
     if header:
         _dates(design, header[1], "h", columns)
@@ -213,8 +222,8 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
         + f"\nfrom {_rows(table, key)}{''.join(joins)}"
     )  # fmt: skip
     name = design.name("bridge" if is_bridge else "fact", table.name)
-    grain = design.found.tables[table.name].grain
-    described = design.found.tables[table.name].description
+    grain = design.evaluation.tables[table.name].grain
+    described = design.evaluation.tables[table.name].description
     return ModelDraft(
         name, "bridge" if is_bridge else "fact", table.name, sql,
         f"{'Bridge' if is_bridge else 'Fact'} {called(design, table.name)}: {grain}. {described}".strip(),
@@ -269,11 +278,11 @@ def _fact_checks(design: Design, table: TableProfile, columns: Sequence[Column])
 
 def _header(design: Design, table: TableProfile) -> tuple[Reference, TableProfile] | None:
     """The fact that this one details, such as the order of an order's line."""
-    for reference in design.found.of_table(table.name):
+    for reference in design.evaluation.of_table(table.name):
         parent = reference.ref_table
         other = parent != table.name and parent in design.schema.tables and design.role(parent) == FACT
         if other and (
-            set(reference.ref_columns) == set(design.key(parent)) or reference.ref_columns == (m.SILVER_KEY,)
+            set(reference.ref_columns) == set(design.key(parent)) or reference.ref_columns == (SILVER_KEY,)
         ):
             return reference, design.schema.tables[parent]
     return None
@@ -281,7 +290,7 @@ def _header(design: Design, table: TableProfile) -> tuple[Reference, TableProfil
 
 def _event(design: Design, table: TableProfile, alias: str) -> str | None:
     """The time at which it happened: a timestamp that says so, else the first one."""
-    times = [c for c in table.columns if c.kind in (m.DATE, m.TIME)]
+    times = [c for c in table.columns if c.kind in (kinds.DATE, kinds.TIME)]
     named = [c for c in times if not set(words(c.name)).isdisjoint(HAPPENS) and c.nulls * 2 < max(1, c.rows)]
     chosen = next(iter(named or times), None)
     return f"{alias}.{quote(chosen.name)}::timestamptz" if chosen else None
@@ -292,41 +301,35 @@ def _parents_of_header(
 ) -> list[tuple[Reference, str]]:
     """The header's references, but for those that the table has itself, by columns it shares with the header."""
     mine = dict(zip(header[0].ref_columns, header[0].columns, strict=True))
-    known = {(r.ref_table, r.columns) for r in design.found.of_table(table.name)}
+    known = {(r.ref_table, r.columns) for r in design.evaluation.of_table(table.name)}
     return [
         (reference, role) for reference, role in _parents(design, header[1].name)
         if (reference.ref_table, tuple(mine.get(c, "") for c in reference.columns)) not in known
     ]  # fmt: skip
 
 
-def _look_ups(
-    design: Design,
-    references: Sequence[tuple[Reference, str]],
-    alias: str,
-    moment: str | None,
-    columns: list[Column],
-    joins: list[str],
-) -> None:
+def _look_ups(design: Design, side: Side, columns: list[Column], joins: list[str]) -> None:
     taken = {c.name for c in columns}
-    for reference, role in references:
+    for reference, role in side.references:
         if role in taken:
             continue
         parent, dim = design.schema.tables[reference.ref_table], f"d{len(joins)}"
         pairs = zip(reference.columns, reference.ref_columns, strict=True)
-        matches = " and ".join(f"{dim}.{snake(p)} = {_shown(design, parent, p, alias, c)}" for c, p in pairs)
+        matches = " and ".join(
+            f"{dim}.{snake(p)} = {_shown(design, parent, p, side.alias, c)}" for c, p in pairs
+        )
         when = f" and {dim}.is_current"
-        if parent.history and moment:
-            when = (
-                f" and {dim}.valid_from <= {moment} and ({dim}.valid_to is null or {moment} < {dim}.valid_to)"
-            )
+        if parent.history and side.moment:
+            ended = f"({dim}.valid_to is null or {side.moment} < {dim}.valid_to)"
+            when = f" and {dim}.valid_from <= {side.moment} and {ended}"
         joins.append(f"\nleft join gold.{design.name('dim', parent.name)} {dim} on {matches}{when}")
-        columns.append(Column(role, f"coalesce({dim}.{_sk(parent.name)}, {UNKNOWN})",
-                              f"{parent.name} at the time it happened"))  # fmt: skip
+        key = f"coalesce({dim}.{_sk(parent.name)}, {UNKNOWN})"
+        columns.append(Column(role, key, f"{parent.name} at the time it happened"))
 
 
 def _shown(design: Design, parent: TableProfile, ref: str, alias: str, column: str) -> str:
     """The child's value as the dimension shows the parent's: hashed, where that is private."""
-    verdict = design.found.tables[parent.name].columns[ref]
+    verdict = design.evaluation.tables[parent.name].columns[ref]
     plain = f"{alias}.{quote(column)}"
     if (verdict.sensitive or verdict.secret) and design.decisions.sensitive != "keep":
         return f"encode(sha256(convert_to({plain}::text, 'UTF8')), 'hex')"
@@ -338,7 +341,7 @@ def _dates(design: Design, table: TableProfile, alias: str, columns: list[Column
     for column in table.columns:
         name = f"{snake(column.name)}_key"
         if (
-            column.kind in (m.DATE, m.TIME)
+            column.kind in (kinds.DATE, kinds.TIME)
             and name not in taken
             and private(design, table.name, column, alias)
         ):
@@ -353,10 +356,10 @@ def _values(design: Design, table: TableProfile, columns: list[Column], measures
     taken = {c.name for c in columns}
     for column in table.columns:
         name, sql = snake(column.name), private(design, table.name, column, "f")
-        if sql is None or name in taken or column.kind == m.OTHER:
+        if sql is None or name in taken or column.kind == kinds.OTHER:
             continue
         text = meaning(design, table.name, column.name)
-        if design.found.tables[table.name].columns[column.name].verdict.role == MEASURE:
+        if design.evaluation.tables[table.name].columns[column.name].verdict.role == MEASURE:
             measures[name] = additivity(column)
             text = f"{text}; {measures[name]}"
         columns.append(Column(name, sql, text))
