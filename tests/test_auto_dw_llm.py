@@ -63,11 +63,17 @@ def serve() -> Iterator[Callable[[Server], str]]:
                 if isinstance(found, int):
                     return self.send(found, {"error": {"message": "no"}})
                 message = found if isinstance(found, dict) else {"role": "assistant", "content": found}
-                return self.send(200, {
-                    "id": "1", "object": "chat.completion", "created": 0, "model": "m",
-                    "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-                    "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-                })  # fmt: skip
+                return self.send(
+                    200,
+                    {
+                        "id": "1",
+                        "object": "chat.completion",
+                        "created": 0,
+                        "model": "m",
+                        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+                        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+                    },
+                )
 
             def send(self, code: int, document: Any) -> None:
                 data = json.dumps(document).encode()
@@ -133,10 +139,12 @@ def test_its_words_reach_the_warehouse_and_a_persons_come_first(world: World, se
             "insert into zoo.animals select g, 'n' || g, 1, 'x@zoo.org' from generate_series(61, 90) g"
         )
     builds.go(zoo(world))  # without the LLM
-    comments = dict(world.rows(
-        "select attname, col_description(attrelid, attnum) from pg_attribute "
-        "where attrelid = 'gold.dim_animals'::regclass and attnum > 0"
-    ))  # fmt: skip
+    comments = dict(
+        world.rows(
+            "select attname, col_description(attrelid, attnum) from pg_attribute "
+            "where attrelid = 'gold.dim_animals'::regclass and attnum > 0"
+        )
+    )
     assert comments["animal_name"] == "The animal_name."
     assert comments["kind"] == "What sort of animal it is"
     [(text,)] = world.rows("select obj_description('gold.dim_animals'::regclass)")

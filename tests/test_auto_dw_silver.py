@@ -65,8 +65,13 @@ def test_facts_find_the_version_of_their_time(make_world: MakeWorld) -> None:
         "join gold.dim_s__people d using (s__people_sk) group by 1 order by 1"
     )
     assert [(m, a[:3], b[:3]) for m, a, b, _ in found] == [
-        (1, "old", "old"), (2, "old", "old"), (3, "old", "old"), (4, "new", "new"), (5, "new", "new"), (6, "new", "new"),
-    ]  # fmt: skip
+        (1, "old", "old"),
+        (2, "old", "old"),
+        (3, "old", "old"),
+        (4, "new", "new"),
+        (5, "new", "new"),
+        (6, "new", "new"),
+    ]
     assert sum(total for *_, total in found) == 1.5 * sum(range(60))
 
 
@@ -84,10 +89,15 @@ entities:
 def a_day_in_the_shop(day: int) -> dict[str, list[dict[str, Any]]]:
     """Towns and prices change, sales come, some are taken back, one is moved to another person."""
     sales = [
-        {"sale_id": n, "person_id": (n + (day // 9 if n == 7 else 0)) % 20, "amount": n + day % 3,
-         "sold_at": f"2026-01-{1 + n % 30:02}T12:00:00Z"}
-        for n in range(40 + 3 * day) if n % 11 or day < 12
-    ]  # fmt: skip
+        {
+            "sale_id": n,
+            "person_id": (n + (day // 9 if n == 7 else 0)) % 20,
+            "amount": n + day % 3,
+            "sold_at": f"2026-01-{1 + n % 30:02}T12:00:00Z",
+        }
+        for n in range(40 + 3 * day)
+        if n % 11 or day < 12
+    ]
     return {
         "people": [
             {"person_id": n, "town": f"town {(n + day // 7) % 5}", "since": f"2026-01-{1 + day - day % 7:02}T00:00:00Z"}

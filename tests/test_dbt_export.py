@@ -51,12 +51,21 @@ def test_the_exported_project_builds_under_dbt(
     models = load_catalog(root(world)).models
     url = sa.make_url(databases.postgres)
     export.dbt(models, tmp_path / "dbt", str(url.database))
-    env = {**os.environ, "PGHOST": str(url.query["host"]), "PGUSER": str(url.username or "postgres"),
-           "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}  # fmt: skip
+    env = {
+        **os.environ,
+        "PGHOST": str(url.query["host"]),
+        "PGUSER": str(url.username or "postgres"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
     done = subprocess.run(
         [dbt, "build", "--profiles-dir", ".", "--project-dir", "."],
-        cwd=tmp_path / "dbt", env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path / "dbt",
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     results: list[dict[str, Any]] = json.loads((tmp_path / "dbt/target/run_results.json").read_text())[
         "results"

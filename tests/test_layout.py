@@ -125,15 +125,20 @@ def test_openai_is_imported_by_one_module() -> None:
 @pytest.mark.parametrize(
     ("library", "where"),
     [
-        ("prefect", {"orchestration"}), ("kink", {"bootstrap"}), ("openai", {"auto_dw"}),
-        ("mongoengine", {"layers.bronze", "storage"}), ("alembic", {"audit"}),
+        ("prefect", {"orchestration"}),
+        ("kink", {"bootstrap"}),
+        ("openai", {"auto_dw"}),
+        ("mongoengine", {"layers.bronze", "storage"}),
+        ("alembic", {"audit"}),
     ],
-)  # fmt: skip
+)
 def test_libraries_stay_in_their_place(library: str, where: set[str]) -> None:
     users = {
-        part(module_name(path)) for path in modules()
-        for name in imports(path) if name.split(".")[0] == library
-    }  # fmt: skip
+        part(module_name(path))
+        for path in modules()
+        for name in imports(path)
+        if name.split(".")[0] == library
+    }
     assert users <= where
 
 

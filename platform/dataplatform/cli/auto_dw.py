@@ -54,8 +54,10 @@ def evaluate(
     if used is not None:
         document["llm"] = used
         refused = "; ".join(f"{n} × {why}" for why, n in used["refused"].items())
-        _say(f"{used['tokens']:,} tokens in {used['calls']} calls, {used['cached']} answers from before"
-             + (f"; no use: {refused}" if refused else ""))  # fmt: skip
+        _say(
+            f"{used['tokens']:,} tokens in {used['calls']} calls, {used['cached']} answers from before"
+            + (f"; no use: {refused}" if refused else "")
+        )
     if json_:
         print_json(document)
     else:
@@ -82,20 +84,24 @@ def _show(document: dict[str, Any], columns: bool) -> None:
         )
         color = _COLORS[found["status"]]
         tables.add_row(
-            name, found["role"], f"[{color}]{found['confidence']:.2f}[/]", ", ".join(found["primary_key"]),
-            refers, _to_do(found).replace("[", r"\["),
-        )  # fmt: skip
+            name,
+            found["role"],
+            f"[{color}]{found['confidence']:.2f}[/]",
+            ", ".join(found["primary_key"]),
+            refers,
+            _to_do(found).replace("[", r"\["),
+        )
     out.print(tables)
     if columns:
         for found in document["tables"].values():
             _show_columns(found["columns"])
 
 
-def _to_do(found: dict[str, Any]) -> str:
+def _to_do(table: dict[str, Any]) -> str:
     """The table's advice, and the columns that a word would help."""
-    unsure = [name for name, column in found["columns"].items() if column["status"] != "green"]
+    unsure = [name for name, column in table["columns"].items() if column["status"] != "green"]
     shown = ", ".join([*unsure[:MOST_UNSURE], *(["…"] if len(unsure) > MOST_UNSURE else [])])
-    return "; ".join(part for part in (found["advice"], f"unsure of {shown}" if shown else "") if part)
+    return "; ".join(part for part in (table["advice"], f"unsure of {shown}" if shown else "") if part)
 
 
 def _show_columns(found: dict[str, Any]) -> None:
@@ -223,8 +229,10 @@ def go(schema: Schema = "silver", json_: Json = False) -> None:
 
 @app.command("undo")
 @command
-def undo(schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only of this schema.")] = None,
-         json_: Json = False) -> None:  # fmt: skip
+def undo(
+    schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only of this schema.")] = None,
+    json_: Json = False,
+) -> None:
     """Returns to the build before the last."""
     with _workspace() as workspace:
         found = builds.undo(workspace, schema)

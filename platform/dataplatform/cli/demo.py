@@ -99,8 +99,10 @@ def _warehouse(platform: Platform, root: Path) -> dict[str, Any]:
     _leave_out_others(workspace)
     evaluation = outcome.judge_and_keep(workspace).evaluation
     done = builds.go(workspace)
-    roles = {n: {"role": t.verdict.role, "confidence": round(t.verdict.confidence, 2),
-                 "key": list(t.primary_key)} for n, t in evaluation.tables.items()}  # fmt: skip
+    roles = {
+        n: {"role": t.verdict.role, "confidence": round(t.verdict.confidence, 2), "key": list(t.primary_key)}
+        for n, t in evaluation.tables.items()
+    }
     references = [f"{r.table}.{'+'.join(r.columns)} → {r.ref_table}" for r in evaluation.references]
     return {"tables": roles, "references": references, "build": done["build"], "models": done["models"]}
 
@@ -200,8 +202,10 @@ def _summary(story: _Story) -> None:
 
 
 def _star(story: _Story) -> Table:
-    table = Table(title="What auto_dw says of silver, and the star schema it built (gold.dim_…, gold.fact_…)",
-                  title_style="bold")  # fmt: skip
+    table = Table(
+        title="What auto_dw says of silver, and the star schema it built (gold.dim_…, gold.fact_…)",
+        title_style="bold",
+    )
     for column in ("table", "is", "sure", "key", "refers to"):
         table.add_column(column)
     for name, about in story.warehouse["tables"].items():
@@ -218,9 +222,12 @@ def _layers(story: _Story) -> Table:
         table.add_column(column, justify="left" if column == "entity" else "right")
     for entity, e in story.status["sources"][SOURCE]["entities"].items():
         table.add_row(
-            entity, f"{e['raw_records']:,}", f"{e['bronze_versions']:,}", f"{e['silver_rows']:,}",
+            entity,
+            f"{e['raw_records']:,}",
+            f"{e['bronze_versions']:,}",
+            f"{e['silver_rows']:,}",
             f"{e['silver_current']:,}",
-        )  # fmt: skip
+        )
     return table
 
 
@@ -267,14 +274,16 @@ def _rows(title: str, rows: list[dict[str, Any]]) -> Table:
 
 def _next_steps(story: _Story) -> None:
     total = sum(story.seconds.values())
-    out.print(Panel(
-        "dataplatform status                        what there is\n"
-        "dataplatform trace nycflights__airlines US from a row back to raw\n"
-        "dataplatform gold lineage                  what is built from what\n"
-        "dataplatform auto-dw evaluate              what every table and column is\n"
-        "dataplatform replay nycflights             bronze and silver again\n"
-        "dataplatform up                            schedules, Prefect's pages\n"
-        "\nYour own source is one YAML file: docs/add-a-source.md",
-        title=f"Done in {total:.0f} s. What to try next, with .venv/bin/ in front",
-        expand=False,
-    ))  # fmt: skip
+    out.print(
+        Panel(
+            "dataplatform status                        what there is\n"
+            "dataplatform trace nycflights__airlines US from a row back to raw\n"
+            "dataplatform gold lineage                  what is built from what\n"
+            "dataplatform auto-dw evaluate              what every table and column is\n"
+            "dataplatform replay nycflights             bronze and silver again\n"
+            "dataplatform up                            schedules, Prefect's pages\n"
+            "\nYour own source is one YAML file: docs/add-a-source.md",
+            title=f"Done in {total:.0f} s. What to try next, with .venv/bin/ in front",
+            expand=False,
+        )
+    )

@@ -67,10 +67,11 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             answering = threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True)
             answering.start()
         about = {
-            "status": "up", "prefect": api.removesuffix("/api"),
+            "status": "up",
+            "prefect": api.removesuffix("/api"),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
             "deployments": found.deployments,
-        }  # fmt: skip
+        }
         if json_:
             print_json(about)
         else:
@@ -105,9 +106,13 @@ def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool,
             "--type", "process", "--limit", str(limit)]  # fmt: skip
     return subprocess.Popen(
-        argv, env=env, cwd=ROOT, stdout=sys.stderr, start_new_session=True,
+        argv,
+        env=env,
+        cwd=ROOT,
+        stdout=sys.stderr,
+        start_new_session=True,
         preexec_fn=_hear_interrupts,
-    )  # fmt: skip
+    )
 
 
 def _hear_interrupts() -> None:

@@ -16,23 +16,24 @@ from dataplatform.metadata.gold import GoldModel
 from dataplatform.names import quote
 
 _BEGINNING = "-infinity"
+_PROJECT = {
+    "name": "gold",
+    "version": "1.0",
+    "config-version": 2,
+    "profile": "gold",
+    "model-paths": ["models"],
+    "macro-paths": ["macros"],
+}
 
 
 def dbt(models: Mapping[str, GoldModel], target: Path, database: str) -> list[str]:
     """A dbt project with the same models, their sources, tests and descriptions; returns the files written."""
     names, reads = order(models)
-    files: dict[str, str] = {
-        "dbt_project.yml": yaml.safe_dump({
-            "name": "gold", "version": "1.0", "config-version": 2, "profile": "gold", "model-paths": ["models"],
-            "macro-paths": ["macros"],
-        }, sort_keys=False),
-        "profiles.yml": yaml.safe_dump({"gold": {"target": "main", "outputs": {"main": {
-            "type": "postgres", "host": "{{ env_var('PGHOST', 'localhost') }}", "port": 5432,
-            "user": "{{ env_var('PGUSER', 'postgres') }}", "password": "{{ env_var('PGPASSWORD', 'none') }}",
-            "dbname": f"{{{{ env_var('PGDATABASE', '{database}') }}}}", "schema": "dbt_gold", "threads": 2,
-        }}}}, sort_keys=False),
+    files = {
+        "dbt_project.yml": yaml.safe_dump(_PROJECT, sort_keys=False),
+        "profiles.yml": yaml.safe_dump(_profiles(database), sort_keys=False),
         "models/schema.yml": yaml.safe_dump(_schema(models, reads), sort_keys=False, allow_unicode=True),
-    }  # fmt: skip
+    }
     for name in names:
         files[f"models/{name}.sql"] = _dbt_model(models[name])
     for place, text in files.items():
@@ -40,6 +41,21 @@ def dbt(models: Mapping[str, GoldModel], target: Path, database: str) -> list[st
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return sorted(files)
+
+
+def _profiles(database: str) -> dict[str, Any]:
+    """Where dbt finds the server: libpq's variables, this database where they name none."""
+    server = {
+        "type": "postgres",
+        "host": "{{ env_var('PGHOST', 'localhost') }}",
+        "port": 5432,
+        "user": "{{ env_var('PGUSER', 'postgres') }}",
+        "password": "{{ env_var('PGPASSWORD', 'none') }}",
+        "dbname": f"{{{{ env_var('PGDATABASE', '{database}') }}}}",
+        "schema": "dbt_gold",
+        "threads": 2,
+    }
+    return {"gold": {"target": "main", "outputs": {"main": server}}}
 
 
 def _dbt_model(model: GoldModel) -> str:
@@ -90,7 +106,7 @@ def _schema(models: Mapping[str, GoldModel], reads: Mapping[str, Lineage]) -> di
             for s, names in sorted(sources.items())
         ],
         "models": [_dbt_tests(model) for model in models.values()],
-    }  # fmt: skip
+    }
 
 
 def _dbt_tests(model: GoldModel) -> dict[str, Any]:
@@ -120,9 +136,11 @@ def joins(models: Mapping[str, GoldModel]) -> list[tuple[str, str, str, str]]:
     """Model, column, model and column it refers to, from the checks."""
     return [
         (name, column, place.split(".")[1], place.split(".")[2])
-        for name, model in models.items() for check in model.header.checks
-        for column, place in (check.reference or {}).items() if place.startswith("gold.")
-    ]  # fmt: skip
+        for name, model in models.items()
+        for check in model.header.checks
+        for column, place in (check.reference or {}).items()
+        if place.startswith("gold.")
+    ]
 
 
 def mermaid(models: Mapping[str, GoldModel]) -> str:
@@ -174,10 +192,18 @@ def _semantic_model(name: str, model: GoldModel, refers: list[tuple[str, str]]) 
             measures.append({"name": column, "agg": aggregate, "description": text})
         elif column not in foreign:
             time = column.endswith(("_date", "_at", "_time")) or column == "date"
-            dimensions.append({"name": column, "type": "time" if time else "categorical"}
-                              | ({"type_params": {"time_granularity": "day"}} if time else {}))  # fmt: skip
+            dimensions.append(
+                {"name": column, "type": "time" if time else "categorical"}
+                | ({"type_params": {"time_granularity": "day"}} if time else {})
+            )
     unique = next((c.unique for c in model.header.checks if c.unique and len(c.unique) == 1), None)
     entities = [{"name": unique[0], "type": "primary"}] if unique else []
     entities += [{"name": parent, "type": "foreign", "expr": column} for column, parent in refers]
-    return {"name": name, "model": f"ref('{name}')", "description": model.header.description,
-            "entities": entities, "dimensions": dimensions, "measures": measures}  # fmt: skip
+    return {
+        "name": name,
+        "model": f"ref('{name}')",
+        "description": model.header.description,
+        "entities": entities,
+        "dimensions": dimensions,
+        "measures": measures,
+    }

@@ -121,14 +121,14 @@ def _to_link(
 
 
 def _without_links(
-    found: list[Reference],
+    references: list[Reference],
     keys: Mapping[str, Sequence[tuple[str, ...]]],
     parents: Mapping[tuple[str, str], str],
 ) -> list[Reference]:
     """Only things are referred to: a table whose key consists of references alone is a link."""
-    covered = {(r.table, column) for r in found for column in r.columns} | set(parents)
+    covered = {(r.table, column) for r in references for column in r.columns} | set(parents)
     links = {name for name, key in keys.items() if key and all((name, part) in covered for part in key[0])}
-    return [r for r in found if r.ref_table not in links]
+    return [r for r in references if r.ref_table not in links]
 
 
 def _is_thing(parent: Parent, parents: Mapping[tuple[str, str], str]) -> bool:
@@ -228,16 +228,18 @@ def _reference(table: TableProfile, parent: Parent, match: Match) -> Reference:
     return Reference(table.name, match.columns, parent.table.name, parent.key, chance, evidence)
 
 
-def _without_implied(found: list[Reference]) -> list[Reference]:
+def _without_implied(references: list[Reference]) -> list[Reference]:
     """(province, country) → province says nothing where (city, province, country) → city is known."""
     result = []
-    for reference in found:
+    for reference in references:
         inside = set(reference.columns)
         wider = [
-            r for r in found
-            if r.table == reference.table and inside < set(r.columns)
-            and any(n.table == r.ref_table and n.ref_table == reference.ref_table for n in found)
-        ]  # fmt: skip
+            r
+            for r in references
+            if r.table == reference.table
+            and inside < set(r.columns)
+            and any(n.table == r.ref_table and n.ref_table == reference.ref_table for n in references)
+        ]
         if not wider:
             result.append(reference)
     return result

@@ -71,8 +71,9 @@ def evaluate(schema: SchemaProfile, rows: Rows, probe: Probe = lambda *_: None) 
             sure[reference.table, column] = max(sure.get((reference.table, column), 0), reference.confidence)
     columns = {
         (name, c.name): _sure(column_role(table, c, primary[name], linking[name]), sure.get((name, c.name)))
-        for name, table in schema.tables.items() for c in table.columns
-    }  # fmt: skip
+        for name, table in schema.tables.items()
+        for c in table.columns
+    }
     roles = table_roles(schema, primary, references, columns)
     said = {place: _column(verdict, private[place]) for place, verdict in columns.items()}
     tables = {
@@ -84,11 +85,11 @@ def evaluate(schema: SchemaProfile, rows: Rows, probe: Probe = lambda *_: None) 
     return Evaluation(schema.name, tables, tuple(references), tuple(polymorphic(schema, named)))
 
 
-def key_map(found: Mapping[str, Sequence[Key]]) -> dict[str, list[tuple[str, ...]]]:
+def key_map(keys_of: Mapping[str, Sequence[Key]]) -> dict[str, list[tuple[str, ...]]]:
     """Of each table its primary key, then the other columns that identify a row by themselves."""
     return {
-        name: [k.columns for n, k in enumerate(own) if n == 0 or (len(k.columns) == 1 and k.score > -0.5)]
-        for name, own in found.items()
+        name: [k.columns for n, k in enumerate(ranked) if n == 0 or (len(k.columns) == 1 and k.score > -0.5)]
+        for name, ranked in keys_of.items()
     }
 
 

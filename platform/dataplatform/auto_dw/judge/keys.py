@@ -131,9 +131,8 @@ def _composite(schema: SchemaProfile, table: TableProfile, singles: list[Key], r
     if best >= 2.4:
         return []
     possible = [
-        c for c in table.columns
-        if c.can_identify and c.nulls == 0 and (c.distinct > 1 or table.rows <= 1)
-    ]  # fmt: skip
+        c for c in table.columns if c.can_identify and c.nulls == 0 and (c.distinct > 1 or table.rows <= 1)
+    ]
     worth = {c.name: _part_score(schema, table, c) for c in possible}
     likely = sorted(possible, key=lambda c: -worth[c.name])[:MOST_COLUMNS]
     run = [c.name for c in _run(schema, table, possible)]
@@ -202,9 +201,12 @@ def _run(schema: SchemaProfile, table: TableProfile, usable: Sequence[ColumnProf
 
 
 def _from_run(
-    schema: SchemaProfile, table: TableProfile, run: list[str], usable: Sequence[ColumnProfile],
+    schema: SchemaProfile,
+    table: TableProfile,
+    run: list[str],
+    usable: Sequence[ColumnProfile],
     unique: Callable[[Sequence[str]], bool],
-) -> list[Key]:  # fmt: skip
+) -> list[Key]:
     """The run, lengthened by at most two columns until it identifies a row."""
     if len(run) == 1 and unique(run):
         return []  # one to one with what it names

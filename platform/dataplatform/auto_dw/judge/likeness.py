@@ -41,7 +41,7 @@ class Pair:
     """A column and a key it may refer to.
 
     `number`: the key's place among its table's keys, 0 for the primary one. `held`: share of the column's distinct
-    values that the key has. `own`: the primary key of the column's table, () where it has none. `naming`: how far
+    values that the key has. `primary`: the primary key of the column's table, () where it has none. `naming`: how far
     the column's name points to the key.
     """
 
@@ -51,7 +51,7 @@ class Pair:
     key: ColumnProfile
     number: int
     held: float
-    own: tuple[str, ...]
+    primary: tuple[str, ...]
     naming: float
 
     @property
@@ -67,9 +67,9 @@ class Pair:
         return self.column.kind in (kinds.INTEGER, kinds.NUMBER)
 
 
-def naming(column: ColumnProfile, parent: TableProfile, key: ColumnProfile, own: bool) -> float:
-    """How far the column's name points to the parent: by its table's name, or by its key's. `own`: its own table."""
-    if own:  # a table's own attributes carry its name: only a role such as `parent` points back to it
+def naming(column: ColumnProfile, parent: TableProfile, key: ColumnProfile, same_table: bool) -> float:
+    """How far the column's name points to the parent: by its table's name, or by its key's. `same_table`: its own."""
+    if same_table:  # a table's own attributes carry its name: only a role such as `parent` points back to it
         return 0.9 if _points_back(column, parent) else 0.0
     by_table = points_to(column.called, parent.called)
     if not STAFF_ROLES.isdisjoint(stem(column.called)) and not STAFF.isdisjoint(table_words(parent.called)):
@@ -150,7 +150,7 @@ def _of_values(pair: Pair) -> dict[str, float]:
 
 def _of_place(pair: Pair) -> dict[str, float]:
     """Of the keys: is the parent's its own, is the column one itself."""
-    column, own = pair.column, pair.own
+    column, own = pair.column, pair.primary
     owner = _owns(pair.parent, pair.key)
     fits = float(pair.number == 0 and (pair.held >= 0.999 or pair.empty))
     by_table = points_to(column.called, pair.parent.called)
@@ -175,7 +175,7 @@ def _of_place(pair: Pair) -> dict[str, float]:
 
 def _of_its_domain(pair: Pair, rivals: int) -> float:
     """Many codes, or words, that only this table's primary key has."""
-    column, own = pair.column, pair.own
+    column, own = pair.column, pair.primary
     least = 0.95 if column.called != pair.key.called else DIRTY
     many = column.distinct >= 20 and own != (column.name,)
     return float(not pair.numbers and pair.number == 0 and pair.held >= least and many and rivals <= 1)

@@ -19,8 +19,12 @@ def polymorphic(
                 partner = _partner(table, column)
                 named = _named_tables(schema, column)
                 if partner is not None and len(named) >= 2:
-                    yield {"table": table.name, "column": partner.name, "type_column": column.name,
-                           "ref_tables": named}  # fmt: skip
+                    yield {
+                        "table": table.name,
+                        "column": partner.name,
+                        "type_column": column.name,
+                        "ref_tables": named,
+                    }
 
 
 def _partner(table: TableProfile, column: ColumnProfile) -> ColumnProfile | None:

@@ -101,7 +101,7 @@ def _targets(schema: SchemaProfile, keys: Mapping[str, Sequence[tuple[str, ...]]
 
 
 def _pairs(
-    table: TableProfile, column: ColumnProfile, own: tuple[str, ...], targets: Targets, probe: Probe
+    table: TableProfile, column: ColumnProfile, primary: tuple[str, ...], targets: Targets, probe: Probe
 ) -> list[Pair]:
     """The keys that have enough of the column's values, the best named first.
 
@@ -124,7 +124,7 @@ def _pairs(
         held = looked_up.get((parent.name, key.name), containment(column, key) if column.filled else 0.0)
         unknown = column.filled == 0 or parent.rows == 0
         if held >= _least(column, key, number) or (unknown and _same_kind(column, key)):
-            found.append(Pair(table, column, parent, key, number, held, own, name))
+            found.append(Pair(table, column, parent, key, number, held, primary, name))
     return found
 
 

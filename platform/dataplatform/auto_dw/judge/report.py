@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict, Evaluation, TableVerdict
+from dataplatform.auto_dw.look.profiles import Reference
 
 GREEN, AMBER = 0.80, 0.50
 
@@ -20,38 +21,56 @@ def as_json(evaluation: Evaluation, tables: Iterable[str] = ()) -> dict[str, Any
     return {
         "schema": evaluation.schema,
         "tables": {n: _table(evaluation.schema, n, t) for n, t in evaluation.tables.items() if n in wanted},
-        "foreign_keys": [
-            {"table": r.table, "columns": list(r.columns), "ref_table": r.ref_table,
-             "ref_columns": list(r.ref_columns), "confidence": round(r.confidence, 3),
-             "status": status(r.confidence), "evidence": list(r.evidence)}
-            for r in evaluation.references if r.table in wanted
-        ],
+        "foreign_keys": [_reference(r) for r in evaluation.references if r.table in wanted],
         "polymorphic": [p for p in evaluation.polymorphic if p["table"] in wanted],
-    }  # fmt: skip
+    }
+
+
+def _reference(reference: Reference) -> dict[str, Any]:
+    return {
+        "table": reference.table,
+        "columns": list(reference.columns),
+        "ref_table": reference.ref_table,
+        "ref_columns": list(reference.ref_columns),
+        "confidence": round(reference.confidence, 3),
+        "status": status(reference.confidence),
+        "evidence": list(reference.evidence),
+    }
 
 
 def _table(schema: str, name: str, table: TableVerdict) -> dict[str, Any]:
     confidence = round(table.verdict.confidence, 3)
     return {
-        "role": table.verdict.role, "confidence": confidence, "status": status(confidence),
-        "role_confidence": confidence, "primary_key": list(table.primary_key),
-        "pk_confidence": table.key_confidence, "alternate_keys": [list(k) for k in table.alternate_keys],
-        "grain": table.grain, "name": table.name, "description": table.description,
+        "role": table.verdict.role,
+        "confidence": confidence,
+        "status": status(confidence),
+        "role_confidence": confidence,
+        "primary_key": list(table.primary_key),
+        "pk_confidence": table.key_confidence,
+        "alternate_keys": [list(k) for k in table.alternate_keys],
+        "grain": table.grain,
+        "name": table.name,
+        "description": table.description,
         "evidence": [*table.verdict.evidence, *table.key_evidence],
         "advice": advice_on_table(schema, name, table),
         "columns": {c: _column(schema, name, c, v) for c, v in table.columns.items()},
-    }  # fmt: skip
+    }
 
 
 def _column(schema: str, table: str, name: str, column: ColumnVerdict) -> dict[str, Any]:
     confidence = round(column.verdict.confidence, 3)
     return {
-        "role": column.verdict.role, "confidence": confidence, "status": status(confidence),
-        "sensitive": column.sensitive, "sensitive_confidence": column.sensitive_confidence,
-        "secret": column.secret, "name": column.name, "description": column.description,
+        "role": column.verdict.role,
+        "confidence": confidence,
+        "status": status(confidence),
+        "sensitive": column.sensitive,
+        "sensitive_confidence": column.sensitive_confidence,
+        "secret": column.secret,
+        "name": column.name,
+        "description": column.description,
         "evidence": [*column.verdict.evidence, *column.sensitive_evidence],
         "advice": advice_on_column(schema, table, name, column),
-    }  # fmt: skip
+    }
 
 
 def advice_on_table(schema: str, name: str, table: TableVerdict) -> str:

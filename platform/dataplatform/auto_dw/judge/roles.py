@@ -13,7 +13,10 @@ from dataplatform.auto_dw.names.lexicon import (
     AUDIT,
     CALENDAR,
     COORDINATES,
+    FACTS,
+    HAPPENINGS,
     HAPPENS,
+    LOOKUPS,
     MEASURES,
     NO_REFERENCE,
     PEOPLE,
@@ -23,13 +26,8 @@ from dataplatform.auto_dw.names.words import plurals, says_id, table_words, word
 
 KEY, FOREIGN_KEY, MEASURE, ATTRIBUTE, TIMESTAMP = "key", "foreign_key", "measure", "attribute", "timestamp"
 FACT, DIMENSION, BRIDGE, LOOKUP, OTHER = "fact", "dimension", "bridge", "lookup", "other"
-_FACTS = {"fact", "fct", "transaction", "sale", "event", "log", "measurement", "reading", "entry", "line", "detail",
-          "movement", "visit", "click", "history", "stat", "statistic"}  # fmt: skip
 # what is neither measured nor, without a key, a reference
 _PLAIN = (kinds.TEXT, kinds.BOOLEAN, kinds.JSON, kinds.BINARY, kinds.CLOCK)
-_HAPPENINGS = {"order", "invoice", "payment", "expense", "purchase", "rental", "booking", "reservation", "shipment",
-               "delivery", "transfer", "donation", "refund", "return", "appointment", "trip", "workout"}  # fmt: skip
-_LOOKUPS = {"lookup", "lkp", "lu", "code", "enum", "type", "status", "kind"}
 FEW, MANY = 5, 20  # values of a number that counts or measures something; fewer are codes
 
 
@@ -86,17 +84,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Content:
-    """What a table's rows say themselves. `own`: columns but keys and references; measures; times of events."""
+    """What a table's rows say themselves. `plain`: columns but keys and references; measures; times of events."""
 
-    own: Sequence[ColumnProfile]
+    plain: Sequence[ColumnProfile]
     measures: Sequence[ColumnProfile]
     events: Sequence[ColumnProfile]
 
 
 def table_roles(
-    schema: SchemaProfile, keys: Mapping[str, Sequence[str]], references: Sequence[Reference],
+    schema: SchemaProfile,
+    keys: Mapping[str, Sequence[str]],
+    references: Sequence[Reference],
     columns: Mapping[tuple[str, str], Verdict],
-) -> dict[str, Verdict]:  # fmt: skip
+) -> dict[str, Verdict]:
     """Roles of all tables; facts first, then what they refer to."""
     places = [_place(table, keys.get(name, ()), references) for name, table in schema.tables.items()]
     return {place.table.name: _role(schema, place, _content(place, columns)) for place in places}
@@ -128,7 +128,7 @@ def _role(schema: SchemaProfile, place: Place, content: Content) -> Verdict:
     if "bridge" in place.named or ("xref" in place.named and len(place.out) >= 2):
         return Verdict(BRIDGE, 0.9, ("its name says so",))
     alone = not (content.measures or content.events or place.into)
-    if len(place.linking) >= 2 and len(content.own) <= 1 and alone and _covers(place):
+    if len(place.linking) >= 2 and len(content.plain) <= 1 and alone and _covers(place):
         return Verdict(BRIDGE, 0.85, (f"it only links {', '.join(sorted(place.out)) or place.table.name}",))
     if _is_calendar(place.table):
         return Verdict(DIMENSION, 0.85, ("its columns are parts of the calendar",))
@@ -143,10 +143,10 @@ def _covers(place: Place) -> bool:
 def _weighed(schema: SchemaProfile, place: Place, content: Content) -> Verdict:
     """Facts refer to much, are referred to by little, happen at a time, have measures and many rows."""
     table, out, into, measures, events = place.table, place.out, place.into, content.measures, content.events
-    texts = _texts(content.own, bool(events))
+    texts = _texts(content.plain, bool(events))
     parents = max((schema.tables[p].rows for p in out), default=0)
     score = 0.9 * min(len(out), 3) - 0.8 * min(len(into), 3) + 0.7 * min(len(measures), 3)
-    happening = bool(place.named & _FACTS) or table_words(table.called)[-1:] in [(w,) for w in _HAPPENINGS]
+    happening = bool(place.named & FACTS) or table_words(table.called)[-1:] in [(w,) for w in HAPPENINGS]
     score += 0.9 * bool(events) - 0.35 * min(len(texts), 6) + 0.8 * happening
     score += 0.7 if out and table.rows > parents else -0.3
     score -= 1.0 * bool(set(table_words(table.called)[-1:]) & PEOPLE)
@@ -157,7 +157,7 @@ def _weighed(schema: SchemaProfile, place: Place, content: Content) -> Verdict:
     )
     if out and score >= 1.6:
         return Verdict(FACT, min(0.95, 0.6 + 0.1 * score), why)
-    if place.named & _LOOKUPS and len(table.columns) <= 3 and not out and table.rows <= 200:
+    if place.named & LOOKUPS and len(table.columns) <= 3 and not out and table.rows <= 200:
         return Verdict(LOOKUP, 0.8, (*why, "a short list of codes"))
     if into or (texts and (not out or score < 0.6)):
         return Verdict(DIMENSION, 0.85 if into else 0.65, why)
@@ -166,9 +166,9 @@ def _weighed(schema: SchemaProfile, place: Place, content: Content) -> Verdict:
     return Verdict(FACT if out and (measures or events) else OTHER, 0.5, why)
 
 
-def _texts(own: Sequence[ColumnProfile], happens: bool) -> list[ColumnProfile]:
+def _texts(plain: Sequence[ColumnProfile], happens: bool) -> list[ColumnProfile]:
     """Columns of text; the lines of the address that an order goes to are one."""
-    found = [c for c in own if c.kind == kinds.TEXT]
+    found = [c for c in plain if c.kind == kinds.TEXT]
     if not happens:
         return found
     places = [c for c in found if not PLACES.isdisjoint(words(c.called))]

@@ -10,6 +10,7 @@ from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, Reference, SchemaProfile, TableProfile
 from dataplatform.auto_dw.look.shapes import CARD, EMAIL, FIRST_NAME, FLAG, HASH, IBAN, IP, PERSON, PHONE
 from dataplatform.auto_dw.names.lexicon import (
+    ABOUT_IT,
     ACCOUNTS,
     HEALTH,
     NOT_OF_A_PERSON,
@@ -18,6 +19,7 @@ from dataplatform.auto_dw.names.lexicon import (
     PEOPLE,
     PERSON_PARTS,
     PRIVATE,
+    SECRET_PARTS,
     SECRETS,
 )
 from dataplatform.auto_dw.names.words import says_id, table_words, words
@@ -54,13 +56,15 @@ def _about_people(table: TableProfile) -> float:
     score += 0.5 * (not set(table_words(table.called)).isdisjoint(PEOPLE))
     parts = [words(c.called) for c in table.columns]
     personal = sum(any(p in PERSON_PARTS for p in _pairs(found)) for found in parts)
-    personal += sum(not {"birth", "birthdate", "birthday", "dob", "fname", "lname", "surname", "brth"}.isdisjoint(found)
-                    for found in parts)  # fmt: skip
+    personal += sum(
+        not {"birth", "birthdate", "birthday", "dob", "fname", "lname", "surname", "brth"}.isdisjoint(found)
+        for found in parts
+    )
     return score + 0.6 * min(personal, 3)
 
 
-def _pairs(found: Sequence[str]) -> list[tuple[str, str]]:
-    return list(pairwise(found))
+def _pairs(parts: Sequence[str]) -> list[tuple[str, str]]:
+    return list(pairwise(parts))
 
 
 def _of(table: TableProfile, column: ColumnProfile, people: float, of_person: bool, is_key: bool) -> Privacy:
@@ -80,8 +84,7 @@ def _is_secret(column: ColumnProfile) -> bool:
     found = words(column.called)
     if column.kind in (kinds.TEXT, kinds.UUID, kinds.BINARY, kinds.INTEGER) and not SECRETS.isdisjoint(found):
         return column.kind != kinds.INTEGER or "pin" in found
-    named = bool({("api", "key"), ("private", "key"), ("session", "key"), ("session", "hash"), ("session", "data"),
-                  ("auth", "key"), ("access", "key")} & set(_pairs(found)))  # fmt: skip
+    named = not SECRET_PARTS.isdisjoint(_pairs(found))
     hashed = column.shapes.get(HASH, 0.0) >= 0.9 and column.distinct > 3
     return named or (hashed and column.kind == kinds.TEXT and not says_id(column.called))
 
@@ -118,16 +121,14 @@ def _by_name(
     return -3.0, []
 
 
-def _is_something_else(found: tuple[str, ...], column: ColumnProfile) -> bool:
+def _is_something_else(parts: tuple[str, ...], column: ColumnProfile) -> bool:
     """`mac_address`, `email_enabled`, `phone_type`, `address_id`: not the thing itself."""
     if column.kind in (kinds.BOOLEAN, kinds.JSON) or column.shapes.get(FLAG, 0.0) >= 0.95:
         return True
-    number = found[-1] in ("number", "nmbr", "num", "nr", "no")  # a phone number is the phone
-    if says_id(column.called) and not number and not set(found) & {"ssn", "passport", "taxid", "iban"}:
+    number = parts[-1] in ("number", "nmbr", "num", "nr", "no")  # a phone number is the phone
+    if says_id(column.called) and not number and not set(parts) & {"ssn", "passport", "taxid", "iban"}:
         return True
-    return bool(found) and found[-1] in ("type", "enabled", "verified", "count", "format", "template", "status", "lang",
-                                       "subject", "body", "text", "message", "server", "host", "port", "setting",
-                                       "preference", "option", "frequency")  # fmt: skip
+    return bool(parts) and parts[-1] in ABOUT_IT
 
 
 _VALUES = (

@@ -19,12 +19,13 @@ from dataplatform.errors import MetadataError
 from dataplatform.storage.postgres import database_errors, raw_connection
 
 profile_table = sa.Table(
-    "profile", metadata,
+    "profile",
+    metadata,
     sa.Column("schema_name", sa.Text, primary_key=True, comment="Schema that was looked at"),
     sa.Column("table_name", sa.Text, primary_key=True, comment="Table"),
     sa.Column("fingerprint", sa.Text, nullable=False, comment="Changes when the table does"),
     sa.Column("body", sa.LargeBinary, nullable=False, comment="Measures, JSON; no values but hashes"),
-)  # fmt: skip
+)
 _STORED = {"shapes": "patterns"}  # what a column's field is called in `body`
 
 

@@ -147,38 +147,54 @@ def _linking(name: str, holders: Mapping[str, str]) -> set[str]:
 
 
 def _table(
-    schema: str, name: str, rows: list[dict[str, Any]], constraints: list[dict[str, Any]],
+    schema: str,
+    name: str,
+    rows: list[dict[str, Any]],
+    constraints: list[dict[str, Any]],
     holders: Mapping[str, str],
-) -> TableProfile:  # fmt: skip
+) -> TableProfile:
     history = {SILVER_KEY, "dp_current"} <= {r["name"] for r in rows}
     linking = _linking(name, holders) if history else set()
     own = [r for r in rows if r["name"] in linking or not (history and r["name"].startswith(SYSTEM_PREFIX))]
     mine = [c for c in constraints if c["oid"] == rows[0]["oid"]]
     state = [rows[0][k] for k in ("writes", "size", "file", "table_comment")]
     about = [[r["name"], r["full_type"], r["comment"]] for r in own]
-    declared = sorted(map(str, mine))
-    fingerprint = hashlib.blake2b(
-        json.dumps([VERSION, state, about, declared]).encode(), digest_size=12
-    ).hexdigest()
+    keys = [] if history else mine
     return TableProfile(
-        schema=schema, name=name, rows=max(0, rows[0]["estimate"] or 0), foreign=rows[0]["relkind"] == "f",
-        columns=tuple(
-            ColumnProfile(
-                r["name"], n, r["full_type"], _kind(r), 0,
-                comment=r["comment"] or "" if r["name"] not in linking else "",
-            ) for n, r in enumerate(own)
-        ),
+        schema=schema,
+        name=name,
+        rows=max(0, rows[0]["estimate"] or 0),
+        columns=tuple(_seen(r, n, r["name"] in linking) for n, r in enumerate(own)),
         comment=rows[0]["table_comment"] or "",
-        primary_key=(SILVER_KEY,) if name in holders
-        else next((tuple(c["columns"]) for c in mine if c["kind"] == "p" and not history), ()),
-        uniques=tuple(tuple(c["columns"]) for c in mine if c["kind"] == "u" and not history),
-        references=tuple(
-            Reference(name, tuple(c["columns"]), c["ref_table"], tuple(c["ref_columns"]),
-                      evidence=("declared as a foreign key",))
-            for c in mine if c["kind"] == "f" and c["ref_schema"] == schema
-        ) + _nested(name, holders),
-        history=history, fingerprint=fingerprint,
-    )  # fmt: skip
+        primary_key=_primary_key(name, holders, keys),
+        uniques=tuple(tuple(c["columns"]) for c in keys if c["kind"] == "u"),
+        references=(*_declared(schema, name, mine), *_nested(name, holders)),
+        history=history,
+        foreign=rows[0]["relkind"] == "f",
+        fingerprint=_fingerprint([VERSION, state, about, sorted(map(str, mine))]),
+    )
+
+
+def _seen(row: Mapping[str, Any], position: int, links: bool) -> ColumnProfile:
+    comment = "" if links else row["comment"] or ""
+    return ColumnProfile(row["name"], position, row["full_type"], _kind(row), 0, comment=comment)
+
+
+def _primary_key(name: str, holders: Mapping[str, str], keys: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    if name in holders:
+        return (SILVER_KEY,)
+    return next((tuple(c["columns"]) for c in keys if c["kind"] == "p"), ())
+
+
+def _declared(schema: str, name: str, constraints: Sequence[Mapping[str, Any]]) -> Iterator[Reference]:
+    why = ("declared as a foreign key",)
+    for c in constraints:
+        if c["kind"] == "f" and c["ref_schema"] == schema:
+            yield Reference(name, tuple(c["columns"]), c["ref_table"], tuple(c["ref_columns"]), evidence=why)
+
+
+def _fingerprint(seen: list[Any]) -> str:
+    return hashlib.blake2b(json.dumps(seen).encode(), digest_size=12).hexdigest()
 
 
 def _nested(name: str, holders: Mapping[str, str]) -> tuple[Reference, ...]:
@@ -188,7 +204,7 @@ def _nested(name: str, holders: Mapping[str, str]) -> tuple[Reference, ...]:
     return (Reference(name, (SILVER_PARENT,), holders[name], (SILVER_KEY,), evidence=(why,)),)
 
 
-def _kind(row: dict[str, Any]) -> str:
+def _kind(row: Mapping[str, Any]) -> str:
     if row["typtype"] == "e":
         return kinds.TEXT
     return _KINDS.get(row["type"], kinds.OTHER)
@@ -199,8 +215,9 @@ def _measured(conn: psycopg.Connection, table: TableProfile) -> TableProfile:
     query = sql.SQL("with s as {} (select {} from {}) select {} from s").format(
         sql.SQL("not materialized" if exact else "materialized"),
         sql.SQL(", ").join(sql.Identifier(c.name) for c in table.columns) if table.columns else sql.SQL("1"),
-        source, sql.SQL(", ").join([sql.SQL("count(*)"), *map(_measures, table.columns)]),
-    )  # fmt: skip
+        source,
+        sql.SQL(", ").join([sql.SQL("count(*)"), *map(_measures, table.columns)]),
+    )
     conn.execute("set local work_mem = '64MB'")  # a hash for each distinct value
     row = conn.execute(query).fetchone()
     assert row is not None
@@ -243,23 +260,35 @@ def _measures(column: ColumnProfile) -> sql.Composed:
          select jsonb_build_object('distinct', (select count(*) from d),
             'sketch', array(select h from d order by h limit {sketch}),
             'sample', array(select x from d order by hashtextextended(x, 1) limit {sample})))""").format(
-        name=name, text=text, bounds=bounds, whole=whole.format(name),
-        sketch=sql.Literal(SKETCH), sample=sql.Literal(SAMPLE),
-    )  # fmt: skip
+        name=name,
+        text=text,
+        bounds=bounds,
+        whole=whole.format(name),
+        sketch=sql.Literal(SKETCH),
+        sample=sql.Literal(SAMPLE),
+    )
 
 
-def _column(column: ColumnProfile, rows: int, found: Mapping[str, Any]) -> ColumnProfile:
-    hashes: Sequence[int] = found.get("sketch") or ()
-    sample = tuple(found.get("sample") or ())
+def _column(column: ColumnProfile, rows: int, measured: Mapping[str, Any]) -> ColumnProfile:
+    hashes: Sequence[int] = measured.get("sketch") or ()
+    sample = tuple(measured.get("sample") or ())
     is_text = column.kind == kinds.TEXT
     return replace(
-        column, rows=rows, nulls=rows - int(found["filled"]), distinct=int(found.get("distinct") or 0),
-        low=found.get("low"), high=found.get("high"), average_length=float(found.get("length") or 0),
-        max_length=int(found.get("longest") or 0), integral=bool(found.get("integral")),
-        sketch=np.array(hashes, np.int64), whole=len(hashes) < SKETCH, sample=sample,
+        column,
+        rows=rows,
+        nulls=rows - int(measured["filled"]),
+        distinct=int(measured.get("distinct") or 0),
+        low=measured.get("low"),
+        high=measured.get("high"),
+        average_length=float(measured.get("length") or 0),
+        max_length=int(measured.get("longest") or 0),
+        integral=bool(measured.get("integral")),
+        sketch=np.array(hashes, np.int64),
+        whole=len(hashes) < SKETCH,
+        sample=sample,
         shapes=shapes.shares(sample) if is_text else {},
         labels=shapes.labels(column.name, sample) if is_text else (),
-    )  # fmt: skip
+    )
 
 
 def row_hashes(conn: psycopg.Connection, table: TableProfile, columns: Sequence[str]) -> Sketch:
@@ -311,9 +340,12 @@ def looks(conn: psycopg.Connection, seconds: float = LOOKING) -> Callable[..., f
 
 
 def share_within(
-    conn: psycopg.Connection, table: TableProfile, columns: Sequence[str], parent: TableProfile,
+    conn: psycopg.Connection,
+    table: TableProfile,
+    columns: Sequence[str],
+    parent: TableProfile,
     key: Sequence[str],
-) -> float | None:  # fmt: skip
+) -> float | None:
     """Share of some hundred of the columns' values that the parent's key has; all of the parent is searched.
 
     For parents of which only a sample was looked at. None where that takes too long.
@@ -329,9 +361,14 @@ def share_within(
         where {filled} limit {few})
         select (select count(*) from s), count(*) from s where exists (select from {parent} p where {found}{current})
         """).format(
-        names=names, source=source, few=sql.Literal(PROBES), filled=filled, found=found, current=current,
+        names=names,
+        source=source,
+        few=sql.Literal(PROBES),
+        filled=filled,
+        found=found,
+        current=current,
         parent=sql.Identifier(parent.schema, parent.name),
-    )  # fmt: skip
+    )
     try:
         with _read_only(conn):
             row = conn.execute(query).fetchone()

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataplatform.auto_dw.names.lexicon import FIRST_NAMES
 from dataplatform.auto_dw.names.words import words
 
-EMAIL, IBAN, CARD, IP, PHONE, PERSON, FIRST_NAME, HASH, FLAG = (
-    "email", "iban", "card", "ip", "phone", "person", "first_name", "hash", "flag",
-)  # fmt: skip
+EMAIL, IBAN, CARD, IP, PHONE = "email", "iban", "card", "ip", "phone"
+PERSON, FIRST_NAME, HASH, FLAG = "person", "first_name", "hash", "flag"
 TYPES = frozenset({"type", "class", "model", "kind", "table", "entity"})
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
 _PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
@@ -74,7 +73,13 @@ def _is_iban(text: str) -> bool:
 
 
 _CHECKS: dict[str, Callable[[str], bool]] = {
-    EMAIL: lambda text: _EMAIL.fullmatch(text) is not None, IBAN: _is_iban, CARD: _is_card, IP: _is_ip,
-    PHONE: _is_phone, PERSON: _is_person, FIRST_NAME: lambda text: text.strip().lower() in FIRST_NAMES,
-    HASH: lambda text: _HASH.match(text) is not None, FLAG: lambda text: text.strip().lower() in _FLAGS,
-}  # fmt: skip
+    EMAIL: lambda text: _EMAIL.fullmatch(text) is not None,
+    IBAN: _is_iban,
+    CARD: _is_card,
+    IP: _is_ip,
+    PHONE: _is_phone,
+    PERSON: _is_person,
+    FIRST_NAME: lambda text: text.strip().lower() in FIRST_NAMES,
+    HASH: lambda text: _HASH.match(text) is not None,
+    FLAG: lambda text: text.strip().lower() in _FLAGS,
+}

@@ -17,6 +17,11 @@ def _set(text: str) -> frozenset[str]:
     return frozenset([*found, *(w for w in short if w not in _AMBIGUOUS)])
 
 
+def _words(text: str) -> frozenset[str]:
+    """The words as they are, without short forms."""
+    return frozenset(text.split())
+
+
 IDENTIFIERS = _set(
     "id ids key code cd no nr num number nmbr uuid guid pk fk sk ref oid rowid identifier ident"
 )
@@ -60,8 +65,10 @@ CALENDAR = _set("year month day week quarter hour date weekday minute period sea
 HAPPENS = _set("""sold ordered order shipped paid payment rental rented returned booked occurred happened event recorded
     measured visited posted started ended start end date time at on dt tm""")
 SEMI_ADDITIVE = _set("balance stock inventory level population headcount capacity hand quantityonhand onhand")
-NOT_ADDITIVE = _set("price rate ratio percent percentage score average avg temperature rating unit age latitude "
-                    "longitude elevation discount share margin height weight")  # fmt: skip
+NOT_ADDITIVE = _set(
+    "price rate ratio percent percentage score average avg temperature rating unit age latitude "
+    "longitude elevation discount share margin height weight"
+)
 AUDIT = _set(
     "created updated modified changed inserted deleted last update timestamp ts load version revision rev"
 )
@@ -75,8 +82,10 @@ OF_A_PERSON = _set("""name mi middle initial photo picture image avatar portrait
     gender sex marital spouse religion ethnicity race education income disability citizenship termination""")
 HEALTH = _set("""weight height bmi temperature medication medicine dosage dose blood pulse heart diagnosis symptom
     allergy disease treatment therapy circumference glucose pressure insulin prescription vaccine""")
-NOT_OF_A_PERSON = _set("company product file host display category brand department city country state region group "
-                       "project role type code event title table column field plugin domain server device")  # fmt: skip
+NOT_OF_A_PERSON = _set(
+    "company product file host display category brand department city country state region group "
+    "project role type code event title table column field plugin domain server device"
+)
 ACCOUNTS = _set(
     "github gitlab google facebook twitter linkedin ldap apple slack discord oauth telegram whatsapp"
 )
@@ -84,10 +93,22 @@ NUMBERS_TOO = _set("""birth birthdate birthday birthplace dob hire hired salary 
     telephone mobile fax cell cellphone taxid ip""")  # private also where the value is a number or a time
 SECRETS = _set("""password passwd pwd secret token apikey privatekey sessionkey otp twofactor totp credential salt
     passphrase""")
-PERSON_PARTS = frozenset({("first", "name"), ("last", "name"), ("full", "name"), ("user", "name"), ("given", "name"),
-                          ("family", "name"), ("contact", "name"), ("owner", "name"), ("middle", "name"),
-                          ("home", "phone"), ("frst", "nm"), ("lst", "nm"), ("fll", "nm"), ("usr", "nm"),
-                          ("cntct", "nm"), ("ownr", "nm"), ("mddl", "nm"), ("gvn", "nm"), ("fmly", "nm")})  # fmt: skip
+PERSON_PARTS = frozenset(
+    {(of, "name") for of in _words("first last full user given family contact owner middle")}
+    | {(of, "nm") for of in _words("frst lst fll usr cntct ownr mddl gvn fmly")}
+    | {("home", "phone")}
+)
+SECRET_PARTS = frozenset(
+    {(of, "key") for of in _words("api private session auth access")}
+    | {("session", "hash"), ("session", "data")}
+)
+ABOUT_IT = _words("""type enabled verified count format template status lang subject body text message server host port
+    setting preference option frequency""")  # last words: of an address's type, say, and not of an address
+FACTS = _words("""fact fct transaction sale event log measurement reading entry line detail movement visit click history
+    stat statistic""")
+HAPPENINGS = _words("""order invoice payment expense purchase rental booking reservation shipment delivery transfer
+    donation refund return appointment trip workout""")
+LOOKUPS = _words("lookup lkp lu code enum type status kind")
 FIRST_NAMES = _set("""james john robert michael william david richard joseph thomas charles christopher daniel matthew
     anthony mark donald steven paul andrew joshua kenneth kevin brian george edward ronald timothy jason jeffrey ryan
     jacob gary nicholas eric jonathan stephen larry justin scott brandon benjamin samuel gregory frank alexander raymond

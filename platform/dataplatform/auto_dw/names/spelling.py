@@ -19,10 +19,21 @@ SHARED = 0.8  # of a table's columns that begin with the same word
 TABLE = ""  # no prefix, and a table's name
 SHORTEST = 5  # letters of a word that may be two
 _SPOKEN = frozenset().union(
-    lexicon.ROLES, lexicon.SELF, lexicon.PEOPLE, lexicon.NAMING, lexicon.MEASURES, lexicon.NO_REFERENCE,
-    lexicon.CALENDAR, lexicon.HAPPENS, lexicon.AUDIT, lexicon.PRIVATE, lexicon.SECRETS, lexicon.NOT_OF_A_PERSON,
-    IDENTIFIERS, NOUNS,
-)  # fmt: skip
+    lexicon.ROLES,
+    lexicon.SELF,
+    lexicon.PEOPLE,
+    lexicon.NAMING,
+    lexicon.MEASURES,
+    lexicon.NO_REFERENCE,
+    lexicon.CALENDAR,
+    lexicon.HAPPENS,
+    lexicon.AUDIT,
+    lexicon.PRIVATE,
+    lexicon.SECRETS,
+    lexicon.NOT_OF_A_PERSON,
+    IDENTIFIERS,
+    NOUNS,
+)
 
 
 @dataclass(frozen=True)
@@ -135,9 +146,10 @@ def _parts(word: str, vocabulary: Vocabulary) -> tuple[str, ...] | None:
     best: dict[int, tuple[str, ...]] = {0: ()}
     for end in range(2, len(word) + 1):
         found = [
-            (*best[start], part) for start in best
+            (*best[start], part)
+            for start in best
             if _is_part(part := word[start:end], start == 0, end == len(word), vocabulary)
-        ]  # fmt: skip
+        ]
         if found:
             best[end] = min(found, key=len)
     return best.get(len(word))

@@ -9,12 +9,17 @@ from functools import lru_cache
 from dataplatform.auto_dw.names.lexicon import IDENTIFIERS, LINKS, NO_REFERENCE, PREFIXES, SUFFIXES
 
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-
-
-_IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "indices": "index",
-              "vertices": "vertex", "matrices": "matrix", "criteria": "criterion", "mice": "mouse"}  # fmt: skip
-
-
+_IRREGULAR = {
+    "people": "person",
+    "children": "child",
+    "men": "man",
+    "women": "woman",
+    "indices": "index",
+    "vertices": "vertex",
+    "matrices": "matrix",
+    "criteria": "criterion",
+    "mice": "mouse",
+}
 _NUMBERS = re.compile(r"[1-9]\d*")
 OTHER_NUMBER = 0.5  # how well a numbered column names a table of another number
 NO_NUMBER = 0.97  # and one of none

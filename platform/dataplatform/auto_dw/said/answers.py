@@ -11,13 +11,14 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from dataplatform.auto_dw.tables import MOMENT, metadata
 
 answer_table = sa.Table(
-    "answer", metadata,
+    "answer",
+    metadata,
     sa.Column("id", sa.Text, primary_key=True, comment="Hash of model and prompt"),
     sa.Column("model", sa.Text, nullable=False, comment="The LLM"),
     sa.Column("body", JSONB, nullable=False, comment="What it said, after validation"),
     sa.Column("tokens", sa.BigInteger, nullable=False, comment="Tokens of prompt and answer"),
     sa.Column("created_at", MOMENT, nullable=False, comment="UTC"),
-)  # fmt: skip
+)
 
 
 def known_answer(conn: sa.Connection, id_: str) -> Any | None:

@@ -121,9 +121,11 @@ class Llm:
             self.usage.calls += 1
             try:
                 reply = self.client.chat.completions.create(
-                    model=self.options.model, messages=[{"role": "user", "content": prompt}],
-                    temperature=temperature, **_format(_MODES[self.mode]),
-                )  # fmt: skip
+                    model=self.options.model,
+                    messages=[{"role": "user", "content": prompt}],
+                    temperature=temperature,
+                    **_format(_MODES[self.mode]),
+                )
             except (openai.APITimeoutError, openai.RateLimitError) as error:
                 self.usage.refused.append(type(error).__name__)
                 return None, 0
@@ -188,8 +190,13 @@ def prompt_for(table: TableProfile, evaluation: Evaluation, values: bool) -> str
         if values and not private and column.sample:
             about["examples"] = [v[:40] for v in column.sample[:3]]
         columns.append(about)
-    material = {"table": table.name, "comment": table.comment[:500], "rows": table.rows,
-                "key": list(verdict.primary_key), "columns": columns}  # fmt: skip
+    material = {
+        "table": table.name,
+        "comment": table.comment[:500],
+        "rows": table.rows,
+        "key": list(verdict.primary_key),
+        "columns": columns,
+    }
     text = (files(__package__) / "prompts" / "table.md").read_text()
     safe = json.dumps(material, ensure_ascii=False, indent=1).replace("</data>", "<\\/data>")
     return text.format(material=safe)
@@ -245,23 +252,27 @@ def _merged(table: TableProfile, verdict: TableVerdict, answers: Sequence[TableA
     columns = {n: _column(table, n, own, said.get(n, [])) for n, own in verdict.columns.items()}
     first = answers[0]
     return replace(
-        verdict, verdict=role, columns=columns, name=verdict.name or first.name,
-        description=verdict.description or first.description, grain=verdict.grain,
-    )  # fmt: skip
+        verdict,
+        verdict=role,
+        columns=columns,
+        name=verdict.name or first.name,
+        description=verdict.description or first.description,
+        grain=verdict.grain,
+    )
 
 
-def _voted(own: Verdict, votes: Sequence[str], legal: Sequence[str]) -> Verdict:
+def _voted(verdict: Verdict, votes: Sequence[str], legal: Sequence[str]) -> Verdict:
     """A green verdict stays; one that is unclear moves with the majority, as far as it agrees with itself."""
-    if status(own.confidence) == "green" or not votes:
-        return own
+    if status(verdict.confidence) == "green" or not votes:
+        return verdict
     best, count = Counter(v for v in votes if v in legal).most_common(1)[0]
     agreement = count / len(votes)
     text = f"the LLM says {best} ({count} of {len(votes)} answers)"
-    if best == own.role:
-        return Verdict(best, min(0.9, own.confidence + 0.25 * agreement), (*own.evidence, text))
-    if agreement > 0.6 and own.confidence < 0.7:
-        return Verdict(best, min(0.75, 0.45 + 0.3 * agreement), (text, *own.evidence))
-    return Verdict(own.role, own.confidence * (1 - 0.15 * agreement), (*own.evidence, text))
+    if best == verdict.role:
+        return Verdict(best, min(0.9, verdict.confidence + 0.25 * agreement), (*verdict.evidence, text))
+    if agreement > 0.6 and verdict.confidence < 0.7:
+        return Verdict(best, min(0.75, 0.45 + 0.3 * agreement), (text, *verdict.evidence))
+    return Verdict(verdict.role, verdict.confidence * (1 - 0.15 * agreement), (*verdict.evidence, text))
 
 
 def _column(
@@ -289,13 +300,13 @@ def _column(
     return result
 
 
-def _possible(table: TableProfile, name: str, own: ColumnVerdict, role: str) -> bool:
+def _possible(table: TableProfile, name: str, judged: ColumnVerdict, role: str) -> bool:
     """What the data refute the LLM cannot claim: references and keys are found in the data alone."""
     column = table.by_name[name]
     if role == "foreign_key":
-        return own.verdict.role == "foreign_key"
+        return judged.verdict.role == "foreign_key"
     if role == "key":
-        return own.verdict.role == "key" or column.unique
+        return judged.verdict.role == "key" or column.unique
     if role == "timestamp":
         return column.kind in ("date", "timestamp", "time")
     return role != "measure" or column.kind in ("integer", "number")

@@ -176,10 +176,14 @@ def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft, i
     }
     keys = [] if is_link else [snake(k) for k in design.key(table.name)]
     columns = {
-        hk: satellite.columns[hk], **dict.fromkeys(keys, f"business key of {table.name}"),
-        "valid_from": "holds from here on", "valid_to": "and up to here; null: until now",
-        "is_current": "whether it holds now", "sat_load_date": "load_date of the satellite's row", **outer,
-    }  # fmt: skip
+        hk: satellite.columns[hk],
+        **dict.fromkeys(keys, f"business key of {table.name}"),
+        "valid_from": "holds from here on",
+        "valid_to": "and up to here; null: until now",
+        "is_current": "whether it holds now",
+        "sat_load_date": "load_date of the satellite's row",
+        **outer,
+    }
     sql = (
         f"select {', '.join([f's.{quote(hk)}', *(f'h.{quote(k)}' for k in keys)])},\n"
         "       s.load_date as valid_from, s.load_end_date as valid_to, s.load_end_date is null as is_current,\n"

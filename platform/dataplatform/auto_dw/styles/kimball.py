@@ -65,10 +65,14 @@ def _date() -> ModelDraft:
         "date_key date year quarter month month_name day iso_year iso_week weekday weekday_name is_weekend"
     )
     return ModelDraft(
-        "dim_date", "dimension", "", DATE, "Dimension: one row for each day; -1 is the unknown one.",
+        "dim_date",
+        "dimension",
+        "",
+        DATE,
+        "Dimension: one row for each day; -1 is the unknown one.",
         {name: f"{name.replace('_', ' ')} of the day" for name in names.split()},
         [{"unique": ["date_key"]}],
-    )  # fmt: skip
+    )
 
 
 def _dimension(design: Design, table: TableProfile) -> ModelDraft:
@@ -89,11 +93,16 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
     checks: list[dict[str, object]] = [{"unique": [sk]}, {"not_null": [sk]}]
     checks += design.value_checks(table.name, [c.name for c in columns])
     return ModelDraft(
-        design.name("dim", table.name), "dimension", table.name, sql,
+        design.name("dim", table.name),
+        "dimension",
+        table.name,
+        sql,
         f"Dimension {called(design, table.name)}: one row for each {'version of a ' * table.history}{', '.join(key)}. "
-        f"{described}".strip(), {c.name: c.description for c in columns}, checks,
+        f"{described}".strip(),
+        {c.name: c.description for c in columns},
+        checks,
         **_incremental(table, [sk]),
-    )  # fmt: skip
+    )
 
 
 def _incremental(table: TableProfile, unique_key: Sequence[str], deleted: str = "") -> dict[str, Any]:
@@ -121,11 +130,14 @@ def _history(table: TableProfile, key: Sequence[str]) -> list[Column]:
     own = ", ".join(f"t.{quote(k)}" for k in key)
     first = f"t.dp_valid_from = min(t.dp_valid_from) over (partition by {own})"
     return [
-        Column("valid_from", f"case when {first} then timestamptz '-infinity' else t.dp_valid_from end",
-               "this version is valid from here on"),
+        Column(
+            "valid_from",
+            f"case when {first} then timestamptz '-infinity' else t.dp_valid_from end",
+            "this version is valid from here on",
+        ),
         Column("valid_to", "t.dp_valid_to", "and up to here; null: until now"),
         Column("is_current", "t.dp_current", "whether it is the last version"),
-    ]  # fmt: skip
+    ]
 
 
 def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
@@ -164,9 +176,12 @@ def _shows(design: Design, reference: Reference) -> bool:
     verdicts = design.evaluation.tables[reference.ref_table].columns
     return all(
         c in design.key(reference.ref_table)
-        or (not verdicts[c].secret and (not verdicts[c].sensitive or design.decisions.sensitive in ("keep", "hash")))
+        or (
+            not verdicts[c].secret
+            and (not verdicts[c].sensitive or design.decisions.sensitive in ("keep", "hash"))
+        )
         for c in reference.ref_columns
-    )  # fmt: skip
+    )
 
 
 def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:
@@ -175,8 +190,11 @@ def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:
         parts = [f"o{number}.{quote(k)}" for k in design.key(parent.name)]
         parts += [f"o{number}.dp_valid_from"] if parent.history else []
         missing = f"o{number}.{quote(reference.ref_columns[0])} is null"
-        yield Column(role, f"case when {missing} then {UNKNOWN} else {hashed(parts)} end",
-                     f"the current {parent.name} it belongs to")  # fmt: skip
+        yield Column(
+            role,
+            f"case when {missing} then {UNKNOWN} else {hashed(parts)} end",
+            f"the current {parent.name} it belongs to",
+        )
 
 
 def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:
@@ -218,18 +236,24 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     shown = [*columns, Column(GONE, f"f.{quote(key[0])} is null")] if key else columns
     sql = (
         (f"with changed as (\n  {_changed(design, table, key, header)})\n" if key else "")
-        + "select " + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in shown)
+        + "select "
+        + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in shown)
         + f"\nfrom {_rows(table, key)}{''.join(joins)}"
-    )  # fmt: skip
+    )
     name = design.name("bridge" if is_bridge else "fact", table.name)
     grain = design.evaluation.tables[table.name].grain
     described = design.evaluation.tables[table.name].description
     return ModelDraft(
-        name, "bridge" if is_bridge else "fact", table.name, sql,
+        name,
+        "bridge" if is_bridge else "fact",
+        table.name,
+        sql,
         f"{'Bridge' if is_bridge else 'Fact'} {called(design, table.name)}: {grain}. {described}".strip(),
-        {c.name: c.description for c in columns}, _fact_checks(design, table, columns), measures,
+        {c.name: c.description for c in columns},
+        _fact_checks(design, table, columns),
+        measures,
         **_incremental(table, [snake(k) for k in key], GONE),
-    )  # fmt: skip
+    )
 
 
 def _keyed(
@@ -270,8 +294,11 @@ def _fact_checks(design: Design, table: TableProfile, columns: Sequence[Column])
     checks: list[dict[str, object]] = [{"unique": key}] if key and set(key) <= names else []
     own = {role: r.ref_table for r, role in _parents(design, table.name)}
     checks += [{"not_null": [role]} for role in own if role in names]
-    checks += [{"reference": {role: f"gold.{design.name('dim', parent)}.{_sk(parent)}"}}
-               for role, parent in own.items() if role in names]  # fmt: skip
+    checks += [
+        {"reference": {role: f"gold.{design.name('dim', parent)}.{_sk(parent)}"}}
+        for role, parent in own.items()
+        if role in names
+    ]
     checks += design.value_checks(table.name, names)
     return checks
 
@@ -303,9 +330,10 @@ def _parents_of_header(
     mine = dict(zip(header[0].ref_columns, header[0].columns, strict=True))
     known = {(r.ref_table, r.columns) for r in design.evaluation.of_table(table.name)}
     return [
-        (reference, role) for reference, role in _parents(design, header[1].name)
+        (reference, role)
+        for reference, role in _parents(design, header[1].name)
         if (reference.ref_table, tuple(mine.get(c, "") for c in reference.columns)) not in known
-    ]  # fmt: skip
+    ]
 
 
 def _look_ups(design: Design, side: Side, columns: list[Column], joins: list[str]) -> None:
@@ -340,15 +368,12 @@ def _dates(design: Design, table: TableProfile, alias: str, columns: list[Column
     taken = {c.name for c in columns}
     for column in table.columns:
         name = f"{snake(column.name)}_key"
-        if (
-            column.kind in (kinds.DATE, kinds.TIME)
-            and name not in taken
-            and private(design, table.name, column, alias)
-        ):
+        is_time = column.kind in (kinds.DATE, kinds.TIME)
+        if is_time and name not in taken and private(design, table.name, column, alias):
             inside = f"{alias}.{quote(column.name)} between date '1900-01-01' and date '2100-12-31'"
             number = f"to_char({alias}.{quote(column.name)}, 'YYYYMMDD')::int"
-            columns.append(Column(name, f"case when {inside} then {number} else {UNKNOWN} end",
-                                  f"day of {column.name}, in gold.dim_date"))  # fmt: skip
+            day = f"case when {inside} then {number} else {UNKNOWN} end"
+            columns.append(Column(name, day, f"day of {column.name}, in gold.dim_date"))
 
 
 def _values(design: Design, table: TableProfile, columns: list[Column], measures: dict[str, str]) -> None:
