@@ -19,6 +19,7 @@ from dataplatform.auto_dw.judge import report
 from dataplatform.auto_dw.look import kept
 from dataplatform.auto_dw.said import outcome, people
 from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.bootstrap import reread
 from dataplatform.embedded import postgres
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import load_catalog
@@ -228,7 +229,7 @@ def test_gold_follows_the_source_and_undo_goes_back(world: World) -> None:
     go(world)
     execute(world, "update shop.order_lines set quantity = quantity + 1 where order_id = 1")
     assert not totals.health(shop(world))["healthy"]
-    refresh_gold(make_platform(world))
+    refresh_gold(reread(world.platform))
     assert totals.health(shop(world))["healthy"]
     execute(
         world,
@@ -245,12 +246,6 @@ def test_gold_follows_the_source_and_undo_goes_back(world: World) -> None:
         "done",
         "done",
     ]
-
-
-def make_platform(world: World) -> Any:
-    from dataclasses import replace
-
-    return replace(world.platform, catalog=load_catalog(root(world)))
 
 
 def test_a_model_that_a_person_changed_is_kept(world: World) -> None:
@@ -335,6 +330,15 @@ def test_the_same_from_psql(world: World, worker: Callable[[str], list[tuple[Any
         worker("select * from auto_dw.evaluate('nope')")
 
 
+def test_a_platform_that_stays_up_sees_what_is_edited_meanwhile(world: World) -> None:
+    source = (
+        "source: late\nconnector: {type: sql, url: sqlite:///x.db}\nentities:\n  e: {table: t, key: [id]}\n"
+    )
+    (root(world) / "sources" / "late.yaml").write_text(source)
+    assert "late" not in Workspace.of(world.platform).catalog.sources
+    assert "late" in Workspace.of(reread(world.platform)).catalog.sources
+
+
 def test_exports(world: World, tmp_path: Path) -> None:
     go(world)
     models = load_catalog(root(world)).models
@@ -416,7 +420,7 @@ def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: A
     )
     assert all(r["same"] for r in done["reconciliation"])
     execute(world, "update northwind.order_details set quantity = quantity + 10 where order_id = 10248")
-    refresh_gold(make_platform(world))
+    refresh_gold(reread(world.platform))
     assert totals.health(northwind)["healthy"]
     execute(world, "create table northwind.promotions as select g as promotion_id, 'promotion ' || g as promotion_name "
                    "from generate_series(1, 12) g")  # fmt: skip

@@ -72,10 +72,9 @@ def with_llm(
     workspace: Workspace, judged: Judged, tables: Sequence[str], say: Callable[[str], None]
 ) -> tuple[Evaluation, Mapping[str, Any]]:
     """The evaluation with what the LLM adds, and what that cost. Answers are kept: a second run is free."""
-    # imports openai, half a second: only here, where an LLM is asked
+    options = _options(workspace.settings)
     from dataplatform.auto_dw.said.llm import Llm, counted, estimate, settle
 
-    options = _options(workspace.settings)
     most = estimate(judged.profiles, judged.evaluation, options, tables)
     say(f"about {most:,} tokens at most, budget {options.budget:,}")
     engine = workspace.engine
@@ -99,13 +98,14 @@ def with_llm(
 
 
 def _options(settings: Settings) -> Options:
-    from dataplatform.auto_dw.said.llm import Options
-
     if not settings.llm_url:
         raise SettingsError(
             "there is no LLM: DATAPLATFORM_LLM_URL is not set",
             "set it to an OpenAI-compatible API, such as http://localhost:11434/v1, or leave out --llm",
         )
+    # imports openai, half a second: only where an LLM is asked
+    from dataplatform.auto_dw.said.llm import Options
+
     return Options(
         url=settings.llm_url,
         model=settings.llm_model,
