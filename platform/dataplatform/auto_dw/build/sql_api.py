@@ -63,9 +63,7 @@ def _answer_next(engine: Engine, open_: Open) -> bool:
     values: dict[str, Any] = {"status": "done", "error": None}
     try:
         workspace = open_(str(row.arguments.get("schema") or "silver"))
-        values["result"] = orjson.loads(
-            orjson.dumps(answer(workspace, row.verb, row.arguments), default=str)
-        )
+        values["result"] = orjson.loads(orjson.dumps(answer(workspace, row.verb, row.arguments), default=str))
     except DataplatformError as error:
         values |= {"status": "failed", "error": str(error)}
     except Exception as error:  # a defect of ours must reach the caller, and not end the worker
