@@ -3,7 +3,7 @@
 usage: train_autodw.py DSN DATABASE=FOLDER…     (needs scikit-learn; FOLDER/<schema>/truth.json)
 
 Every schema is judged by weights learned without it; the curves come from those judgements, so that they
-say what holds for schemas never seen. Writes platform/dataplatform/auto_dw/trained.json and
+say what holds for schemas never seen. Writes platform/dataplatform/auto_dw/judge/trained.json and
 docs/auto_dw_calibration.md.
 """
 
@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psycopg
-from dataplatform.auto_dw.evaluate import LEAST, key_map
-from dataplatform.auto_dw.keys import Key, keys
-from dataplatform.auto_dw.model import Reference, SchemaProfile
-from dataplatform.auto_dw.profile import Scope, profile, row_hashes, share_within
-from dataplatform.auto_dw.references import Candidate, candidates, choose, seconded
-from dataplatform.auto_dw.sensitive import privacy
+from dataplatform.auto_dw.judge.evaluate import LEAST, key_map
+from dataplatform.auto_dw.judge.keys import Key, keys
+from dataplatform.auto_dw.judge.references import Candidate, candidates, choose, seconded
+from dataplatform.auto_dw.judge.sensitive import privacy
+from dataplatform.auto_dw.look.profiler import Scope, profile, row_hashes, share_within
+from dataplatform.auto_dw.look.profiles import Reference, SchemaProfile
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -215,7 +215,7 @@ def main(dsn: str, *places: str) -> None:
         "weights": {n: round(float(w), 3) for n, w in zip(names, weights.of, strict=True)},
         "intercept": round(weights.intercept, 3), "curves": curves,
     }  # fmt: skip
-    path = ROOT / "platform" / "dataplatform" / "auto_dw" / "trained.json"
+    path = ROOT / "platform" / "dataplatform" / "auto_dw" / "judge" / "trained.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     page = [
         "# How far auto_dw's confidence can be trusted", "",

@@ -13,8 +13,10 @@ from typing import Any, get_args
 
 from dataplatform.audit.tables import cursor as cursor_table
 from dataplatform.audit.tables import load, run, schema_change
-from dataplatform.auto_dw import decisions
-from dataplatform.auto_dw.state import metadata as auto_dw
+from dataplatform.auto_dw.build.state import build_table, request_table
+from dataplatform.auto_dw.look.kept import profile_table
+from dataplatform.auto_dw.said import decisions
+from dataplatform.auto_dw.said.answers import answer_table
 from dataplatform.cli.app import Deferred, app
 from dataplatform.connectors import auth, files, paging, python, rest, sql
 from dataplatform.events.tables import outbox
@@ -29,6 +31,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 AUDIT = (run, load, cursor_table, schema_change, check_result, outbox, entity_rule, entity_column, gold_model)
+AUTO_DW = (profile_table, build_table, request_table, answer_table)
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
 
 
@@ -109,7 +112,7 @@ def _type(annotation: Any) -> str:
         return " \\| ".join(f"`{a}`" for a in arguments)
     text = str(annotation) if arguments else getattr(annotation, "__name__", str(annotation))
     for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.connectors.auth.", "dataplatform.connectors.paging.", "dataplatform.connectors.rest.", "collections.abc.",
-                   "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "dataplatform.auto_dw.decisions.", "datetime."):  # fmt: skip
+                   "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "dataplatform.auto_dw.said.decisions.", "datetime."):  # fmt: skip
         text = text.replace(prefix, "")
     if "Annotated[" in text or len(text) > 60:
         return "see below"
@@ -180,7 +183,7 @@ def tables_page() -> str:
     lines += [f"| `{name}` | {text} |" for name, (_, text) in SYSTEM.items()]
     lines += ["\nChild tables (nested lists) have these too:\n", "| column | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, (_, text) in CHILD_SYSTEM.items()]
-    for table in (*AUDIT, *auto_dw.tables.values()):
+    for table in (*AUDIT, *AUTO_DW):
         lines += [f"\n## {table.schema}.{table.name}\n", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {c.type} | {c.comment or ''} |" for c in table.columns]
     return "\n".join(lines) + "\n"

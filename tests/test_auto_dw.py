@@ -6,6 +6,7 @@ import gzip
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import pytest
 import sqlalchemy as sa
 import yaml
 from conftest import MakeWorld, World
-from dataplatform.auto_dw import build, export, people, report, service, sql_api
-from dataplatform.auto_dw.decisions import load
+from dataplatform.auto_dw.build import builds, export, plans, sql_api, totals
+from dataplatform.auto_dw.judge import report
+from dataplatform.auto_dw.look import kept
+from dataplatform.auto_dw.said import outcome, people
+from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.bootstrap import reread
 from dataplatform.embedded import postgres
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import load_catalog
@@ -59,13 +64,16 @@ def root(world: World) -> Path:
     return world.platform.catalog.root
 
 
+def shop(world: World) -> Workspace:
+    return Workspace.of(world.platform, "shop")
+
+
 def evaluated(world: World) -> dict[str, Any]:
-    _, found = service.judge(world.platform.engine, root(world), "shop")
-    return report.as_json(found)
+    return report.as_json(outcome.judge_and_keep(shop(world)).evaluation)
 
 
 def go(world: World) -> dict[str, Any]:
-    return build.go(world.platform.engine, root(world), "shop")
+    return builds.go(shop(world))
 
 
 def test_keys_references_and_roles_come_from_the_data(world: World) -> None:
@@ -121,39 +129,37 @@ def test_what_only_its_values_betray_stays_private_when_nothing_is_measured_anew
 
 
 def test_a_comment_outranks_what_was_found(world: World) -> None:
-    people.describe(world.platform.engine, "shop", "suppliers", "lookup: who delivers; it's short")
-    people.describe(
-        world.platform.engine, "shop", "products.list_price", "sensitive: what we pay, 100% private"
-    )
+    people.describe(shop(world), "suppliers", "lookup: who delivers; it's short")
+    people.describe(shop(world), "products.list_price", "sensitive: what we pay, 100% private")
     tables = evaluated(world)["tables"]
     assert (tables["suppliers"]["role"], tables["suppliers"]["status"]) == ("lookup", "green")
     assert tables["suppliers"]["description"] == "lookup: who delivers; it's short"
     assert tables["products"]["columns"]["list_price"]["sensitive"]
     with pytest.raises(MetadataError, match="has no column nope"):
-        people.describe(world.platform.engine, "shop", "products.nope", "x")
+        people.describe(shop(world), "products.nope", "x")
 
 
 def test_answers_are_kept_in_metadata(world: World) -> None:
-    profile, found = service.judge(world.platform.engine, root(world), "shop")
+    judged = outcome.judge_and_keep(shop(world))
     asked = people.Question("role", "countries", "", "?", "dimension", ("dimension", "lookup"))
-    people.answer(root(world), "shop", asked, "lookup")
+    people.answer(shop(world), asked, "lookup")
     assert evaluated(world)["tables"]["countries"]["role"] == "lookup"
     with pytest.raises(MetadataError, match="no answer"):
-        people.answer(root(world), "shop", asked, "nonsense")
-    assert all(q.text and q.draft is not None for q in people.questions(profile, found))
+        people.answer(shop(world), asked, "nonsense")
+    assert all(q.text and q.draft is not None for q in people.questions(judged.profiles, judged.evaluation))
 
 
 def test_only_what_changed_is_looked_at_again(world: World) -> None:
-    first = service.look(world.platform.engine, "shop", load(root(world)))
+    first = outcome.judge_and_keep(shop(world)).profiles
     execute(world, "create table shop.extra as select 1 as extra_id")
-    second = service.look(world.platform.engine, "shop", load(root(world)))
+    second = kept.look(shop(world))
     assert set(second.tables) - set(first.tables) == {"extra"}
     assert second.tables["orders"].columns[0].sample == ()  # it comes from the cache, which holds no values
     assert second.tables["extra"].columns[0].sample == ("1",)
 
 
 def test_go_builds_what_plan_says_and_again_changes_nothing(world: World) -> None:
-    plan = build.plan(world.platform.engine, root(world), "shop").as_json()
+    plan = plans.plan(shop(world)).as_json()
     assert "fact_order_lines" in plan["models"]["add"]
     assert "+select" in plan["diff"]
     assert not list((root(world) / "gold").rglob("*.sql"))
@@ -174,33 +180,72 @@ def test_go_builds_what_plan_says_and_again_changes_nothing(world: World) -> Non
                       .replace("%%", "%")) == [(True,)]  # fmt: skip
 
 
+def everything(world: World) -> dict[str, Any]:
+    """All that anybody could have written: tables and their rows, comments, files of the metadata folder."""
+    tables = world.rows(
+        "select n.nspname, c.relname, c.relkind::text, obj_description(c.oid, 'pg_class') from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace where n.nspname !~ '^(pg_|information_schema)' order by 1, 2"
+    )
+    texts = world.rows("select objoid, objsubid, description from pg_description order by 1, 2, 3")
+    rows = {
+        f"{schema}.{name}": world.rows(f'select count(*), sum(hashtext(t::text)) from "{schema}"."{name}" t')
+        for schema, name, kind, _ in tables if kind in "rvm"
+    }  # fmt: skip
+    files = {p.as_posix(): p.read_bytes() for p in root(world).rglob("*") if p.is_file()}
+    folders = sorted(p.as_posix() for p in root(world).rglob("*") if p.is_dir())
+    schemas = world.rows("select nspname from pg_namespace order by 1")
+    return {
+        "tables": tables,
+        "texts": texts,
+        "rows": rows,
+        "files": files,
+        "folders": folders,
+        "schemas": schemas,
+    }
+
+
+def written(world: World) -> list[tuple[Any, ...]]:
+    """Rows that the database counts as written since it was made, per table, in transactions that went through or not."""
+    with world.platform.engine.begin() as conn:
+        conn.exec_driver_sql("select pg_stat_force_next_flush()")
+    return world.rows("select relid, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables order by 1")
+
+
+@pytest.mark.parametrize("style", ["kimball", "data_vault"])
+def test_plan_writes_nothing_on_a_schema_never_evaluated(world: World, style: str) -> None:
+    (root(world) / "auto_dw.yaml").write_text(f"schemas: {{shop: {{style: {style}}}}}")
+    before, counted = everything(world), written(world)
+    assert plans.plan(shop(world)).added
+    assert totals.health(shop(world))["pending"]
+    assert everything(world) == before
+    assert written(world) == counted
+    assert before["rows"]["auto_dw.profile"] == [(0, None)]
+    evaluated(world)  # this one keeps what it saw, and both of the above would show it
+    assert everything(world) != before
+    assert written(world) != counted
+
+
 def test_gold_follows_the_source_and_undo_goes_back(world: World) -> None:
     go(world)
     execute(world, "update shop.order_lines set quantity = quantity + 1 where order_id = 1")
-    assert not build.health(world.platform.engine, root(world), "shop")["healthy"]
-    refresh_gold(make_platform(world))
-    assert build.health(world.platform.engine, root(world), "shop")["healthy"]
+    assert not totals.health(shop(world))["healthy"]
+    refresh_gold(reread(world.platform))
+    assert totals.health(shop(world))["healthy"]
     execute(
         world,
         "create table shop.stores as select g as store_id, 'store ' || g as store_name from generate_series(1,9) g",
     )
     assert list(go(world)["models"]) == ["dim_stores"]
-    people.omit(root(world), "shop", ["stores", "product_*"], True)
+    people.omit(shop(world), ["stores", "product_*"])
     assert go(world)["changes"] == 2
     assert world.rows("select to_regclass('gold.dim_stores') is null") == [(True,)]
-    assert build.undo(world.platform.engine, root(world))["models"].keys() >= {"dim_stores"}
+    assert builds.undo(shop(world))["models"].keys() >= {"dim_stores"}
     assert world.rows("select count(*) from gold.dim_stores") == [(10,)]
-    assert [b["status"] for b in build.status(world.platform.engine, root(world))["builds"]] == [
+    assert [b["status"] for b in builds.status(shop(world))["builds"]] == [
         "undone",
         "done",
         "done",
     ]
-
-
-def make_platform(world: World) -> Any:
-    from dataclasses import replace
-
-    return replace(world.platform, catalog=load_catalog(root(world)))
 
 
 def test_a_model_that_a_person_changed_is_kept(world: World) -> None:
@@ -211,7 +256,7 @@ def test_a_model_that_a_person_changed_is_kept(world: World) -> None:
         world, "alter table shop.products add column weight numeric; update shop.products set weight = 2.5"
     )
     before = path.read_text()
-    plan = build.plan(world.platform.engine, root(world), "shop")
+    plan = plans.plan(shop(world))
     assert plan.kept == ("gold/auto_dw/shop/dim_products.sql",)
     go(world)
     assert path.read_text() == before
@@ -247,7 +292,9 @@ def test_data_vault(world: World) -> None:
 def worker(world: World) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
     stop = threading.Event()
     sql_api.install(world.platform.engine)
-    thread = threading.Thread(target=sql_api.work, args=(world.platform.engine, root(world), stop, 0.2))
+    thread = threading.Thread(
+        target=sql_api.work, args=(world.platform.engine, partial(Workspace.of, world.platform), stop, 0.2)
+    )
     with pytest.raises(sa.exc.DBAPIError, match="no worker of auto_dw listens"):
         world.rows("select * from auto_dw.status()")
     thread.start()
@@ -283,6 +330,15 @@ def test_the_same_from_psql(world: World, worker: Callable[[str], list[tuple[Any
         worker("select * from auto_dw.evaluate('nope')")
 
 
+def test_a_platform_that_stays_up_sees_what_is_edited_meanwhile(world: World) -> None:
+    source = (
+        "source: late\nconnector: {type: sql, url: sqlite:///x.db}\nentities:\n  e: {table: t, key: [id]}\n"
+    )
+    (root(world) / "sources" / "late.yaml").write_text(source)
+    assert "late" not in Workspace.of(world.platform).catalog.sources
+    assert "late" in Workspace.of(reread(world.platform)).catalog.sources
+
+
 def test_exports(world: World, tmp_path: Path) -> None:
     go(world)
     models = load_catalog(root(world)).models
@@ -298,6 +354,22 @@ def test_exports(world: World, tmp_path: Path) -> None:
     assert {"name": "quantity", "agg": "sum"}.items() <= semantic["fact_order_lines"]["measures"][0].items()
 
 
+def test_dbt_gets_macros_for_tables_and_nothing_else(make_world: MakeWorld, tmp_path: Path) -> None:
+    """A name in a string or a comment is no table; a WITH query may be called like one."""
+    sql = (
+        'with orders as (select *, \'é shop.orders\' as told from "shop"."orders") -- of shop.orders\n'
+        'select gold.base.n, o.told from orders o join gold.base on true join "Odd"."a b" x on x.n::int = 1'
+    )
+    world = make_world(gold={"base": "select 1 as n", "top": sql})
+    export.dbt(world.platform.catalog.models, tmp_path / "dbt", "d")
+    text = (tmp_path / "dbt" / "models" / "top.sql").read_text()
+    assert text.splitlines()[1:] == [
+        "with orders as (select *, 'é shop.orders' as told from {{ source('shop', 'orders') }}) -- of shop.orders",
+        "select {{ ref('base') }}.n, o.told from orders o join {{ ref('base') }} on true "
+        "join {{ source('Odd', 'a b') }} x on x.n::int = 1",
+    ]
+
+
 def test_tables_too_large_to_be_looked_at_whole(world: World) -> None:
     """Never analyzed, so that the catalog does not know how large they are."""
     execute(
@@ -307,10 +379,10 @@ def test_tables_too_large_to_be_looked_at_whole(world: World) -> None:
         "as lent_on from generate_series(1, 400000) g; alter table shop.loans set (autovacuum_enabled = false); "
         "alter table shop.readers set (autovacuum_enabled = false)",
     )
-    profile, found = service.judge(world.platform.engine, root(world), "shop")
-    assert not profile.tables["readers"].exact
-    assert 150_000 < profile.tables["loans"].rows < 800_000
-    [reference] = found.of_table("loans")
+    judged = outcome.judge(shop(world))
+    assert not judged.profiles.tables["readers"].exact
+    assert 150_000 < judged.profiles.tables["loans"].rows < 800_000
+    [reference] = judged.evaluation.of_table("loans")
     assert (reference.columns, reference.ref_table, reference.ref_columns) == (
         ("reader_id",),
         "readers",
@@ -334,25 +406,25 @@ def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: A
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    engine, folder = world.platform.engine, root(world)
+    northwind = Workspace.of(world.platform, "northwind")
 
     def table(name: str) -> Any:
-        return report.as_json(service.judge(engine, folder, "northwind")[1])["tables"][name]
+        return report.as_json(outcome.judge_and_keep(northwind).evaluation)["tables"][name]
 
     assert table("products")["columns"]["reorder_level"]["status"] == "amber"
-    people.describe(engine, "northwind", "products.reorder_level", "units at which more are ordered")
+    people.describe(northwind, "products.reorder_level", "units at which more are ordered")
     assert table("products")["columns"]["reorder_level"]["status"] == "green"
-    done = build.go(engine, folder, "northwind")
+    done = builds.go(northwind)
     assert {"fact_orders", "fact_order_details", "dim_customers", "dim_products", "dim_date"} <= set(
         done["models"]
     )
     assert all(r["same"] for r in done["reconciliation"])
     execute(world, "update northwind.order_details set quantity = quantity + 10 where order_id = 10248")
-    refresh_gold(make_platform(world))
-    assert build.health(engine, folder, "northwind")["healthy"]
+    refresh_gold(reread(world.platform))
+    assert totals.health(northwind)["healthy"]
     execute(world, "create table northwind.promotions as select g as promotion_id, 'promotion ' || g as promotion_name "
                    "from generate_series(1, 12) g")  # fmt: skip
-    assert list(build.go(engine, folder, "northwind")["models"]) == ["dim_promotions"]
-    people.omit(folder, "northwind", ["us_states", "promotions"], True)
-    assert build.go(engine, folder, "northwind")["changes"] == 2
-    assert len(build.status(engine, folder)["builds"]) == 3
+    assert list(builds.go(northwind)["models"]) == ["dim_promotions"]
+    people.omit(northwind, ["us_states", "promotions"])
+    assert builds.go(northwind)["changes"] == 2
+    assert len(builds.status(northwind)["builds"]) == 3

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld
-from dataplatform.auto_dw import report, service
+from dataplatform.auto_dw.judge import report
+from dataplatform.auto_dw.said import outcome
+from dataplatform.auto_dw.workspace import Workspace
 
 SEA = """
 create schema sea;
@@ -40,8 +42,7 @@ def found(make_world: MakeWorld) -> dict[str, Any]:
     world = make_world()
     with world.platform.engine.begin() as conn:
         conn.exec_driver_sql(SEA.replace("%", "%%"))
-    _, evaluation = service.judge(world.platform.engine, world.platform.catalog.root, "sea")
-    return report.as_json(evaluation)
+    return report.as_json(outcome.judge(Workspace.of(world.platform, "sea")).evaluation)
 
 
 def test_codes_join_tables_whose_names_say_nothing(found: dict[str, Any]) -> None:

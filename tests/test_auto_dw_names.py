@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from dataplatform.auto_dw.keys import keys
-from dataplatform.auto_dw.model import INTEGER, TEXT, ColumnProfile, SchemaProfile, TableProfile
-from dataplatform.auto_dw.sketches import ENOUGH, containment, first_look, index, telling
-from dataplatform.auto_dw.spelling import spelled
-from dataplatform.auto_dw.words import names_table, plurals, points_to, stem, table_words, words
+from dataplatform.auto_dw.judge.keys import keys
+from dataplatform.auto_dw.look.kinds import INTEGER, TEXT
+from dataplatform.auto_dw.look.profiles import ColumnProfile, SchemaProfile, TableProfile
+from dataplatform.auto_dw.look.sketches import ENOUGH, containment, first_look, index, telling
+from dataplatform.auto_dw.look.spoken import spelled
+from dataplatform.auto_dw.names.words import names_table, plurals, points_to, stem, table_words, words
 
 
 def schema(tables: Mapping[str, str]) -> SchemaProfile:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from dataplatform.auto_dw import build, report, service
+from dataplatform.auto_dw.build import builds, totals
+from dataplatform.auto_dw.judge import report
+from dataplatform.auto_dw.said import outcome
+from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.context import Platform
 from dataplatform.metadata import load_catalog
 from dataplatform.pipeline import refresh_gold
@@ -56,14 +59,19 @@ def test_facts_find_the_version_of_their_time(make_world: MakeWorld) -> None:
 
     deliver([f"old {n}" for n in range(12)], 2)
     deliver([f"new {n}" for n in range(12)], 4)
-    build.go(world.platform.engine, root(world), "silver")
+    builds.go(Workspace.of(world.platform))
     found = world.rows(
         "select extract(month from f.sold_at)::int, min(d.town), max(d.town), sum(f.amount) from gold.fact_s__sales f "
         "join gold.dim_s__people d using (s__people_sk) group by 1 order by 1"
     )
     assert [(m, a[:3], b[:3]) for m, a, b, _ in found] == [
-        (1, "old", "old"), (2, "old", "old"), (3, "old", "old"), (4, "new", "new"), (5, "new", "new"), (6, "new", "new"),
-    ]  # fmt: skip
+        (1, "old", "old"),
+        (2, "old", "old"),
+        (3, "old", "old"),
+        (4, "new", "new"),
+        (5, "new", "new"),
+        (6, "new", "new"),
+    ]
     assert sum(total for *_, total in found) == 1.5 * sum(range(60))
 
 
@@ -81,10 +89,15 @@ entities:
 def a_day_in_the_shop(day: int) -> dict[str, list[dict[str, Any]]]:
     """Towns and prices change, sales come, some are taken back, one is moved to another person."""
     sales = [
-        {"sale_id": n, "person_id": (n + (day // 9 if n == 7 else 0)) % 20, "amount": n + day % 3,
-         "sold_at": f"2026-01-{1 + n % 30:02}T12:00:00Z"}
-        for n in range(40 + 3 * day) if n % 11 or day < 12
-    ]  # fmt: skip
+        {
+            "sale_id": n,
+            "person_id": (n + (day // 9 if n == 7 else 0)) % 20,
+            "amount": n + day % 3,
+            "sold_at": f"2026-01-{1 + n % 30:02}T12:00:00Z",
+        }
+        for n in range(40 + 3 * day)
+        if n % 11 or day < 12
+    ]
     return {
         "people": [
             {"person_id": n, "town": f"town {(n + day // 7) % 5}", "since": f"2026-01-{1 + day - day % 7:02}T00:00:00Z"}
@@ -119,10 +132,10 @@ def test_thirty_days_of_change_and_still_the_same_totals(make_world: MakeWorld, 
             world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
         assert not world.run("s").failed
         if day == 5:
-            build.go(world.platform.engine, root(world), "silver")
+            builds.go(Workspace.of(world.platform))
         elif day > 5:
             refresh_gold(make_platform(world))  # each model takes up what changed that day
-    found = build.health(world.platform.engine, root(world), "silver")
+    found = totals.health(Workspace.of(world.platform))
     assert found["differs"] == []
     assert len(found["reconciliation"]) >= 2
     advanced = contents(world)
@@ -140,7 +153,7 @@ def test_facts_see_the_version_of_their_day_after_thirty_days(make_world: MakeWo
             world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
         assert not world.run("s").failed
         if day == 0:
-            build.go(world.platform.engine, root(world), "silver")
+            builds.go(Workspace.of(world.platform))
     refresh_gold(make_platform(world))
     wrong = world.rows(
         "select count(*) from gold.fact_s__sales f join gold.dim_s__people d using (s__people_sk) where not exists ("
@@ -157,7 +170,7 @@ def test_a_replay_that_changes_history_reaches_incremental_models(make_world: Ma
     for name, records in a_day_in_the_shop(0).items():
         world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
     assert not world.run("s").failed
-    build.go(world.platform.engine, root(world), "silver")
+    builds.go(Workspace.of(world.platform))
     assert not replay(world.platform, "s").failed
     refresh_gold(make_platform(world))
     advanced = contents(world)
@@ -172,7 +185,7 @@ def test_the_vault_answers_for_any_moment(make_world: MakeWorld) -> None:
         for name, records in a_day_in_the_shop(day).items():
             world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
         assert not world.run("s").failed
-    build.go(world.platform.engine, root(world), "silver")
+    builds.go(Workspace.of(world.platform))
     query = (
         "select town from gold.pit_s__people where person_id = 1 and valid_from <= '{0}' "
         "and (valid_to is null or '{0}' < valid_to)"
@@ -215,10 +228,10 @@ def test_nested_lists_belong_to_what_holds_them(make_world: MakeWorld, style: st
             world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
         assert not world.run("s").failed
         if day == 3:
-            build.go(world.platform.engine, root(world), "silver")
+            builds.go(Workspace.of(world.platform))
         else:
             refresh_gold(make_platform(world))
-    found = report.as_json(service.judge(world.platform.engine, root(world), "silver")[1])
+    found = report.as_json(outcome.judge(Workspace.of(world.platform)).evaluation)
     links = {(r["table"], *r["columns"], r["ref_table"], *r["ref_columns"]) for r in found["foreign_keys"]}
     assert ("s__sales__lines", "dp_parent_key", "s__sales", "dp_key") in links
     assert ("s__sales__lines", "product_id", "s__products", "product_id") in links
@@ -226,7 +239,7 @@ def test_nested_lists_belong_to_what_holds_them(make_world: MakeWorld, style: st
     assert (
         found["tables"]["s__people"]["columns"]["town"]["sensitive"] is True
     )  # the source's metadata say so
-    assert build.health(world.platform.engine, root(world), "silver")["differs"] == []
+    assert totals.health(Workspace.of(world.platform))["differs"] == []
     advanced = contents(world)
     refresh_gold(make_platform(world), full=True)
     assert advanced == contents(world)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import Databases, MakeWorld
-from dataplatform.auto_dw import build, export
+from dataplatform.auto_dw.build import builds, export
+from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.metadata import load_catalog
 from test_auto_dw_silver import SHOP, a_day_in_the_shop, root
 
@@ -46,16 +47,25 @@ def test_the_exported_project_builds_under_dbt(
         for name, records in a_day_in_the_shop(day).items():
             world.write(f"{name}.jsonl", "\n".join(map(json.dumps, records)))
         assert not world.run("s").failed
-    build.go(world.platform.engine, root(world), "silver")
+    builds.go(Workspace.of(world.platform))
     models = load_catalog(root(world)).models
     url = sa.make_url(databases.postgres)
     export.dbt(models, tmp_path / "dbt", str(url.database))
-    env = {**os.environ, "PGHOST": str(url.query["host"]), "PGUSER": str(url.username or "postgres"),
-           "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}  # fmt: skip
+    env = {
+        **os.environ,
+        "PGHOST": str(url.query["host"]),
+        "PGUSER": str(url.username or "postgres"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
     done = subprocess.run(
         [dbt, "build", "--profiles-dir", ".", "--project-dir", "."],
-        cwd=tmp_path / "dbt", env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path / "dbt",
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     results: list[dict[str, Any]] = json.loads((tmp_path / "dbt/target/run_results.json").read_text())[
         "results"

@@ -82,18 +82,63 @@ def test_imports_point_downwards() -> None:
     assert not wrong
 
 
+# auto_dw's wings, each of which imports only those before it; what lies beside them imports no wing
+WINGS = ["names", "look", "judge", "said", "styles", "build"]
+
+
+def wing(module: str) -> str:
+    """`dataplatform.auto_dw.look.kept` → `look`; empty where it is of no wing."""
+    names = module.split(".")
+    return (
+        names[2] if names[:2] == ["dataplatform", "auto_dw"] and len(names) > 2 and names[2] in WINGS else ""
+    )
+
+
+def test_imports_between_the_wings_of_auto_dw_point_one_way() -> None:
+    wrong = []
+    for path in sorted((PACKAGE / "auto_dw").rglob("*.py")):
+        own = wing(module_name(path))
+        allowed = {"", *WINGS[: WINGS.index(own) + 1]} if own else {""}
+        wrong += [f"{path.relative_to(ROOT)} imports {n}" for n in imports(path) if wing(n) not in allowed]
+    assert not wrong
+
+
+def test_a_wing_says_what_it_owns_and_who_may_call_it() -> None:
+    there = {p.parent.name for p in (PACKAGE / "auto_dw").glob("*/__init__.py")}
+    assert there == set(WINGS)
+    for name in WINGS:
+        text = ast.get_docstring(ast.parse((PACKAGE / "auto_dw" / name / "__init__.py").read_text())) or ""
+        assert re.search(r"In comes? .*\bout go(es)? .*\bcalls?\b", text, re.DOTALL), name
+
+
+def test_auto_dw_reads_the_metadata_of_others_in_one_place() -> None:
+    """It works on the opened Platform's catalog; only what it has just written does it read itself."""
+    readers = [p for p in (PACKAGE / "auto_dw").rglob("*.py") for n in imports(p) if n.endswith("_catalog")]
+    assert [p.relative_to(PACKAGE).as_posix() for p in readers] == ["auto_dw/build/builds.py"]
+
+
+def test_openai_is_imported_by_one_module() -> None:
+    users = {module_name(p) for p in modules() for n in imports(p) if n.split(".")[0] == "openai"}
+    assert users == {"dataplatform.auto_dw.said.llm"}
+
+
 @pytest.mark.parametrize(
     ("library", "where"),
     [
-        ("prefect", {"orchestration"}), ("kink", {"bootstrap"}), ("openai", {"auto_dw"}),
-        ("mongoengine", {"layers.bronze", "storage"}), ("alembic", {"audit"}),
+        ("prefect", {"orchestration"}),
+        ("kink", {"bootstrap"}),
+        ("openai", {"auto_dw"}),
+        ("mongoengine", {"layers.bronze", "storage"}),
+        ("alembic", {"audit"}),
     ],
-)  # fmt: skip
+)
 def test_libraries_stay_in_their_place(library: str, where: set[str]) -> None:
     users = {
-        part(module_name(path)) for path in modules()
-        for name in imports(path) if name.split(".")[0] == library
-    }  # fmt: skip
+        part(module_name(path))
+        for path in modules()
+        for name in imports(path)
+        if name.split(".")[0] == library
+    }
     assert users <= where
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from kink import Container
 from sqlalchemy.engine import Engine
@@ -84,6 +85,11 @@ def perform(move: Move) -> Counts:
             platform = stack.enter_context(open_platform())
             atexit.register(stack.close)
     return pipeline.perform(platform, move)
+
+
+def reread(platform: Platform) -> Platform:
+    """The same Platform with its metadata read again: a process that stays up sees what people edited meanwhile."""
+    return replace(platform, catalog=load_catalog(platform.catalog.root))
 
 
 def _servers_and_prefect(settings: Settings) -> Servers:

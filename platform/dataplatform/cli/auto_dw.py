@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from dataplatform.auto_dw import build, people, report, service, sql_api
-from dataplatform.bootstrap import open_platform
+from dataplatform.auto_dw.build import builds, plans, sql_api, totals
+from dataplatform.auto_dw.judge import report
+from dataplatform.auto_dw.said import outcome, people
+from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
 
@@ -35,25 +40,34 @@ def evaluate(
 ) -> None:
     """Says with a confidence what every table and column is, why, and what to do about it."""
     used = None
-    with open_platform() as platform:
-        profile, found = service.judge(platform.engine, platform.catalog.root, schema, fresh)
+    wanted = [table] if table else []
+    with _workspace(schema) as workspace:
+        judged = outcome.judge_and_keep(workspace, fresh)
+        evaluation = judged.evaluation
         if use_llm:
-            wanted = [table] if table else []
-            found, used = service.with_llm(platform.engine, platform.settings, profile, found, wanted, _say)
-    if table is not None and table not in found.tables:
+            evaluation, used = outcome.with_llm(workspace, judged, wanted, _say)
+    if table is not None and table not in evaluation.tables:
         raise MetadataError(
-            f"there is no table {schema}.{table}", f"tables: {', '.join(found.tables) or 'none'}"
+            f"there is no table {schema}.{table}", f"tables: {', '.join(evaluation.tables) or 'none'}"
         )
-    document = report.as_json(found, [table] if table else [])
+    document = report.as_json(evaluation, wanted)
     if used is not None:
         document["llm"] = used
         refused = "; ".join(f"{n} × {why}" for why, n in used["refused"].items())
-        _say(f"{used['tokens']:,} tokens in {used['calls']} calls, {used['cached']} answers from before"
-             + (f"; no use: {refused}" if refused else ""))  # fmt: skip
+        _say(
+            f"{used['tokens']:,} tokens in {used['calls']} calls, {used['cached']} answers from before"
+            + (f"; no use: {refused}" if refused else "")
+        )
     if json_:
         print_json(document)
     else:
         _show(document, table is not None)
+
+
+@contextmanager
+def _workspace(schema: str = "silver") -> Iterator[Workspace]:
+    with open_platform() as platform:
+        yield Workspace.of(platform, schema)
 
 
 def _say(text: str) -> None:
@@ -70,20 +84,24 @@ def _show(document: dict[str, Any], columns: bool) -> None:
         )
         color = _COLORS[found["status"]]
         tables.add_row(
-            name, found["role"], f"[{color}]{found['confidence']:.2f}[/]", ", ".join(found["primary_key"]),
-            refers, _to_do(found).replace("[", r"\["),
-        )  # fmt: skip
+            name,
+            found["role"],
+            f"[{color}]{found['confidence']:.2f}[/]",
+            ", ".join(found["primary_key"]),
+            refers,
+            _to_do(found).replace("[", r"\["),
+        )
     out.print(tables)
     if columns:
         for found in document["tables"].values():
             _show_columns(found["columns"])
 
 
-def _to_do(found: dict[str, Any]) -> str:
+def _to_do(table: dict[str, Any]) -> str:
     """The table's advice, and the columns that a word would help."""
-    unsure = [name for name, column in found["columns"].items() if column["status"] != "green"]
+    unsure = [name for name, column in table["columns"].items() if column["status"] != "green"]
     shown = ", ".join([*unsure[:MOST_UNSURE], *(["…"] if len(unsure) > MOST_UNSURE else [])])
-    return "; ".join(part for part in (found["advice"], f"unsure of {shown}" if shown else "") if part)
+    return "; ".join(part for part in (table["advice"], f"unsure of {shown}" if shown else "") if part)
 
 
 def _show_columns(found: dict[str, Any]) -> None:
@@ -106,8 +124,8 @@ def describe(
     json_: Json = False,
 ) -> None:
     """Writes what you know about a table or a column as its COMMENT."""
-    with open_platform() as platform:
-        people.describe(platform.engine, schema, target, text)
+    with _workspace(schema) as workspace:
+        people.describe(workspace, target, text)
     if json_:
         print_json({"status": "done", "schema": schema, "target": target, "comment": text})
     else:
@@ -124,14 +142,13 @@ def ask(
     json_: Json = False,
 ) -> None:
     """Asks what it is unsure of, one question at a time, with a drafted answer."""
-    with open_platform() as platform:
-        root = platform.catalog.root
+    with _workspace(schema) as workspace:
         while True:
-            profile, found = service.judge(platform.engine, root, schema)
-            questions = people.questions(profile, found)
+            judged = outcome.judge_and_keep(workspace)
+            questions = people.questions(judged.profiles, judged.evaluation)
             if json_ or answer is not None:
                 if answer is not None and questions:
-                    people.answer(root, schema, questions[0], answer)
+                    people.answer(workspace, questions[0], answer)
                     questions = questions[1:]
                 print_json({"status": "done", "questions": [q.as_json() for q in questions]})
                 return
@@ -139,7 +156,7 @@ def ask(
                 out.print("nothing to ask")
                 return
             said = typer.prompt(f"{len(questions)} left. {questions[0].text}", default=questions[0].draft)
-            people.answer(root, schema, questions[0], said)
+            people.answer(workspace, questions[0], said)
 
 
 @app.command("omit")
@@ -150,7 +167,8 @@ def omit(
     json_: Json = False,
 ) -> None:
     """Leaves tables out of everything; `include` takes them in again."""
-    _omitted(schema, patterns, True, json_)
+    with _workspace(schema) as workspace:
+        _show_left_out(schema, people.omit(workspace, patterns), json_)
 
 
 @app.command("include")
@@ -161,12 +179,11 @@ def include(
     json_: Json = False,
 ) -> None:
     """Takes tables in again that `omit` left out."""
-    _omitted(schema, patterns, False, json_)
+    with _workspace(schema) as workspace:
+        _show_left_out(schema, people.include(workspace, patterns), json_)
 
 
-def _omitted(schema: str, patterns: list[str], out_: bool, json_: bool) -> None:
-    with open_platform() as platform:
-        left_out = people.omit(platform.catalog.root, schema, patterns, out_)
+def _show_left_out(schema: str, left_out: list[str], json_: bool) -> None:
     if json_:
         print_json({"status": "done", "schema": schema, "omit": left_out})
     else:
@@ -177,8 +194,8 @@ def _omitted(schema: str, patterns: list[str], out_: bool, json_: bool) -> None:
 @command
 def plan(schema: Schema = "silver", json_: Json = False) -> None:
     """Shows what `go` would do, as a diff; changes nothing."""
-    with open_platform() as platform:
-        found = build.plan(platform.engine, platform.catalog.root, schema).as_json()
+    with _workspace(schema) as workspace:
+        found = plans.plan(workspace).as_json()
     if json_:
         print_json(found)
         return
@@ -197,8 +214,8 @@ def plan(schema: Schema = "silver", json_: Json = False) -> None:
 @command
 def go(schema: Schema = "silver", json_: Json = False) -> None:
     """Makes the plan so: models, tables, checks. Again, it changes nothing."""
-    with open_platform() as platform:
-        found = build.go(platform.engine, platform.catalog.root, schema)
+    with _workspace(schema) as workspace:
+        found = builds.go(workspace)
     if json_:
         print_json(found)
         return
@@ -212,11 +229,13 @@ def go(schema: Schema = "silver", json_: Json = False) -> None:
 
 @app.command("undo")
 @command
-def undo(schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only of this schema.")] = None,
-         json_: Json = False) -> None:  # fmt: skip
+def undo(
+    schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only of this schema.")] = None,
+    json_: Json = False,
+) -> None:
     """Returns to the build before the last."""
-    with open_platform() as platform:
-        found = build.undo(platform.engine, platform.catalog.root, schema)
+    with _workspace() as workspace:
+        found = builds.undo(workspace, schema)
     if json_:
         print_json(found)
     else:
@@ -227,8 +246,8 @@ def undo(schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only
 @command
 def status(json_: Json = False) -> None:
     """Shows the builds and what is left out."""
-    with open_platform() as platform:
-        found = build.status(platform.engine, platform.catalog.root)
+    with _workspace() as workspace:
+        found = builds.status(workspace)
     if json_:
         print_json(found)
         return
@@ -247,14 +266,14 @@ def status(json_: Json = False) -> None:
 @command
 def health(schema: Schema = "silver", json_: Json = False) -> None:
     """Whether the warehouse is as planned and answers the same totals as its source."""
-    with open_platform() as platform:
-        found = build.health(platform.engine, platform.catalog.root, schema)
+    with _workspace(schema) as workspace:
+        found = totals.health(workspace)
     if json_:
         print_json(found)
         if not found["healthy"]:
             raise typer.Exit(1)
         return
-    build.require_healthy(found)
+    totals.require_healthy(found)
     out.print("healthy")
 
 
@@ -277,4 +296,6 @@ def work(json_: Json = False) -> None:
     with open_platform() as platform:
         sql_api.install(platform.engine)
         err.print("listening; Ctrl-C ends")
-        sql_api.work(platform.engine, platform.catalog.root, threading.Event())
+        sql_api.work(
+            platform.engine, lambda schema: Workspace.of(reread(platform), schema), threading.Event()
+        )

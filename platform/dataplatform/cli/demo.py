@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
 
-from dataplatform.auto_dw import build, people, service
+from dataplatform.auto_dw.build import builds, plans, totals
+from dataplatform.auto_dw.said import outcome, people
+from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli import demo_data
 from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
@@ -93,25 +95,34 @@ def _warehouse(platform: Platform, root: Path) -> dict[str, Any]:
     (root / "sources").mkdir(parents=True, exist_ok=True)
     catalog = _catalog(platform.settings)
     shutil.copy(catalog.root / "sources" / f"{SOURCE}.yaml", root / "sources")  # auto_dw reads its keys
-    _leave_out_others(platform, root)
-    _, found = service.judge(platform.engine, root, "silver")
-    done = build.go(platform.engine, root, "silver")
-    roles = {n: {"role": t.verdict.role, "confidence": round(t.verdict.confidence, 2),
-                 "key": list(t.primary_key)} for n, t in found.tables.items()}  # fmt: skip
-    references = [f"{r.table}.{'+'.join(r.columns)} → {r.ref_table}" for r in found.references]
+    workspace = _workspace(platform, root)
+    _leave_out_others(workspace)
+    evaluation = outcome.judge_and_keep(workspace).evaluation
+    done = builds.go(workspace)
+    roles = {
+        n: {"role": t.verdict.role, "confidence": round(t.verdict.confidence, 2), "key": list(t.primary_key)}
+        for n, t in evaluation.tables.items()
+    }
+    references = [f"{r.table}.{'+'.join(r.columns)} → {r.ref_table}" for r in evaluation.references]
     return {"tables": roles, "references": references, "build": done["build"], "models": done["models"]}
 
 
-def _leave_out_others(platform: Platform, root: Path) -> None:
+def _workspace(platform: Platform, root: Path) -> Workspace:
+    """Silver under metadata of its own: what the demo writes stays out of the user's."""
+    return Workspace.of(replace(platform, catalog=load_catalog(root)))
+
+
+def _leave_out_others(workspace: Workspace) -> None:
     """A user's own sources are none of the demo's business."""
-    others = [n for n in silver_tables(platform) if not n.startswith(f"{SOURCE}__")]
+    others = [n for n in silver_tables(workspace.engine) if not n.startswith(f"{SOURCE}__")]
     if others:
-        people.omit(root, "silver", others, True)
+        people.omit(workspace, others)
 
 
 def _follow(platform: Platform, root: Path) -> dict[str, Any]:
-    gold_build.build(platform.engine, load_catalog(root).models, None, full=True)
-    return {"reconciliation": build.reconcile(platform.engine, build.plan(platform.engine, root, "silver"))}
+    workspace = _workspace(platform, root)
+    gold_build.build(platform.engine, workspace.catalog.models, None, full=True)
+    return {"reconciliation": totals.reconcile(workspace, plans.plan(workspace))}
 
 
 def _catalog(settings: Settings) -> Catalog:
@@ -179,8 +190,10 @@ def _summary(story: _Story) -> None:
 
 
 def _star(story: _Story) -> Table:
-    table = Table(title="What auto_dw says of silver, and the star schema it built (gold.dim_…, gold.fact_…)",
-                  title_style="bold")  # fmt: skip
+    table = Table(
+        title="What auto_dw says of silver, and the star schema it built (gold.dim_…, gold.fact_…)",
+        title_style="bold",
+    )
     for column in ("table", "is", "sure", "key", "refers to"):
         table.add_column(column)
     for name, about in story.warehouse["tables"].items():
@@ -197,9 +210,12 @@ def _layers(story: _Story) -> Table:
         table.add_column(column, justify="left" if column == "entity" else "right")
     for entity, e in story.status["sources"][SOURCE]["entities"].items():
         table.add_row(
-            entity, f"{e['raw_records']:,}", f"{e['bronze_versions']:,}", f"{e['silver_rows']:,}",
+            entity,
+            f"{e['raw_records']:,}",
+            f"{e['bronze_versions']:,}",
+            f"{e['silver_rows']:,}",
             f"{e['silver_current']:,}",
-        )  # fmt: skip
+        )
     return table
 
 
@@ -246,14 +262,16 @@ def _rows(title: str, rows: list[dict[str, Any]]) -> Table:
 
 def _next_steps(story: _Story) -> None:
     total = sum(story.seconds.values())
-    out.print(Panel(
-        "dataplatform status                        what there is\n"
-        "dataplatform trace nycflights__airlines US from a row back to raw\n"
-        "dataplatform gold lineage                  what is built from what\n"
-        "dataplatform auto-dw evaluate              what every table and column is\n"
-        "dataplatform replay nycflights             bronze and silver again\n"
-        "dataplatform up                            schedules, Prefect's pages\n"
-        "\nYour own source is one YAML file: docs/add-a-source.md",
-        title=f"Done in {total:.0f} s. What to try next, with .venv/bin/ in front",
-        expand=False,
-    ))  # fmt: skip
+    out.print(
+        Panel(
+            "dataplatform status                        what there is\n"
+            "dataplatform trace nycflights__airlines US from a row back to raw\n"
+            "dataplatform gold lineage                  what is built from what\n"
+            "dataplatform auto-dw evaluate              what every table and column is\n"
+            "dataplatform replay nycflights             bronze and silver again\n"
+            "dataplatform up                            schedules, Prefect's pages\n"
+            "\nYour own source is one YAML file: docs/add-a-source.md",
+            title=f"Done in {total:.0f} s. What to try next, with .venv/bin/ in front",
+            expand=False,
+        )
+    )

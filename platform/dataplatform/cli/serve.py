@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dataplatform.bootstrap import open_platform
+from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
@@ -57,7 +57,7 @@ def up(
 
 
 def _serve(settings: Settings, limit: int, json_: bool) -> None:
-    from dataplatform.auto_dw import sql_api  # and all of auto_dw, which `deploy` has no use for
+    from dataplatform.auto_dw.build import sql_api  # and all of auto_dw, which `deploy` has no use for
 
     with open_platform(settings, prefect=True) as platform:
         found = _deploy(platform)
@@ -69,10 +69,11 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             answering = threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True)
             answering.start()
         about = {
-            "status": "up", "prefect": api.removesuffix("/api"),
+            "status": "up",
+            "prefect": api.removesuffix("/api"),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
             "deployments": found.deployments,
-        }  # fmt: skip
+        }
         if json_:
             print_json(about)
         else:
@@ -89,10 +90,11 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
 
 def _answer(platform: Platform, stop: threading.Event) -> None:
     """The SQL functions of auto_dw, as long as the platform is up."""
-    from dataplatform.auto_dw import sql_api
+    from dataplatform.auto_dw.build import sql_api
+    from dataplatform.auto_dw.workspace import Workspace
 
     with contextlib.suppress(BusyError):
-        sql_api.work(platform.engine, platform.catalog.root, stop)
+        sql_api.work(platform.engine, lambda schema: Workspace.of(reread(platform), schema), stop)
 
 
 def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
@@ -106,9 +108,13 @@ def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool,
             "--type", "process", "--limit", str(limit)]  # fmt: skip
     return subprocess.Popen(
-        argv, env=env, cwd=ROOT, stdout=sys.stderr, start_new_session=True,
+        argv,
+        env=env,
+        cwd=ROOT,
+        stdout=sys.stderr,
+        start_new_session=True,
         preexec_fn=_hear_interrupts,
-    )  # fmt: skip
+    )
 
 
 def _hear_interrupts() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 
 from dataplatform.context import Platform
 from dataplatform.storage.postgres import connected
@@ -41,7 +42,7 @@ def results(platform: Platform) -> DemoResults:
     return DemoResults(*([dict(row) for row in rows] for rows in found))
 
 
-def silver_tables(platform: Platform) -> list[str]:
+def silver_tables(engine: Engine) -> list[str]:
     """Names of all tables of silver."""
-    with connected(platform.engine) as conn:
+    with connected(engine) as conn:
         return sorted(sa.inspect(conn).get_table_names(schema="silver"))

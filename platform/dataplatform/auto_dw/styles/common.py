@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 
-from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.decisions import SchemaDecision
-from dataplatform.auto_dw.lexicon import NOT_ADDITIVE, SEMI_ADDITIVE
-from dataplatform.auto_dw.model import ColumnProfile, Evaluation, Reference, SchemaProfile, TableProfile
-from dataplatform.auto_dw.words import words
+from dataplatform.auto_dw.judge.verdicts import Evaluation
+from dataplatform.auto_dw.look import kinds
+from dataplatform.auto_dw.look.profiles import ColumnProfile, Reference, SchemaProfile, TableProfile
+from dataplatform.auto_dw.names.lexicon import NOT_ADDITIVE, SEMI_ADDITIVE
+from dataplatform.auto_dw.names.words import words
+from dataplatform.auto_dw.said.decisions import SchemaDecision
 from dataplatform.names import MAX_IDENTIFIER, digest, qualified, quote
 
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -26,7 +27,7 @@ class Design:
     """What a style works from."""
 
     schema: SchemaProfile
-    found: Evaluation
+    evaluation: Evaluation
     decisions: SchemaDecision
     taken: frozenset[str] = frozenset()
     accepted: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -46,10 +47,10 @@ class Design:
         return plain if plain not in self.taken else f"{kind}_{snake(self.schema.name)}__{snake(table)}"
 
     def role(self, table: str) -> str:
-        return self.found.tables[table].verdict.role
+        return self.evaluation.tables[table].verdict.role
 
     def key(self, table: str) -> tuple[str, ...]:
-        return self.found.tables[table].primary_key
+        return self.evaluation.tables[table].primary_key
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,12 @@ def hashed(parts: Sequence[str]) -> str:
 
 def private(design: Design, table: str, column: ColumnProfile, alias: str) -> str | None:
     """The column's SQL under the policy for private values; None: it is left out."""
-    verdict = design.found.tables[table].columns[column.name]
+    verdict = design.evaluation.tables[table].columns[column.name]
     plain = f"{alias}.{quote(column.name)}"
     is_key = column.name in design.key(table)
     if verdict.secret and not is_key:
         return None
-    if column.kind == m.BINARY:
+    if column.kind == kinds.BINARY:
         return None
     if not (verdict.sensitive or verdict.secret) or design.decisions.sensitive == "keep":
         return plain
@@ -177,13 +178,13 @@ def private(design: Design, table: str, column: ColumnProfile, alias: str) -> st
 
 def called(design: Design, table: str) -> str:
     """The table's name, with what the LLM calls it where it was asked."""
-    name = design.found.tables[table].name
+    name = design.evaluation.tables[table].name
     return f"{table} ({name})" if name else table
 
 
 def meaning(design: Design, table: str, column: str) -> str:
     """What a person or the LLM said about a column, else what was found."""
-    verdict = design.found.tables[table].columns[column]
+    verdict = design.evaluation.tables[table].columns[column]
     if verdict.description:
         return verdict.description
     name = verdict.name or " ".join(words(column)) or column

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.model import Reference, TableProfile
-from dataplatform.auto_dw.roles import BRIDGE, MEASURE
+from dataplatform.auto_dw.judge.roles import BRIDGE, MEASURE
+from dataplatform.auto_dw.look import kinds
+from dataplatform.auto_dw.look.profiles import Reference, TableProfile
 from dataplatform.auto_dw.styles.common import (
     Column,
     Design,
@@ -33,7 +32,7 @@ def models(design: Design) -> list[ModelDraft]:
         is_link = design.role(name) == BRIDGE
         if not is_link:
             result.append(_hub(design, table))
-        references = [r for r in design.found.of_table(name) if _has_hub(design, r.ref_table)]
+        references = [r for r in design.evaluation.of_table(name) if _has_hub(design, r.ref_table)]
         if references:
             result.append(_link(design, table, references, is_link))
         satellite = _satellite(design, table, is_link)
@@ -79,7 +78,8 @@ def _hub(design: Design, table: TableProfile) -> ModelDraft:
     ]
     grouped = f"{_changed(design, table)}\ngroup by {', '.join(parts)}"
     name = design.name("hub", table.name)
-    return _draft(name, "hub", table, columns, grouped, f"Hub of {table.name}.", [_hk(table.name)])
+    selection = Selection(table, columns, grouped)
+    return _draft(name, "hub", selection, f"Hub of {table.name}.", [_hk(table.name)])
 
 
 def _changed(design: Design, table: TableProfile) -> str:
@@ -107,9 +107,8 @@ def _link(design: Design, table: TableProfile, references: Sequence[Reference], 
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]
     tail = f"{''.join(joins)}{_changed(design, table)}\ngroup by {', '.join(dict.fromkeys(every))}"
-    return _draft(
-        design.name("link", table.name), "link", table, columns, tail, f"What {table.name} links.", [name]
-    )
+    selection, text = Selection(table, columns, tail), f"What {table.name} links."
+    return _draft(design.name("link", table.name), "link", selection, text, [name])
 
 
 def _business_key(design: Design, reference: Reference, joins: list[str]) -> list[str]:
@@ -135,11 +134,13 @@ def _ended(table: TableProfile) -> str:
 
 
 def _satellite(design: Design, table: TableProfile, is_link: bool) -> ModelDraft | None:
-    keys = set(design.key(table.name)) | {c for r in design.found.of_table(table.name) for c in r.columns}
+    keys = set(design.key(table.name)) | {
+        c for r in design.evaluation.of_table(table.name) for c in r.columns
+    }
     attributes = []
     for column in table.columns:
         sql = private(design, table.name, column, "t")
-        if column.name not in keys and sql is not None and column.kind not in (m.BINARY, m.OTHER):
+        if column.name not in keys and sql is not None and column.kind not in (kinds.BINARY, kinds.OTHER):
             attributes.append(Column(snake(column.name), sql, meaning(design, table.name, column.name)))
     if not attributes:
         return None
@@ -155,15 +156,15 @@ def _satellite(design: Design, table: TableProfile, is_link: bool) -> ModelDraft
         *attributes,
         Column("record_source", f"'{table.schema}.{table.name}'", "where it comes from"),
     ]
-    verdicts = design.found.tables[table.name].columns
+    verdicts = design.evaluation.tables[table.name].columns
     measures = {
         snake(c.name): additivity(c)
         for c in table.columns
         if verdicts[c.name].verdict.role == MEASURE and snake(c.name) in {a.name for a in attributes}
     }
     text = f"Attributes of {table.name}, with history."
-    draft = _draft(design.name("sat", table.name), "satellite", table, columns, _changed(design, table), text,
-                   [name, "load_date"])  # fmt: skip
+    selection = Selection(table, columns, _changed(design, table))
+    draft = _draft(design.name("sat", table.name), "satellite", selection, text, [name, "load_date"])
     return replace(draft, measures=measures)
 
 
@@ -175,10 +176,14 @@ def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft, i
     }
     keys = [] if is_link else [snake(k) for k in design.key(table.name)]
     columns = {
-        hk: satellite.columns[hk], **dict.fromkeys(keys, f"business key of {table.name}"),
-        "valid_from": "holds from here on", "valid_to": "and up to here; null: until now",
-        "is_current": "whether it holds now", "sat_load_date": "load_date of the satellite's row", **outer,
-    }  # fmt: skip
+        hk: satellite.columns[hk],
+        **dict.fromkeys(keys, f"business key of {table.name}"),
+        "valid_from": "holds from here on",
+        "valid_to": "and up to here; null: until now",
+        "is_current": "whether it holds now",
+        "sat_load_date": "load_date of the satellite's row",
+        **outer,
+    }
     sql = (
         f"select {', '.join([f's.{quote(hk)}', *(f'h.{quote(k)}' for k in keys)])},\n"
         "       s.load_date as valid_from, s.load_end_date as valid_to, s.load_end_date is null as is_current,\n"
@@ -191,25 +196,30 @@ def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft, i
     return ModelDraft(design.name("pit", table.name), "view", table.name, sql, text, columns, (), {}, "view")
 
 
-def _draft(
-    name: str,
-    kind: str,
-    table: TableProfile,
-    columns: Sequence[Column],
-    tail: str,
-    text: str,
-    unique: list[str],
-) -> ModelDraft:
-    listed = ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in columns)
-    sql = f"select {listed}\nfrom {relation(table, current=False)} t{tail}"
-    how: dict[str, Any] = {"materialized": "incremental", "unique_key": unique} if table.history else {}
+@dataclass(frozen=True)
+class Selection:
+    """What a model selects from a table: columns, and what follows its name."""
+
+    table: TableProfile
+    columns: Sequence[Column]
+    tail: str
+
+    @property
+    def sql(self) -> str:
+        listed = ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in self.columns)
+        return f"select {listed}\nfrom {relation(self.table, current=False)} t{self.tail}"
+
+
+def _draft(name: str, kind: str, selection: Selection, text: str, unique: list[str]) -> ModelDraft:
+    incremental = selection.table.history
     return ModelDraft(
         name,
         kind,
-        table.name,
-        sql,
+        selection.table.name,
+        selection.sql,
         text,
-        {c.name: c.description for c in columns},
+        {c.name: c.description for c in selection.columns},
         [{"unique": unique}],
-        **how,
+        materialized="incremental" if incremental else "table",
+        unique_key=unique if incremental else (),
     )

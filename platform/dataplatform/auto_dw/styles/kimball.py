@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dataplatform.auto_dw import model as m
-from dataplatform.auto_dw.lexicon import HAPPENS
-from dataplatform.auto_dw.model import Reference, TableProfile
-from dataplatform.auto_dw.roles import BRIDGE, DIMENSION, FACT, LOOKUP, MEASURE
+from dataplatform.auto_dw.judge.roles import BRIDGE, DIMENSION, FACT, LOOKUP, MEASURE
+from dataplatform.auto_dw.look import kinds
+from dataplatform.auto_dw.look.profiles import SILVER_KEY, Reference, TableProfile
+from dataplatform.auto_dw.names.lexicon import HAPPENS
+from dataplatform.auto_dw.names.words import stem, table_words, words
 from dataplatform.auto_dw.styles.common import (
     LATER,
     SINCE,
@@ -28,7 +29,6 @@ from dataplatform.auto_dw.styles.common import (
     same,
     snake,
 )
-from dataplatform.auto_dw.words import stem, table_words, words
 from dataplatform.names import quote
 
 UNKNOWN = -1
@@ -65,10 +65,14 @@ def _date() -> ModelDraft:
         "date_key date year quarter month month_name day iso_year iso_week weekday weekday_name is_weekend"
     )
     return ModelDraft(
-        "dim_date", "dimension", "", DATE, "Dimension: one row for each day; -1 is the unknown one.",
+        "dim_date",
+        "dimension",
+        "",
+        DATE,
+        "Dimension: one row for each day; -1 is the unknown one.",
         {name: f"{name.replace('_', ' ')} of the day" for name in names.split()},
         [{"unique": ["date_key"]}],
-    )  # fmt: skip
+    )
 
 
 def _dimension(design: Design, table: TableProfile) -> ModelDraft:
@@ -85,15 +89,20 @@ def _dimension(design: Design, table: TableProfile) -> ModelDraft:
     changed = only_changed(table, key, [r for r, _ in _parents(design, table.name)], design.schema)
     rows = f"{relation(table, current=False)} t{joins}{changed if table.history else ''}"
     sql = f"select {first}\nfrom {rows}\nunion all\nselect {unknown}"
-    described = design.found.tables[table.name].description
+    described = design.evaluation.tables[table.name].description
     checks: list[dict[str, object]] = [{"unique": [sk]}, {"not_null": [sk]}]
     checks += design.value_checks(table.name, [c.name for c in columns])
     return ModelDraft(
-        design.name("dim", table.name), "dimension", table.name, sql,
+        design.name("dim", table.name),
+        "dimension",
+        table.name,
+        sql,
         f"Dimension {called(design, table.name)}: one row for each {'version of a ' * table.history}{', '.join(key)}. "
-        f"{described}".strip(), {c.name: c.description for c in columns}, checks,
+        f"{described}".strip(),
+        {c.name: c.description for c in columns},
+        checks,
         **_incremental(table, [sk]),
-    )  # fmt: skip
+    )
 
 
 def _incremental(table: TableProfile, unique_key: Sequence[str], deleted: str = "") -> dict[str, Any]:
@@ -121,16 +130,19 @@ def _history(table: TableProfile, key: Sequence[str]) -> list[Column]:
     own = ", ".join(f"t.{quote(k)}" for k in key)
     first = f"t.dp_valid_from = min(t.dp_valid_from) over (partition by {own})"
     return [
-        Column("valid_from", f"case when {first} then timestamptz '-infinity' else t.dp_valid_from end",
-               "this version is valid from here on"),
+        Column(
+            "valid_from",
+            f"case when {first} then timestamptz '-infinity' else t.dp_valid_from end",
+            "this version is valid from here on",
+        ),
         Column("valid_to", "t.dp_valid_to", "and up to here; null: until now"),
         Column("is_current", "t.dp_current", "whether it is the last version"),
-    ]  # fmt: skip
+    ]
 
 
 def _parents(design: Design, table: str) -> list[tuple[Reference, str]]:
     """References to dimensions, each with a name of its own: a role, where a dimension is met twice."""
-    found = [r for r in design.found.of_table(table) if _is_parent(design, table, r)]
+    found = [r for r in design.evaluation.of_table(table) if _is_parent(design, table, r)]
     often = Counter(r.ref_table for r in found)
     result: list[tuple[Reference, str]] = []
     seen: set[str] = set()
@@ -161,12 +173,15 @@ def _role(design: Design, reference: Reference) -> str:
 
 def _shows(design: Design, reference: Reference) -> bool:
     """Whether the dimension has the columns that are referred to: a private one may be left out of it."""
-    verdicts = design.found.tables[reference.ref_table].columns
+    verdicts = design.evaluation.tables[reference.ref_table].columns
     return all(
         c in design.key(reference.ref_table)
-        or (not verdicts[c].secret and (not verdicts[c].sensitive or design.decisions.sensitive in ("keep", "hash")))
+        or (
+            not verdicts[c].secret
+            and (not verdicts[c].sensitive or design.decisions.sensitive in ("keep", "hash"))
+        )
         for c in reference.ref_columns
-    )  # fmt: skip
+    )
 
 
 def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:
@@ -175,8 +190,11 @@ def _outriggers(design: Design, table: TableProfile) -> Iterator[Column]:
         parts = [f"o{number}.{quote(k)}" for k in design.key(parent.name)]
         parts += [f"o{number}.dp_valid_from"] if parent.history else []
         missing = f"o{number}.{quote(reference.ref_columns[0])} is null"
-        yield Column(role, f"case when {missing} then {UNKNOWN} else {hashed(parts)} end",
-                     f"the current {parent.name} it belongs to")  # fmt: skip
+        yield Column(
+            role,
+            f"case when {missing} then {UNKNOWN} else {hashed(parts)} end",
+            f"the current {parent.name} it belongs to",
+        )
 
 
 def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:
@@ -185,6 +203,15 @@ def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:
         matches = same(reference, "t", f"o{number}")
         current = f" and o{number}.dp_current" if parent.history else ""
         yield f"\nleft join {relation(parent, current=False)} o{number} on {matches}{current}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """Rows that a fact reads, its own (f) or its header's (h): the dimensions they refer to, as of which moment."""
+
+    alias: str
+    references: Sequence[tuple[Reference, str]]
+    moment: str | None
 
 
 def _fact(design: Design, table: TableProfile) -> ModelDraft:
@@ -196,9 +223,9 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     joins: list[str] = []
     if header:
         joins.append(f"\nleft join {relation(header[1])} h on {same(header[0], 'f', 'h')}")
-    _look_ups(design, _parents(design, table.name), "f", moment, columns, joins)
+    _look_ups(design, Side("f", _parents(design, table.name), moment), columns, joins)
     if header:
-        _look_ups(design, _parents_of_header(design, table, header), "h", moment, columns, joins)
+        _look_ups(design, Side("h", _parents_of_header(design, table, header), moment), columns, joins)
     _dates(design, table, "f", columns)
     if header:
         _dates(design, header[1], "h", columns)
@@ -209,18 +236,24 @@ def _fact(design: Design, table: TableProfile) -> ModelDraft:
     shown = [*columns, Column(GONE, f"f.{quote(key[0])} is null")] if key else columns
     sql = (
         (f"with changed as (\n  {_changed(design, table, key, header)})\n" if key else "")
-        + "select " + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in shown)
+        + "select "
+        + ",\n       ".join(f"{c.sql} as {quote(c.name)}" for c in shown)
         + f"\nfrom {_rows(table, key)}{''.join(joins)}"
-    )  # fmt: skip
+    )
     name = design.name("bridge" if is_bridge else "fact", table.name)
-    grain = design.found.tables[table.name].grain
-    described = design.found.tables[table.name].description
+    grain = design.evaluation.tables[table.name].grain
+    described = design.evaluation.tables[table.name].description
     return ModelDraft(
-        name, "bridge" if is_bridge else "fact", table.name, sql,
+        name,
+        "bridge" if is_bridge else "fact",
+        table.name,
+        sql,
         f"{'Bridge' if is_bridge else 'Fact'} {called(design, table.name)}: {grain}. {described}".strip(),
-        {c.name: c.description for c in columns}, _fact_checks(design, table, columns), measures,
+        {c.name: c.description for c in columns},
+        _fact_checks(design, table, columns),
+        measures,
         **_incremental(table, [snake(k) for k in key], GONE),
-    )  # fmt: skip
+    )
 
 
 def _keyed(
@@ -261,19 +294,22 @@ def _fact_checks(design: Design, table: TableProfile, columns: Sequence[Column])
     checks: list[dict[str, object]] = [{"unique": key}] if key and set(key) <= names else []
     own = {role: r.ref_table for r, role in _parents(design, table.name)}
     checks += [{"not_null": [role]} for role in own if role in names]
-    checks += [{"reference": {role: f"gold.{design.name('dim', parent)}.{_sk(parent)}"}}
-               for role, parent in own.items() if role in names]  # fmt: skip
+    checks += [
+        {"reference": {role: f"gold.{design.name('dim', parent)}.{_sk(parent)}"}}
+        for role, parent in own.items()
+        if role in names
+    ]
     checks += design.value_checks(table.name, names)
     return checks
 
 
 def _header(design: Design, table: TableProfile) -> tuple[Reference, TableProfile] | None:
     """The fact that this one details, such as the order of an order's line."""
-    for reference in design.found.of_table(table.name):
+    for reference in design.evaluation.of_table(table.name):
         parent = reference.ref_table
         other = parent != table.name and parent in design.schema.tables and design.role(parent) == FACT
         if other and (
-            set(reference.ref_columns) == set(design.key(parent)) or reference.ref_columns == (m.SILVER_KEY,)
+            set(reference.ref_columns) == set(design.key(parent)) or reference.ref_columns == (SILVER_KEY,)
         ):
             return reference, design.schema.tables[parent]
     return None
@@ -281,7 +317,7 @@ def _header(design: Design, table: TableProfile) -> tuple[Reference, TableProfil
 
 def _event(design: Design, table: TableProfile, alias: str) -> str | None:
     """The time at which it happened: a timestamp that says so, else the first one."""
-    times = [c for c in table.columns if c.kind in (m.DATE, m.TIME)]
+    times = [c for c in table.columns if c.kind in (kinds.DATE, kinds.TIME)]
     named = [c for c in times if not set(words(c.name)).isdisjoint(HAPPENS) and c.nulls * 2 < max(1, c.rows)]
     chosen = next(iter(named or times), None)
     return f"{alias}.{quote(chosen.name)}::timestamptz" if chosen else None
@@ -292,41 +328,36 @@ def _parents_of_header(
 ) -> list[tuple[Reference, str]]:
     """The header's references, but for those that the table has itself, by columns it shares with the header."""
     mine = dict(zip(header[0].ref_columns, header[0].columns, strict=True))
-    known = {(r.ref_table, r.columns) for r in design.found.of_table(table.name)}
+    known = {(r.ref_table, r.columns) for r in design.evaluation.of_table(table.name)}
     return [
-        (reference, role) for reference, role in _parents(design, header[1].name)
+        (reference, role)
+        for reference, role in _parents(design, header[1].name)
         if (reference.ref_table, tuple(mine.get(c, "") for c in reference.columns)) not in known
-    ]  # fmt: skip
+    ]
 
 
-def _look_ups(
-    design: Design,
-    references: Sequence[tuple[Reference, str]],
-    alias: str,
-    moment: str | None,
-    columns: list[Column],
-    joins: list[str],
-) -> None:
+def _look_ups(design: Design, side: Side, columns: list[Column], joins: list[str]) -> None:
     taken = {c.name for c in columns}
-    for reference, role in references:
+    for reference, role in side.references:
         if role in taken:
             continue
         parent, dim = design.schema.tables[reference.ref_table], f"d{len(joins)}"
         pairs = zip(reference.columns, reference.ref_columns, strict=True)
-        matches = " and ".join(f"{dim}.{snake(p)} = {_shown(design, parent, p, alias, c)}" for c, p in pairs)
+        matches = " and ".join(
+            f"{dim}.{snake(p)} = {_shown(design, parent, p, side.alias, c)}" for c, p in pairs
+        )
         when = f" and {dim}.is_current"
-        if parent.history and moment:
-            when = (
-                f" and {dim}.valid_from <= {moment} and ({dim}.valid_to is null or {moment} < {dim}.valid_to)"
-            )
+        if parent.history and side.moment:
+            ended = f"({dim}.valid_to is null or {side.moment} < {dim}.valid_to)"
+            when = f" and {dim}.valid_from <= {side.moment} and {ended}"
         joins.append(f"\nleft join gold.{design.name('dim', parent.name)} {dim} on {matches}{when}")
-        columns.append(Column(role, f"coalesce({dim}.{_sk(parent.name)}, {UNKNOWN})",
-                              f"{parent.name} at the time it happened"))  # fmt: skip
+        key = f"coalesce({dim}.{_sk(parent.name)}, {UNKNOWN})"
+        columns.append(Column(role, key, f"{parent.name} at the time it happened"))
 
 
 def _shown(design: Design, parent: TableProfile, ref: str, alias: str, column: str) -> str:
     """The child's value as the dimension shows the parent's: hashed, where that is private."""
-    verdict = design.found.tables[parent.name].columns[ref]
+    verdict = design.evaluation.tables[parent.name].columns[ref]
     plain = f"{alias}.{quote(column)}"
     if (verdict.sensitive or verdict.secret) and design.decisions.sensitive != "keep":
         return f"encode(sha256(convert_to({plain}::text, 'UTF8')), 'hex')"
@@ -337,15 +368,12 @@ def _dates(design: Design, table: TableProfile, alias: str, columns: list[Column
     taken = {c.name for c in columns}
     for column in table.columns:
         name = f"{snake(column.name)}_key"
-        if (
-            column.kind in (m.DATE, m.TIME)
-            and name not in taken
-            and private(design, table.name, column, alias)
-        ):
+        is_time = column.kind in (kinds.DATE, kinds.TIME)
+        if is_time and name not in taken and private(design, table.name, column, alias):
             inside = f"{alias}.{quote(column.name)} between date '1900-01-01' and date '2100-12-31'"
             number = f"to_char({alias}.{quote(column.name)}, 'YYYYMMDD')::int"
-            columns.append(Column(name, f"case when {inside} then {number} else {UNKNOWN} end",
-                                  f"day of {column.name}, in gold.dim_date"))  # fmt: skip
+            day = f"case when {inside} then {number} else {UNKNOWN} end"
+            columns.append(Column(name, day, f"day of {column.name}, in gold.dim_date"))
 
 
 def _values(design: Design, table: TableProfile, columns: list[Column], measures: dict[str, str]) -> None:
@@ -353,10 +381,10 @@ def _values(design: Design, table: TableProfile, columns: list[Column], measures
     taken = {c.name for c in columns}
     for column in table.columns:
         name, sql = snake(column.name), private(design, table.name, column, "f")
-        if sql is None or name in taken or column.kind == m.OTHER:
+        if sql is None or name in taken or column.kind == kinds.OTHER:
             continue
         text = meaning(design, table.name, column.name)
-        if design.found.tables[table.name].columns[column.name].verdict.role == MEASURE:
+        if design.evaluation.tables[table.name].columns[column.name].verdict.role == MEASURE:
             measures[name] = additivity(column)
             text = f"{text}; {measures[name]}"
         columns.append(Column(name, sql, text))

@@ -1,0 +1,165 @@
+"""What `go` would do: the models that a style makes of an evaluation, beside those that are there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Engine
+
+from dataplatform.auto_dw.judge.roles import ATTRIBUTE
+from dataplatform.auto_dw.judge.verdicts import ColumnVerdict
+from dataplatform.auto_dw.look import kinds
+from dataplatform.auto_dw.look.profiles import ColumnProfile
+from dataplatform.auto_dw.said import decisions, outcome
+from dataplatform.auto_dw.said.outcome import Judged
+from dataplatform.auto_dw.styles import data_vault, kimball
+from dataplatform.auto_dw.styles.common import Design, ModelDraft, relation, snake, untouched
+from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.names import quote
+from dataplatform.storage.postgres import connected
+
+FEW = 8  # values of a column whose others are worth a warning
+_CALENDAR = "gold/auto_dw/dim_date.sql"
+_STYLES = {"kimball": kimball.models, "data_vault": data_vault.models}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `go` would do. Paths are relative to the metadata folder; `before` and `after` texts by path."""
+
+    schema: str
+    style: str
+    drafts: tuple[ModelDraft, ...]
+    before: Mapping[str, str | None]
+    after: Mapping[str, str | None]
+    kept: tuple[str, ...]
+    skipped: Mapping[str, str]
+    rows: Mapping[str, int]
+
+    @property
+    def added(self) -> list[str]:
+        return [p for p, text in self.after.items() if self.before[p] is None and text is not None]
+
+    @property
+    def removed(self) -> list[str]:
+        return [p for p, text in self.after.items() if text is None]
+
+    @property
+    def changed(self) -> list[str]:
+        return [p for p, text in self.after.items() if text is not None and self.before[p] is not None]
+
+    def as_json(self) -> dict[str, Any]:
+        changes = {"add": self.added, "change": self.changed, "remove": self.removed}
+        return {
+            "schema": self.schema,
+            "style": self.style,
+            "models": {
+                **{change: [Path(p).stem for p in paths] for change, paths in changes.items()},
+                "kept": list(self.kept),
+            },
+            "tables": {d.name: self._about(d) for d in self.drafts},
+            "skipped": dict(self.skipped),
+            "diff": self.diff(),
+        }
+
+    def _about(self, draft: ModelDraft) -> dict[str, Any]:
+        return {
+            "kind": draft.kind,
+            "source": draft.source,
+            "columns": list(draft.columns),
+            "measures": dict(draft.measures),
+            "rows": self.rows.get(draft.source),
+            "description": draft.description,
+        }
+
+    def diff(self) -> str:
+        lines: list[str] = []
+        for path, text in self.after.items():
+            old, new = (self.before[path] or "").splitlines(), (text or "").splitlines()
+            lines += difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm="")
+        return "\n".join(lines)
+
+
+def folder(schema: str) -> str:
+    return f"gold/auto_dw/{snake(schema)}"
+
+
+def plan(workspace: Workspace) -> Plan:
+    """Compares what should be with what is there; writes nothing, neither here nor in what it calls."""
+    return planned(workspace, outcome.judge(workspace))
+
+
+def planned(workspace: Workspace, judged: Judged) -> Plan:
+    """The plan that follows from verdicts."""
+    root, schema = workspace.root, workspace.schema
+    profiles, evaluation = judged.profiles, judged.evaluation
+    decided = decisions.load(root).of(schema)
+    accepted = _accepted(workspace.engine, judged) if decided.style == "kimball" else {}
+    drafts = tuple(
+        _STYLES[decided.style](Design(profiles, evaluation, decided, _taken(root, schema), accepted))
+    )
+    there = _there(root, schema)
+    kept = tuple(p for p, text in there.items() if not untouched(text))
+    after = _after({_path(schema, d): d.text() for d in drafts}, there, kept, folder(schema))
+    used = {d.source for d in drafts}
+    skipped = {
+        name: f"{table.verdict.role}, {table.verdict.confidence:.2f}"
+        for name, table in evaluation.tables.items()
+        if name not in used
+    }
+    rows = {n: t.rows for n, t in profiles.tables.items()}
+    return Plan(schema, decided.style, drafts, {p: there.get(p) for p in after}, after, kept, skipped, rows)
+
+
+def _there(root: Path, schema: str) -> dict[str, str]:
+    """The models as they are, by path: the schema's own, and the calendar that all schemas share."""
+    paths = [*sorted((root / folder(schema)).glob("*.sql")), root / _CALENDAR]
+    return {p.relative_to(root).as_posix(): p.read_text() for p in paths if p.exists()}
+
+
+def _after(
+    wanted: Mapping[str, str], there: Mapping[str, str], kept: Sequence[str], inside: str
+) -> dict[str, str | None]:
+    """Texts of the models that would change; None: it would go. Those that a person has changed are left alone."""
+    after: dict[str, str | None] = {p: t for p, t in wanted.items() if there.get(p) != t and p not in kept}
+    gone = [p for p in there if p not in wanted and p not in kept and p.startswith(inside)]
+    return after | dict.fromkeys(gone)
+
+
+def _accepted(engine: Engine, judged: Judged) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Values of the columns that have few of them and many rows: codes, states, kinds."""
+    result: dict[tuple[str, str], tuple[str, ...]] = {}
+    with connected(engine) as conn:
+        for name, table in judged.profiles.tables.items():
+            verdicts = judged.evaluation.tables[name].columns
+            for column in table.columns:
+                if not _has_few_values(column, verdicts[column.name]):
+                    continue
+                query = f"select distinct {quote(column.name)}::text from {relation(table)} order by 1"
+                values = [v for v in conn.exec_driver_sql(query).scalars() if v is not None]
+                if len(values) <= FEW:
+                    result[name, column.name] = tuple(values)
+    return result
+
+
+def _has_few_values(column: ColumnProfile, verdict: ColumnVerdict) -> bool:
+    """Few of them on many rows, none of them private."""
+    few = 1 < column.distinct <= FEW and column.filled >= 20 * column.distinct and column.max_length <= 40
+    private = verdict.sensitive or verdict.secret
+    return few and column.kind == kinds.TEXT and not private and verdict.verdict.role == ATTRIBUTE
+
+
+def _taken(root: Path, schema: str) -> frozenset[str]:
+    """Names of the models that are not this schema's."""
+    own = root / folder(schema)
+    return frozenset(
+        p.stem for p in (root / "gold").rglob("*.sql") if own not in p.parents and p.stem != "dim_date"
+    )
+
+
+def _path(schema: str, draft: ModelDraft) -> str:
+    return _CALENDAR if draft.name == "dim_date" else f"{folder(schema)}/{draft.name}.sql"

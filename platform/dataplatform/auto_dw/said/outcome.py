@@ -1,0 +1,117 @@
+"""What comes of profiles, verdicts and words together: the evaluation that everybody is shown and builds from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dataplatform.auto_dw.judge.evaluate import evaluate
+from dataplatform.auto_dw.judge.verdicts import Evaluation
+from dataplatform.auto_dw.look import kept
+from dataplatform.auto_dw.look.profiler import looks, row_hashes
+from dataplatform.auto_dw.look.profiles import SchemaProfile, TableProfile
+from dataplatform.auto_dw.said import answers, decisions, silver, wording
+from dataplatform.auto_dw.said.decisions import SchemaDecision
+from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.errors import SettingsError
+from dataplatform.settings import Settings
+from dataplatform.storage.postgres import connected, raw_connection
+
+if TYPE_CHECKING:
+    from dataplatform.auto_dw.said.llm import Options
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A schema as it was seen, and what is said of it."""
+
+    profiles: SchemaProfile
+    evaluation: Evaluation
+
+
+def judge(workspace: Workspace, fresh: bool = False) -> Judged:
+    """The verdicts on a schema, by what is kept of it and a look at what has changed since; writes nothing."""
+    decided = decisions.load(workspace.root).of(workspace.schema)
+    return _judged(workspace, kept.look(workspace, decided.omit, fresh), decided)
+
+
+def judge_and_keep(workspace: Workspace, fresh: bool = False) -> Judged:
+    """The same, and what was seen is kept: the next time only what changed is looked at again."""
+    decided = decisions.load(workspace.root).of(workspace.schema)
+    seen = kept.look(workspace, decided.omit, fresh)
+    kept.keep(workspace, seen)
+    return _judged(workspace, seen, decided)
+
+
+def _judged(workspace: Workspace, seen: SchemaProfile, decided: SchemaDecision) -> Judged:
+    """People's words (comments, metadata/auto_dw.yaml, sources) come first, an LLM's where nobody said anything."""
+    with connected(workspace.engine) as conn:
+        if workspace.schema == silver.SCHEMA:
+            decided = silver.with_sources(conn, workspace.catalog, decided)
+        profiles = _with_keys_people_named(seen, decided)
+        raw = raw_connection(conn)
+        evaluation = evaluate(profiles, lambda table, columns: row_hashes(raw, table, columns), looks(raw))
+        conn.rollback()  # what the profiler asked was read-only
+        evaluation = wording.applied(conn, profiles, decisions.applied(evaluation, profiles, decided))
+        conn.rollback()
+    return Judged(profiles, evaluation)
+
+
+def _with_keys_people_named(schema: SchemaProfile, decided: SchemaDecision) -> SchemaProfile:
+    """A key that a person named counts like a declared one, for references too."""
+    said = {n: t.primary_key for n, t in decided.tables.items() if t.primary_key}
+    tables: dict[str, TableProfile] = {
+        n: replace(t, primary_key=said[n]) if n in said and set(said[n]) <= set(t.by_name) else t
+        for n, t in schema.tables.items()
+    }
+    return replace(schema, tables=tables)
+
+
+def with_llm(
+    workspace: Workspace, judged: Judged, tables: Sequence[str], say: Callable[[str], None]
+) -> tuple[Evaluation, Mapping[str, Any]]:
+    """The evaluation with what the LLM adds, and what that cost. Answers are kept: a second run is free."""
+    options = _options(workspace.settings)
+    from dataplatform.auto_dw.said.llm import Llm, counted, estimate, settle
+
+    most = estimate(judged.profiles, judged.evaluation, options, tables)
+    say(f"about {most:,} tokens at most, budget {options.budget:,}")
+    engine = workspace.engine
+
+    def known(id_: str) -> Any | None:
+        with engine.connect() as conn:
+            return answers.known_answer(conn, id_)
+
+    def keep(id_: str, body: Any, tokens: int) -> None:
+        with engine.begin() as conn:
+            answers.put_answer(conn, id_, options.model, body, tokens)
+
+    def progress(name: str, number: int, of: int) -> None:
+        say(f"{number} of {of}: {name}")
+
+    llm = Llm(options, (known, keep))
+    settled = settle(judged.profiles, judged.evaluation, llm, progress, tables)
+    with engine.begin() as conn:
+        wording.keep(conn, options.model, judged.profiles, judged.evaluation, settled)
+    return settled, counted(llm.usage)
+
+
+def _options(settings: Settings) -> Options:
+    if not settings.llm_url:
+        raise SettingsError(
+            "there is no LLM: DATAPLATFORM_LLM_URL is not set",
+            "set it to an OpenAI-compatible API, such as http://localhost:11434/v1, or leave out --llm",
+        )
+    # imports openai, half a second: only where an LLM is asked
+    from dataplatform.auto_dw.said.llm import Options
+
+    return Options(
+        url=settings.llm_url,
+        model=settings.llm_model,
+        key=settings.llm_key.get_secret_value() if settings.llm_key else "",
+        timeout=settings.llm_timeout,
+        budget=settings.llm_budget,
+        samples=settings.llm_samples,
+        values=settings.llm_values,
+    )

@@ -1,0 +1,139 @@
+"""What people do: describe, answer questions, leave tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any, get_args
+
+import sqlalchemy as sa
+
+from dataplatform.auto_dw.judge.report import status
+from dataplatform.auto_dw.judge.verdicts import Evaluation, TableVerdict, Verdict
+from dataplatform.auto_dw.look.profiles import SchemaProfile, TableProfile
+from dataplatform.auto_dw.said import decisions
+from dataplatform.auto_dw.said.decisions import ColumnDecision, ColumnRole, TableDecision, TableRole
+from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.errors import MetadataError
+from dataplatform.names import qualified, quote
+from dataplatform.storage.postgres import raw_connection, transaction
+
+
+def describe(workspace: Workspace, target: str, text: str) -> None:
+    """Writes the COMMENT of `table` or `table.column`; raises MetadataError where there is no such thing."""
+    schema = workspace.schema
+    table, _, column = target.removeprefix(f"{schema}.").partition(".")
+    with transaction(workspace.engine) as conn:
+        inspector = sa.inspect(conn)
+        if not (inspector.has_table(table, schema=schema)):
+            raise MetadataError(f"there is no table {schema}.{table}", "dataplatform auto-dw evaluate")
+        columns = [c["name"] for c in inspector.get_columns(table, schema=schema)]
+        if column and column not in columns:
+            raise MetadataError(
+                f"{schema}.{table} has no column {column}", f"its columns: {', '.join(columns)}"
+            )
+        name = qualified(schema, table)
+        what = f"column {name}.{quote(column)}" if column else f"table {name}"
+        literal = raw_connection(conn).execute("select quote_literal(%s)", (text,)).fetchone()
+        assert literal is not None
+        conn.exec_driver_sql(f"comment on {what} is {literal[0].replace('%', '%%')}")
+
+
+def omit(workspace: Workspace, patterns: Sequence[str]) -> list[str]:
+    """Adds patterns of the shell to those of the tables left out; returns all that are left out then."""
+    before = decisions.load(workspace.root).of(workspace.schema).omit
+    return _left_out(workspace, before, tuple(dict.fromkeys([*before, *patterns])))
+
+
+def include(workspace: Workspace, patterns: Sequence[str]) -> list[str]:
+    """Takes away patterns, and those that they match; returns all that are left out then."""
+    before = decisions.load(workspace.root).of(workspace.schema).omit
+    after = tuple(p for p in before if p not in patterns and not any(fnmatchcase(p, q) for q in patterns))
+    return _left_out(workspace, before, after)
+
+
+def _left_out(workspace: Workspace, before: tuple[str, ...], after: tuple[str, ...]) -> list[str]:
+    if after != before:
+        decisions.change(workspace.root, workspace.schema, omit=after)
+    return list(after)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to ask. `kind` is role, key or column_role; `draft` the likely answer."""
+
+    kind: str
+    table: str
+    column: str
+    text: str
+    draft: str
+    legal: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def questions(schema: SchemaProfile, evaluation: Evaluation) -> list[Question]:
+    """What is not green, what matters most first: roles of tables, keys, then columns."""
+    tables = evaluation.tables.items()
+    roles = [_about_role(name, table) for name, table in tables if _is_unclear(table.verdict)]
+    keys = [_about_key(schema.tables[name], table) for name, table in tables if _is_key_unclear(table)]
+    columns = [
+        _about_column(name, column, verdict.verdict)
+        for name, table in tables
+        for column, verdict in table.columns.items()
+        if _is_unclear(verdict.verdict)
+    ]
+    return [*roles, *keys, *columns]
+
+
+def _is_unclear(verdict: Verdict) -> bool:
+    return status(verdict.confidence) != "green"
+
+
+def _is_key_unclear(table: TableVerdict) -> bool:
+    return not table.primary_key or status(table.key_confidence) != "green"
+
+
+def _about_role(name: str, table: TableVerdict) -> Question:
+    text = f"What is the table {name} ({'; '.join(table.verdict.evidence)})?"
+    return Question("role", name, "", text, table.verdict.role, get_args(TableRole))
+
+
+def _about_key(profile: TableProfile, table: TableVerdict) -> Question:
+    text, draft = f"Which columns identify a row of {profile.name}?", ", ".join(table.primary_key)
+    return Question("key", profile.name, "", text, draft, tuple(profile.by_name))
+
+
+def _about_column(table: str, column: str, verdict: Verdict) -> Question:
+    text = f"What is {table}.{column} ({'; '.join(verdict.evidence)})?"
+    return Question("column_role", table, column, text, verdict.role, get_args(ColumnRole))
+
+
+def answer(workspace: Workspace, question: Question, said: str) -> None:
+    """Keeps a decision in metadata/auto_dw.yaml; `y` takes the draft. Raises MetadataError for an illegal one."""
+    said = question.draft if said.strip().lower() in ("y", "yes", "") else said.strip()
+    before = decisions.load(workspace.root).of(workspace.schema).tables
+    table = before.get(question.table, TableDecision())
+    if question.kind == "key":
+        table = table.model_copy(update={"primary_key": _columns_named(question, said)})
+    elif said not in question.legal:
+        raise MetadataError(f"{said!r} is no answer to that", f"legal: {', '.join(question.legal)}")
+    elif question.kind == "role":
+        table = table.model_copy(update={"role": said})
+    else:
+        column = table.columns.get(question.column, ColumnDecision()).model_copy(update={"role": said})
+        table = table.model_copy(update={"columns": {**table.columns, question.column: column}})
+    decisions.change(workspace.root, workspace.schema, tables={**before, question.table: table})
+
+
+def _columns_named(question: Question, said: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in said.split(",") if part.strip())
+    unknown = [n for n in names if n not in question.legal]
+    if unknown or not names:
+        raise MetadataError(
+            f"{question.table} has no column {', '.join(unknown) or '(none named)'}",
+            f"its columns: {', '.join(question.legal)}",
+        )
+    return names
