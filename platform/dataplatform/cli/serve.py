@@ -125,6 +125,7 @@ def _hear_interrupts() -> None:
 def _wait(worker: subprocess.Popen[bytes]) -> None:
     """Until Ctrl-C or SIGTERM; the worker ends its flow runs first."""
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)  # a script's background job inherits a deaf one
     try:
         while worker.poll() is None:
             time.sleep(0.2)
