@@ -47,7 +47,8 @@ def user(home: Path, seconds: float) -> subprocess.Popen[str]:
         [sys.executable, "-c", USER, str(home), str(seconds)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    with process.stdout as said:
+        assert said.readline() == "ready\n"
     return process
 
 

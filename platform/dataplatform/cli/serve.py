@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dataplatform import project
 from dataplatform.bootstrap import open_platform
-from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
+from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
 from dataplatform.errors import BusyError
@@ -104,7 +105,7 @@ def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool,
             "--type", "process", "--limit", str(limit)]  # fmt: skip
     return subprocess.Popen(
-        argv, env=env, cwd=ROOT, stdout=sys.stderr, start_new_session=True,
+        argv, env=env, cwd=project.working_directory(), stdout=sys.stderr, start_new_session=True,
         preexec_fn=_hear_interrupts,
     )  # fmt: skip
 

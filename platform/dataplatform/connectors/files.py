@@ -140,8 +140,8 @@ def _pages(
     kind = _format(request, file, member)
     if kind in ("csv", "tsv"):
         delimiter = connector.delimiter or ("\t" if kind == "tsv" else None)
-        text = _text(stream, connector.encoding)
-        yield from csv_rows.pages(text, about, part, delimiter, connector.page_size)
+        with _text(stream, connector.encoding) as text:
+            yield from csv_rows.pages(text, about, part, delimiter, connector.page_size)
     elif kind == "jsonl":
         yield from _json_lines(stream, about, part, connector.page_size)
     else:
