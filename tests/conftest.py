@@ -1,4 +1,7 @@
-"""Real servers for all tests: one embedded Postgres and MongoDB, a database of its own for each test."""
+"""Real servers for all tests that ask for them: one embedded Postgres and MongoDB, a database of its own for each test.
+
+What needs a server is imported by the fixture that starts it: tests/unit shares this file, and must not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
+import hypothesis
 import pytest
-import sqlalchemy as sa
-from dataplatform.audit import migrate
-from dataplatform.bootstrap import open_platform
-from dataplatform.context import Platform
-from dataplatform.embedded import Servers, start_servers
-from dataplatform.ingest import Order, RunResult, run
-from dataplatform.layers.bronze import upkeep
-from dataplatform.metadata import load_catalog
-from dataplatform.settings import Settings
-from dataplatform.storage.postgres import make_engine
+
+if TYPE_CHECKING:
+    from dataplatform.context import Platform
+    from dataplatform.embedded import Servers
+    from dataplatform.ingest import RunResult
 
 for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 os.environ["DATAPLATFORM_LINGER"] = "0"  # and no server stays up after them
+
+# on how many examples properties are tried: by `make test-long`, `make test`, `make check`; the same ones every time
+hypothesis.settings.register_profile("exhaustive", max_examples=2_000, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("thorough")
 
 _numbers = itertools.count(1)
 
@@ -40,6 +44,11 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def servers(home: Path) -> Iterator[Servers]:
+    from dataplatform.audit import migrate
+    from dataplatform.embedded import start_servers
+    from dataplatform.settings import Settings
+    from dataplatform.storage.postgres import make_engine
+
     found = start_servers(Settings(home=home), prefect=False)
     engine = make_engine(found.postgres_url)
     migrate.upgrade(engine)  # the template of every test's database
@@ -58,6 +67,8 @@ class Databases:
 
 @pytest.fixture
 def databases(servers: Servers) -> Iterator[Databases]:
+    import psycopg
+
     name = f"t{next(_numbers)}"
     admin = servers.postgres_url.replace("/dataplatform?", "/postgres?")
     with psycopg.connect(admin, autocommit=True) as conn:
@@ -85,13 +96,19 @@ class World:
         return path
 
     def run(self, source: str = "s", *entities: str, **options: Any) -> RunResult:
+        from dataplatform.ingest import Order, run
+
         return run(self.platform, Order(source, entities, **options))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
+        import sqlalchemy as sa
+
         with self.platform.engine.connect() as conn:
             return [tuple(row) for row in conn.execute(sa.text(query))]
 
     def quarantine(self) -> list[dict[str, Any]]:
+        from dataplatform.layers.bronze import upkeep
+
         return upkeep.quarantined(self.platform.bronze)
 
 
@@ -101,6 +118,10 @@ MakeWorld = Callable[..., World]
 @pytest.fixture
 def make_world(databases: Databases, tmp_path: Path) -> Iterator[MakeWorld]:
     """make_world(s="yaml…", gold={"m": "select…"}): `{data}` in a text is the data folder."""
+    from dataplatform.bootstrap import open_platform
+    from dataplatform.metadata import load_catalog
+    from dataplatform.settings import Settings
+
     stack = ExitStack()
 
     def make(gold: dict[str, str] | None = None, **sources: str) -> World:

@@ -388,9 +388,9 @@ def test_a_new_hash_rule_rehashes_in_place(entity: Any, monkeypatch: pytest.Monk
     load(world, {"id": 1, "v": 2}, {"id": 2, "v": 1})
     columns = "dp_id, v, dp_valid_from, dp_batch_id"
     before, hashes = versions(world, columns), versions(world, "dp_hash2")
-    for module in ("records", "layers.silver.plan", "layers.silver.merge", "layers.silver.rebuild"):
+    for module in ("records.record", "layers.silver.plan", "layers.silver.merge", "layers.silver.rebuild"):
         monkeypatch.setattr(f"dataplatform.{module}.HASH_VERSION", 99)
-    for module in ("records", "layers.silver.plan"):
+    for module in ("records.record", "layers.silver.plan"):
         monkeypatch.setattr(f"dataplatform.{module}.hash_path", lambda path: f"new rule:{path}=")
     load(world, {"id": 1, "v": 2}, {"id": 2, "v": 1}, force=True)
     assert versions(world, columns) == before

@@ -1,0 +1,16 @@
+"""No server here: whoever asks for one by a fixture is in the wrong folder, and is told so."""
+
+from __future__ import annotations
+
+import pytest
+
+SERVERS = {"servers", "databases", "make_world", "prefect_url"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    wrong = [
+        item.nodeid for item in items
+        if item.path.is_relative_to(__file__.removesuffix("/conftest.py")) and SERVERS & set(getattr(item, "fixturenames", ()))
+    ]  # fmt: skip
+    if wrong:
+        raise pytest.UsageError(f"these tests need servers and belong in tests/: {', '.join(wrong)}")
