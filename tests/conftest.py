@@ -168,3 +168,24 @@ def prefect_url(home: Path) -> Iterator[str]:
     yield prefect_server.url(found.about)
     found.release()
     found.wait_stopped()
+
+
+LEAST = 10  # modules shown of those that the tests cover least
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With --cov: the total, and where the least of it is."""
+    if not config.pluginmanager.hasplugin("_cov") or not config.getoption("cov_source", None):
+        return
+    import io
+
+    from coverage import Coverage
+
+    text = io.StringIO()
+    measured = Coverage()
+    measured.load()
+    measured.report(file=text, sort="cover", skip_empty=True)
+    rows = [line for line in text.getvalue().splitlines() if "%" in line or line.startswith("Name")]
+    terminalreporter.section(f"coverage: the {LEAST} modules that are covered least, and all", sep="-")
+    for line in [*rows[: LEAST + 1], rows[-1]]:
+        terminalreporter.write_line(line)

@@ -164,6 +164,27 @@ def test_everything_is_documented() -> None:
     assert not missing
 
 
+def test_contributing_shows_the_tree_that_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    tree = text.split("platform/dataplatform/\n")[1].split("\nflows/ ")[0]
+    shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    found = {p.relative_to(PACKAGE).with_suffix("").parts[0] for p in modules()} - {"__init__", "layers"}
+    layers = {p.relative_to(PACKAGE).with_suffix("").parts[1] for p in modules() if "layers" in p.parts} - {
+        "__init__"
+    }
+    assert {name.removesuffix(".py") for name in shown} == found | {f"layers/{name}" for name in layers}
+
+
+def test_what_contributing_points_to_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([a-z_/.-]+\.(?:py|md|toml))`", text)) | set(
+        re.findall(r"\]\(([\w/.-]+)\)", text)
+    )
+    places = [ROOT, PACKAGE, PACKAGE / "auto_dw", PACKAGE / "connectors"]
+    missing = [name for name in named if not any((place / name).exists() for place in places)]
+    assert missing == ["tables.py"]  # of any layer
+
+
 def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "generate_docs.py"
     result = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
