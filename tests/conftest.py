@@ -29,7 +29,7 @@ os.environ["DATAPLATFORM_LINGER"] = "0"  # and no server stays up after them
 # on how many examples properties are tried: by `make test-long`, `make test`, `make check`; the same ones every time
 hypothesis.settings.register_profile("exhaustive", max_examples=2_000, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
-hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 hypothesis.settings.load_profile("thorough")
 
 _numbers = itertools.count(1)

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import prepare
@@ -31,14 +32,37 @@ records = st.lists(st.dictionaries(names, values, max_size=5), min_size=1, max_s
 wholes = st.frozensets(st.sampled_from(["a", "b", "a__b", "c__a"]), max_size=2)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"a": {"b": 1}, "a__b": 2},
+        {"a__b": 2, "a": {"b": 1}},
+        {"a": {"b": [1]}, "a__b": [2]},
+        {"a__b": [2], "a": {"b": [1]}},
+        {"a": {"b": [1]}, "a__b": 2},
+        {"a": {"b": {"c": 1}, "b__c": 2}, "a__b__c": 3},
+        {"a": {}, "b": {"c": {}}, "b__c": None},
+    ],
+)
+def test_two_values_for_one_path_in_groups_too(record: dict[str, Any]) -> None:
+    plain = {"a": 1, "b": 2}
+    assert told_by_groups([record, plain, record, {}], frozenset()) == [
+        flatten(r) for r in (record, plain, record, {})
+    ]
+
+
 @given(records, wholes)
 def test_groups_are_what_flatten_makes(found: list[dict[str, Any]], whole: frozenset[str]) -> None:
+    assert told_by_groups(found, whole) == [flatten(r, whole) for r in found]
+
+
+def told_by_groups(found: list[dict[str, Any]], whole: frozenset[str]) -> list[Any]:
     result: dict[int, Any] = {}
     for group in grouped(found, whole):
         for at, place in enumerate(group.places):
             taken = [{p: c[at] for p, c in part.items()} for part in (group.scalars, group.lists)]
             result[place] = tuple(taken)
-    assert [result[place] for place in range(len(found))] == [flatten(r, whole) for r in found]
+    return [result[place] for place in range(len(found))]
 
 
 def kinds_of(found: list[Any], whole: frozenset[str], prefix: str, into: dict[str, Known]) -> None:

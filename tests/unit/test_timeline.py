@@ -68,6 +68,12 @@ def test_a_return_comes_after_the_delete_whatever_its_clock_says() -> None:
         assert found == [(5, 20, {"v": "A"}, True), (begins, None, {"v": "B"}, False)], clock
 
 
+def test_a_return_comes_after_a_delete_that_itself_lies_ahead() -> None:
+    assert versions(seen(1, at=500, v="A"), gone(2), seen(3, v="B")) == [
+        (500, 501, {"v": "A"}, True), (502, None, {"v": "B"}, False),
+    ]  # fmt: skip
+
+
 def test_versions_begin_at_the_sources_own_time() -> None:
     assert versions(seen(1, at=3, v="A"), seen(2, at=1, v="B")) == [
         (1, 3, {"v": "B"}, False), (3, None, {"v": "A"}, False),
