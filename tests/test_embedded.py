@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dataplatform.embedded import Servers, mongo, postgres, start_servers
+from dataplatform.embedded import Servers, postgres, start_servers
 from dataplatform.embedded.process import keeper_alive
 from dataplatform.errors import EmbeddedServerError
 from dataplatform.settings import Settings
@@ -47,7 +47,8 @@ def user(home: Path, seconds: float) -> subprocess.Popen[str]:
         [sys.executable, "-c", USER, str(home), str(seconds)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    with process.stdout as said:
+        assert said.readline() == "ready\n"
     return process
 
 
@@ -117,41 +118,9 @@ def test_long_paths_get_short_sockets(own_home: Path) -> None:
     found.wait_stopped()
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EmbeddedServerError) as caught:
-        start_servers(Settings(home=tmp_path / "file"), prefect=False)
-    assert "DATAPLATFORM_HOME" in caught.value.remedy
-
-
-@pytest.mark.parametrize(
-    ("log", "code", "remedy"),
-    [
-        (
-            "mongod: error while loading shared libraries: libcurl.so.4: cannot open",
-            127,
-            "libcurl4",
-        ),
-        ("mongod: error while loading shared libraries: libcrypto.so.3", 127, "libssl3"),
-        ("", -4, "AVX"),
-        ("No space left on device", 1, "disk space"),
-    ],
-)
-def test_what_is_wrong_with_mongod_is_said_with_the_remedy(log: str, code: int, remedy: str) -> None:
-    assert remedy in mongo._explain(log, code).remedy
-
-
 def test_a_damaged_data_folder(own_home: Path) -> None:
     data = own_home / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("9\n")
     with pytest.raises(EmbeddedServerError):
         postgres.start(own_home, 0)
-
-
-def test_no_wheel_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EmbeddedServerError, match="no embedded MongoDB for"):
-        mongo.binary()
-    with pytest.raises(EmbeddedServerError, match="no embedded Postgres"):
-        postgres.programs()

@@ -75,6 +75,8 @@ def up(env: dict[str, str]) -> Iterator[dict[str, Any]]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+        finally:
+            process.stdout.close()
 
 
 def ids(env: dict[str, str], source: str) -> list[int]:

@@ -296,7 +296,7 @@ def test_any_order_gives_the_oracles_table(world: World, example: Any) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @settings(
-    max_examples=5_000, deadline=None,
+    max_examples=5_000, deadline=None, derandomize=False,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(histories())

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from dataplatform import project
 from dataplatform.audit.tables import HEAD
 from dataplatform.errors import SettingsError
 from dataplatform.storage.postgres import connected, exclusive, transaction
-
-MIGRATIONS = Path(__file__).parents[3] / "migrations"
 
 
 def current_revision(engine: Engine) -> str | None:
@@ -43,7 +40,7 @@ def _run_alembic(engine: Engine) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(project.migrations()))
     with transaction(engine) as connection:
         connection.execute(sa.text("create schema if not exists audit"))
         config.attributes["connection"] = connection

@@ -6,18 +6,17 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
 from rich.console import Console
 
+from dataplatform import project
 from dataplatform.errors import DataplatformError
 from dataplatform.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-ROOT = Path(__file__).parents[3]
 
 F = TypeVar("F", bound=Callable[..., Any])
 err = Console(stderr=True)
@@ -97,7 +96,7 @@ def set_up_logging() -> None:
 
 
 def use_flows() -> None:
-    """Lets `flows` be imported from the project's folder; Prefect takes over our log lines."""
+    """Lets `flows` be imported from the checkout or the wheel; Prefect takes over our log lines."""
     logging.getLogger("dataplatform").handlers.clear()
-    if str(ROOT) not in sys.path:
-        sys.path.append(str(ROOT))
+    if str(project.base()) not in sys.path:
+        sys.path.append(str(project.base()))

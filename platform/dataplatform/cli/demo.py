@@ -17,12 +17,13 @@ from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
 
+from dataplatform import project
 from dataplatform.auto_dw.build import builds, plans, totals
 from dataplatform.auto_dw.said import outcome, people
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli import demo_data
-from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
+from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.cli.run import COLUMNS, run_flow
 from dataplatform.context import Platform
 from dataplatform.errors import LoadError
@@ -131,7 +132,7 @@ def _catalog(settings: Settings) -> Catalog:
         catalog = load_catalog(settings.metadata_path)
         if SOURCE in catalog.sources and set(MODELS) <= set(catalog.models):
             return catalog
-    return load_catalog(ROOT / "metadata")
+    return load_catalog(project.base() / "metadata")
 
 
 def _ingest() -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dataplatform import project
 from dataplatform.bootstrap import open_platform, reread
-from dataplatform.cli.common import ROOT, Json, command, err, out, print_json
+from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
 from dataplatform.errors import BusyError
@@ -110,7 +111,7 @@ def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
         env=env,
-        cwd=ROOT,
+        cwd=project.working_directory(),
         stdout=sys.stderr,
         start_new_session=True,
         preexec_fn=_hear_interrupts,

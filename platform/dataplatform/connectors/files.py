@@ -182,8 +182,8 @@ def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part
     kind = _format(entity, opened)
     if kind in ("csv", "tsv"):
         delimiter = connector.delimiter or ("\t" if kind == "tsv" else None)
-        text = _text(opened.stream, connector.encoding)
-        yield from csv_rows.pages(text, opened.about, part, delimiter, connector.page_size)
+        with _text(opened.stream, connector.encoding) as text:
+            yield from csv_rows.pages(text, opened.about, part, delimiter, connector.page_size)
     elif kind == "jsonl":
         yield from _json_lines(opened.stream, opened.about, part, connector.page_size)
     else:

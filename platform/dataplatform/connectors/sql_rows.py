@@ -29,14 +29,15 @@ def read(request: Request, since: Since) -> Iterator[Page]:
             stream = connection.execution_options(
                 stream_results=True, max_row_buffer=connector.page_size
             ).execute(statement)
-            columns = tuple(stream.keys())
-            row = 0
-            for block in stream.partitions(connector.page_size):
-                data = [encode(dict(zip(columns, values, strict=True))) for values in block]
-                yield Page(data, {**described, "row": row + 1}, columns=columns)
-                row += len(block)
-            if row == 0:
-                yield Page([], described, columns=columns)
+            with stream:  # also where the reader stops half-way
+                columns = tuple(stream.keys())
+                row = 0
+                for block in stream.partitions(connector.page_size):
+                    data = [encode(dict(zip(columns, values, strict=True))) for values in block]
+                    yield Page(data, {**described, "row": row + 1}, columns=columns)
+                    row += len(block)
+                if row == 0:
+                    yield Page([], described, columns=columns)
     finally:
         engine.dispose()
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -137,6 +138,8 @@ def _started(
         if process.poll() is not None:
             raise explain(_log_end(folder), process.returncode)
         if (folder / "state.json").exists() and ready(spec.about):
+            # it may outlive us; if it ends first, somebody has to take note, or it stays as a zombie
+            threading.Thread(target=process.wait, name=f"keeper of {name}", daemon=True).start()
             return spec.about
         time.sleep(0.05)
     process.terminate()

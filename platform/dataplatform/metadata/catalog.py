@@ -223,6 +223,10 @@ def _locate(
     path: list[str | int] = []
     kind: Any = model
     for step in loc:
+        narrowed = _tagged(kind, step) if len(_options(kind)) > 1 else None
+        if narrowed is not None:  # one of several kinds: its name is no step in the document
+            kind = narrowed
+            continue
         inside: Any = data
         if (isinstance(data, dict) and step in data) or (
             isinstance(data, list) and isinstance(step, int) and step < len(data)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -29,10 +28,10 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
+from dataplatform import project
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger
 
-ROOT = Path(__file__).parents[3]
 TAG = "dataplatform"
 SWEEP_EVERY = timedelta(minutes=15)
 PAGE = 200  # deployments that the server gives at once
@@ -69,7 +68,7 @@ class Wanted:
     @property
     def version(self) -> str:
         """Digest of the definition; Prefect keeps it with the deployment."""
-        definition = json.dumps([self.__dict__, str(ROOT)], sort_keys=True, default=str)
+        definition = json.dumps([self.__dict__, _directory()], sort_keys=True, default=str)
         return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
@@ -137,17 +136,21 @@ def _write(
         client.create_flow_from_name(wanted.flow), wanted.name, version=wanted.version,
         schedules=_schedules(wanted, anchors), concurrency_limit=1, parameters=dict(wanted.parameters),
         description=wanted.description, work_pool_name=work_pool, tags=list(wanted.tags),
-        entrypoint=wanted.entrypoint, parameter_openapi_schema=parameter_schema(flow).model_dump(),
+        entrypoint=project.entrypoint(wanted.entrypoint), parameter_openapi_schema=parameter_schema(flow).model_dump(),
         enforce_parameter_schema=True,
-        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
     )  # fmt: skip
     if wanted.on_event:
         _follow(client, id_, wanted.on_event)
 
 
+def _directory() -> str:
+    return str(project.working_directory())
+
+
 @cache
 def _flow(entrypoint: str) -> Any:
-    return load_flow_from_entrypoint(f"{ROOT}/{entrypoint}")
+    return load_flow_from_entrypoint(f"{project.base()}/{entrypoint}")
 
 
 def _follow(client: SyncPrefectClient, deployment: UUID, event: str) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from dataplatform.audit import tables as t
 from dataplatform.context import Platform
@@ -131,7 +132,7 @@ def _last_loads(conn: sa.Connection) -> dict[EntityRef, dict[str, Any]]:
     """The newest load of silver of each entity."""
     c = t.load.c
     query = (
-        sa.select(t.load).where(c.layer == "silver").distinct(c.source, c.entity)
+        sa.select(t.load).where(c.layer == "silver").ext(distinct_on(c.source, c.entity))
         .order_by(c.source, c.entity, c.batch_id.desc())
     )  # fmt: skip
     return {

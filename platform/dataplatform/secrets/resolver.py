@@ -13,7 +13,9 @@ from dataplatform.errors import SecretError
 from dataplatform.secrets.local import LocalStore
 
 MASK = "***"
-_PASSWORD_IN_URL = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:]*:)[^@\s]+(?=@)", re.I)
+_PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that nobody wrote as %40
+    r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:]*:)[^@\s]+(?:@[^@\s/?#,\"']+)*(?=@)", re.I
+)
 
 
 def variable_of(name: str) -> str:

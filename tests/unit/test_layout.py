@@ -7,21 +7,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-from dataplatform.audit.migrate import MIGRATIONS
+from dataplatform import project
 from dataplatform.audit.tables import HEAD, metadata
 from dataplatform.events import tables as _events  # noqa: F401  # the tables of all parts are in one metadata
 from dataplatform.layers.gold import tables as _gold  # noqa: F401
 from dataplatform.layers.silver import tables as _silver  # noqa: F401
 from dataplatform.quality import results as _results  # noqa: F401
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "platform" / "dataplatform"
 
 LEVELS = [
-    {"errors", "names", "settings"},
+    {"errors", "names", "project", "settings"},
     {"metadata", "records"},
     {"audit", "events", "secrets", "storage", "embedded"},
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},
@@ -48,7 +49,12 @@ def level(name: str) -> int:
     return next(i for i, names in enumerate(LEVELS) if name in names)
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
@@ -184,21 +190,24 @@ def test_sizes() -> None:
     assert not large
 
 
+@pytest.mark.parametrize("module", ["names", "project", "errors"])
+def test_the_lowest_modules_need_the_standard_library_alone(module: str) -> None:
+    used = {name.split(".")[0] for name in imports(PACKAGE / f"{module}.py")}
+    assert used <= sys.stdlib_module_names
+
+
+def test_no_module_counts_the_folders_above_it() -> None:
+    """Where things are depends on how the package was installed; `project` alone knows."""
+    assert [
+        str(p)
+        for p in modules()
+        if re.search(r"__file__\)[^\n]*\bparents?\b", p.read_text()) and p.name != "project.py"
+    ] == []
+
+
 def test_head_is_the_newest_revision() -> None:
-    revisions = [p.stem.split("_")[0] for p in sorted((MIGRATIONS / "versions").glob("*.py"))]
+    revisions = [p.stem.split("_")[0] for p in sorted((project.migrations() / "versions").glob("*.py"))]
     assert revisions[-1] == HEAD
-
-
-def test_migrations_make_the_tables_that_code_uses(databases: object) -> None:
-    import sqlalchemy as sa
-    from dataplatform.storage.postgres import make_engine
-
-    engine = make_engine(databases.postgres)  # type: ignore[attr-defined]  # conftest is not typed here
-    inspector = sa.inspect(engine)
-    for table in metadata.tables.values():
-        there = {c["name"] for c in inspector.get_columns(table.name, schema="audit")}
-        assert there == {c.name for c in table.columns}, table.name
-    engine.dispose()
 
 
 def docs() -> str:
@@ -221,6 +230,27 @@ def test_everything_is_documented() -> None:
     words |= set(re.findall(r'"(dataplatform\.[a-z]+\.[a-z]+)"', source)) - {"dataplatform.cli.app"}
     missing = sorted(w for w in words if w not in text)
     assert not missing
+
+
+def test_contributing_shows_the_tree_that_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    tree = text.split("platform/dataplatform/\n")[1].split("\nflows/ ")[0]
+    shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    found = {p.relative_to(PACKAGE).with_suffix("").parts[0] for p in modules()} - {"__init__", "layers"}
+    layers = {p.relative_to(PACKAGE).with_suffix("").parts[1] for p in modules() if "layers" in p.parts} - {
+        "__init__"
+    }
+    assert {name.removesuffix(".py") for name in shown} == found | {f"layers/{name}" for name in layers}
+
+
+def test_what_contributing_points_to_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([a-z_/.-]+\.(?:py|md|toml))`", text)) | set(
+        re.findall(r"\]\(([\w/.-]+)\)", text)
+    )
+    places = [ROOT, PACKAGE, PACKAGE / "auto_dw", PACKAGE / "connectors"]
+    missing = [name for name in named if not any((place / name).exists() for place in places)]
+    assert missing == ["tables.py"]  # of any layer
 
 
 def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dataplatform.cli.app import COMMANDS, app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # what costs a tenth of a second or more; nobody waits for it who does not use it
 HEAVY = {
     "alembic", "cryptography", "docker", "fastapi", "httpx", "mongoengine", "networkx", "numpy", "openai",

@@ -22,7 +22,7 @@ from dataplatform.names import BATCH_TIME, batch_time
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Held
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
@@ -118,7 +118,6 @@ def shown(versions: list[Version]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("options", [{}, {"effective_at": "e"}, {"effective_at": "e", "partial": True}])
-@settings(max_examples=1_500, deadline=None, derandomize=True)
 @given(batches())
 def test_repeats_that_are_left_out_say_nothing(options: dict[str, Any], found: list[Batch]) -> None:
     columns = {"e": {"type": "text"}, "b": {"scd": 1}}
@@ -130,7 +129,6 @@ def test_repeats_that_are_left_out_say_nothing(options: dict[str, Any], found: l
 
 
 @pytest.mark.parametrize("options", [{}, {"effective_at": "e"}])
-@settings(max_examples=2_000, deadline=None, derandomize=True)
 @given(batches())
 def test_a_late_batch_says_nothing_new_of_keys_that_it_does_not_concern(
     options: dict[str, Any], found: list[Batch]

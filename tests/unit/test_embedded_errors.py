@@ -1,0 +1,42 @@
+"""What keeps an embedded server from starting, said with its remedy; nothing is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dataplatform.embedded import mongo, postgres, start_servers
+from dataplatform.errors import EmbeddedServerError
+from dataplatform.settings import Settings
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbeddedServerError) as caught:
+        start_servers(Settings(home=tmp_path / "file"), prefect=False)
+    assert "DATAPLATFORM_HOME" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "remedy"),
+    [
+        (
+            "mongod: error while loading shared libraries: libcurl.so.4: cannot open",
+            127,
+            "libcurl4",
+        ),
+        ("mongod: error while loading shared libraries: libcrypto.so.3", 127, "libssl3"),
+        ("", -4, "AVX"),
+        ("No space left on device", 1, "disk space"),
+    ],
+)
+def test_what_is_wrong_with_mongod_is_said_with_the_remedy(log: str, code: int, remedy: str) -> None:
+    assert remedy in mongo._explain(log, code).remedy
+
+
+def test_no_wheel_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EmbeddedServerError, match="no embedded MongoDB for"):
+        mongo.binary()
+    with pytest.raises(EmbeddedServerError, match="no embedded Postgres"):
+        postgres.programs()

@@ -1,0 +1,63 @@
+"""Arrays of hashes do what lists and sets of bytes would."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dataplatform.records import hashes as hs
+from hypothesis import given
+from hypothesis import strategies as st
+
+# few distinct halves, so that hashes meet that have the first one in common
+half = st.integers(0, 3).map(lambda n: bytes([n]) * 8)
+one = st.tuples(half, half).map(b"".join)
+many = st.lists(one, max_size=12)
+
+
+def test_bytes_and_back() -> None:
+    found = [bytes(range(16)), bytes(16), b"\xff" * 16]
+    assert hs.hashes(found).shape == (3, 2)
+    assert hs.pieces(hs.hashes(found)) == found
+    assert hs.pieces(hs.hashes(b"".join(found))) == found
+    assert hs.hashes([]).shape == (0, 2) == hs.EMPTY.shape
+    assert hs.pieces(hs.EMPTY) == []
+    with pytest.raises(ValueError, match="buffer size"):
+        hs.hashes(b"too short")
+
+
+@given(many, many)
+def test_find_gives_a_place_of_each(needles: list[bytes], haystack: list[bytes]) -> None:
+    places = hs.find(hs.hashes(needles), hs.hashes(haystack)).tolist()
+    assert [place >= 0 for place in places] == [n in haystack for n in needles]
+    assert all(haystack[p] == n for p, n in zip(places, needles, strict=True) if p >= 0)
+
+
+@given(many, many)
+def test_a_prepared_order_finds_the_same(needles: list[bytes], haystack: list[bytes]) -> None:
+    stack = hs.hashes(haystack)
+    if len(stack):
+        assert (
+            hs.find(hs.hashes(needles), stack, hs.prepared(stack)) == hs.find(hs.hashes(needles), stack)
+        ).all()
+
+
+@given(many, many)
+def test_member_is_in(needles: list[bytes], haystack: list[bytes]) -> None:
+    assert hs.member(hs.hashes(needles), hs.hashes(haystack)).tolist() == [n in haystack for n in needles]
+
+
+@given(many)
+def test_single_and_unique(found: list[bytes]) -> None:
+    assert hs.single(hs.hashes(found)).tolist() == [found.count(f) == 1 for f in found]
+    distinct = hs.unique(hs.hashes(found))
+    assert sorted(hs.pieces(distinct)) == sorted(set(found))
+    assert hs.order(distinct).tolist() == list(range(len(distinct)))
+
+
+def test_needles_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hs, "_PIECE", 3)
+    stack = hs.hashes(n.to_bytes(16, "big") for n in range(0, 100, 2))
+    needles = hs.hashes(n.to_bytes(16, "big") for n in range(100))
+    assert hs.find(needles, stack).tolist() == [n // 2 if n % 2 == 0 else -1 for n in range(100)]
+    assert not hs.find(needles, hs.EMPTY).tolist().count(0)
+    assert hs.find(hs.EMPTY, stack).dtype == np.intp
