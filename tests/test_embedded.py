@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dataplatform.embedded import Servers, postgres, start_servers
+from dataplatform.embedded import Servers, postgres, start_servers, stop_servers
 from dataplatform.embedded.process import keeper_alive
 from dataplatform.errors import EmbeddedServerError
 from dataplatform.settings import Settings
@@ -108,6 +109,32 @@ def test_killed_servers_and_keepers_come_back(own_home: Path) -> None:
     servers.close()
     first.kill()
     first.wait()
+
+
+def test_a_home_that_was_removed_and_made_anew_gets_new_servers_at_once(own_home: Path) -> None:
+    lingering = Settings(home=own_home, linger=60)
+    start_servers(lingering, prefect=False).close()
+    old = {name: pid(own_home, name) for name in ("postgres", "mongo")}
+    shutil.rmtree(own_home, ignore_errors=True)
+    shutil.rmtree(own_home, ignore_errors=True)  # a server may write a last file while the first goes on
+    own_home.mkdir(mode=0o755, exist_ok=True)
+    begun = time.monotonic()
+    servers = start_servers(Settings(home=own_home), prefect=False)
+    assert time.monotonic() - begun < 30
+    assert {name: pid(own_home, name) for name in old}.items().isdisjoint(old.items())
+    servers.close()
+
+
+def test_stop_ends_servers_that_linger_and_none_that_are_used(own_home: Path) -> None:
+    first = start_servers(Settings(home=own_home, linger=60), prefect=False)
+    assert first.started == ["Postgres", "MongoDB"]
+    second = start_servers(Settings(home=own_home, linger=60), prefect=False)
+    assert second.started == []
+    second.close()
+    assert stop_servers(own_home) == {"prefect": "not running", "mongo": "in use", "postgres": "in use"}
+    first.close()
+    assert stop_servers(own_home) == {"prefect": "not running", "mongo": "stopped", "postgres": "stopped"}
+    assert stop_servers(own_home) == dict.fromkeys(("prefect", "mongo", "postgres"), "not running")
 
 
 def test_long_paths_get_short_sockets(own_home: Path) -> None:
