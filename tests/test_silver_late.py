@@ -11,7 +11,7 @@ from dataplatform import pipeline
 from dataplatform.connectors import page_of
 from dataplatform.errors import StorageError
 from dataplatform.layers import raw
-from dataplatform.layers.silver import migrate
+from dataplatform.layers.silver import pending
 from dataplatform.layers.silver.task import Mode
 from dataplatform.names import new_batch_id
 from dataplatform.records.refs import BatchRef, EntityRef
@@ -76,7 +76,7 @@ def test_a_transaction_of_many_batches_holds_no_more_locks_than_one_of_few(world
     found += [process(world, n, [{"id": r["id"], "v": n} for r in records()]) for n in range(8, 12)]
     source, held = world.platform.catalog.source("s"), []
     with world.platform.engine.begin() as conn:
-        migrate.reset(conn, EntityRef("s", "e"), source.entities["e"])
+        pending.reset(conn, EntityRef("s", "e"), source.entities["e"])
         for number, batch in enumerate(found):
             move = move_of("silver", "e", batch, allow_deletes=True)
             pipeline.apply_silver(world.platform, conn, move, found[:number], Mode.RESTATED)

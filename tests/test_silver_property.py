@@ -17,7 +17,7 @@ from dataplatform.audit import record as audit
 from dataplatform.connectors import page_of
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import load as load_bronze
-from dataplatform.layers.silver import migrate
+from dataplatform.layers.silver import pending
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.names import new_batch_id
 from dataplatform.records.record import key_hash
@@ -314,7 +314,7 @@ def test_rebuilding_everything_changes_nothing(world: World) -> None:
     before = table(world, "full")
     source = world.platform.catalog.source("s")
     with world.platform.engine.begin() as conn:
-        migrate.reset(conn, EntityRef("s", "full"), source.entities["full"])
+        pending.reset(conn, EntityRef("s", "full"), source.entities["full"])
         for n, batch in enumerate(batches):
             applied = [b["id"] for b in batches[:n]]
             pipeline.apply_silver(

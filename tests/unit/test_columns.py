@@ -10,7 +10,7 @@ import pytest
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import prepare
-from dataplatform.layers.silver.plan import Known, Plan, make_plan
+from dataplatform.layers.silver.plan import KnownPath, Plan, make_plan
 from dataplatform.layers.silver.rows import Row, Rows, child_rows
 from dataplatform.metadata.source import Entity
 from dataplatform.records.columnar import grouped
@@ -66,15 +66,15 @@ def told_by_groups(found: list[dict[str, Any]], whole: frozenset[str]) -> list[A
     return [result[place] for place in range(len(found))]
 
 
-def kinds_of(found: list[Any], whole: frozenset[str], prefix: str, into: dict[str, Known]) -> None:
+def kinds_of(found: list[Any], whole: frozenset[str], prefix: str, into: dict[str, KnownPath]) -> None:
     for record in found:
         plain, lists = flatten(record, whole if not prefix else frozenset())
         for path, value in plain.items():
-            old = into.get(prefix + path, Known(NULL, "b"))
-            into[prefix + path] = Known(join(old.kind, kind_of(value, False)), "b")
+            old = into.get(prefix + path, KnownPath(NULL, "b"))
+            into[prefix + path] = KnownPath(join(old.kind, kind_of(value, False)), "b")
         for path, items in lists.items():
-            old = into.get(prefix + path, Known(NULL, "b"))
-            into[prefix + path] = Known(join(old.kind, LISTS), "b")
+            old = into.get(prefix + path, KnownPath(NULL, "b"))
+            into[prefix + path] = KnownPath(join(old.kind, LISTS), "b")
             kinds_of([item_fields(i) for i in items], whole, prefix + path + ITEM, into)
 
 
@@ -96,7 +96,7 @@ def test_lines_are_those_of_row_by_row(
     columns = {path: {"type": "jsonb"} for path in whole} | {"d e": {"scd": 1}}
     children = {"b": {"key": ["a"]}} if keyed else {}
     entity = Entity.model_validate({"key": ["id"], "columns": columns, "children": children})
-    known: dict[str, Known] = {}
+    known: dict[str, KnownPath] = {}
     kinds_of(found, whole, "", known)
     plan = make_plan(EntityRef("s", "t"), entity, known)
     keys = [key_hash([n]) or b"" for n in range(len(found))]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.observe import Reader, effective_at, histories
-from dataplatform.layers.silver.plan import Known
+from dataplatform.layers.silver.plan import KnownPath
 from dataplatform.layers.silver.restate import concerned
 from dataplatform.layers.silver.rows import micros
 from dataplatform.layers.silver.task import Task, Work
@@ -103,7 +103,7 @@ def observed(entity: Entity, found: list[Batch], key: int) -> Iterator[Observati
 
 def read(entity: Entity, found: list[Batch]) -> dict[bytes, list[Observation | Absence]]:
     """What the sure path reads."""
-    kinds = {path: Known("text", found[0].batch_id) for path in PATHS}
+    kinds = {path: KnownPath("text", found[0].batch_id) for path in PATHS}
     history = SimpleNamespace(
         walk=lambda ids: ((b, b.entries) for b in found if b.batch_id in ids),
         documents=lambda ids: [[(v, DOCS[v[0] - 100]) for v in hs.pieces(hs.unique(ids))]],

@@ -9,7 +9,7 @@ import typer
 from dataplatform.audit import migrate as own
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json
-from dataplatform.layers.silver.migrate import apply, plan_changes
+from dataplatform.layers.silver.pending import apply, plan_changes
 
 
 @command

@@ -13,7 +13,7 @@ from dataplatform.audit import tables as t
 from dataplatform.context import Platform
 from dataplatform.errors import MetadataError
 from dataplatform.layers import raw
-from dataplatform.layers.bronze.load import rule_of
+from dataplatform.layers.bronze.load import reading_rule
 from dataplatform.layers.bronze.parse import Record, items_of, parse
 from dataplatform.metadata.source import Entity
 from dataplatform.names import qualified
@@ -140,7 +140,7 @@ def _raw_line(
     if manifest is None:
         return None, None
     for page in raw.read(platform.raw, manifest):
-        rule = rule_of(entity, bool(page.header.get("textual")))
+        rule = reading_rule(entity, bool(page.header.get("textual")))
         document = page.header["kind"] == "document"
         for offset, line in enumerate(page.lines):
             path = page.header.get("records_path")

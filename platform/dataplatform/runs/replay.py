@@ -10,7 +10,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError, LoadError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import upkeep
-from dataplatform.layers.silver import migrate
+from dataplatform.layers.silver import pending
 from dataplatform.layers.silver.task import Mode
 from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
@@ -71,7 +71,7 @@ def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef)
     """All batches in one transaction: readers see the old table until the new one is there."""
     total, flags = Counts(), Flags(allow_deletes=True)
     with transaction(platform.engine) as conn:
-        migrate.reset(conn, ref, platform.catalog.source(ref.source).entities[ref.name])
+        pending.reset(conn, ref, platform.catalog.source(ref.source).entities[ref.name])
         audit.forget_loads(conn, ref, "silver", batches)
         for number, batch_id in enumerate(batches):
             move = Move("silver", BatchRef(ref, batch_id), run, flags)

@@ -1,4 +1,9 @@
-"""The documents of bronze, defined with mongoengine. Bulk work goes through pymongo's collections."""
+"""The documents of bronze, defined with mongoengine. Bulk work goes through pymongo's collections.
+
+Versions are written in bulk only, into a collection an entity: `_id` is the hash of the record's content, `key` that of
+its business key, `batch` the batch that brought it first, `doc` the record, nested as it came; `exotic`: it holds
+numbers that BSON has no type for, written as {"$number": "digits"}.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +19,6 @@ from mongoengine import (
 )
 
 ALIAS = "dataplatform"
-
-
-class Version(Document):
-    """One distinct version of one record; lives in the collection `<source>__<entity>`.
-
-    `id` is the hash of its content, `key` that of its business key, `batch` the batch that brought it
-    first. `doc` is the record, nested as it came. `exotic`: it holds numbers that BSON has no type
-    for, written as {"$number": "digits"}.
-    """
-
-    meta = {"abstract": True}  # noqa: RUF012  # mongoengine reads this attribute by its name
-
-    id = BinaryField(primary_key=True)
-    key = BinaryField(required=True)
-    batch = StringField(required=True)
-    exotic = BooleanField()
-    doc = DynamicField(required=True)
 
 
 class ManifestHead(Document):

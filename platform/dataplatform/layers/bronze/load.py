@@ -108,7 +108,7 @@ def _load(
 ) -> Manifest:
     stream = iter(pages)
     first = next(stream, None)
-    rule = rule_of(entity, bool(first and first.header.get("textual")))
+    rule = reading_rule(entity, bool(first and first.header.get("textual")))
     base = None
     if raw.load == "full":
         base = bronze.base(raw.ref, rule.identity())
@@ -129,7 +129,7 @@ def _load(
     return _finish(bronze, raw, work, base, before)
 
 
-def rule_of(entity: Entity, textual: bool) -> Rule:
+def reading_rule(entity: Entity, textual: bool) -> Rule:
     default = ("",) if textual else ()
     nulls = default if entity.null_values is None else entity.null_values
     return Rule(entity.key, frozenset(nulls), textual)

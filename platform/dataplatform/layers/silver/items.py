@@ -30,8 +30,8 @@ class _Table:
     there: dict[bytes, bytes] = field(default_factory=dict)
 
 
-class Known:
-    """Known paths of the tables, worked out once for each set of paths a batch knew."""
+class KnownItems:
+    """KnownItems paths of the tables, worked out once for each set of paths a batch knew."""
 
     def __init__(self) -> None:
         self.cache: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
@@ -47,7 +47,7 @@ class Known:
 
 
 def item_events(
-    root: TablePlan, key: bytes, happened: Iterable[Event], known: Known
+    root: TablePlan, key: bytes, happened: Iterable[Event], known: KnownItems
 ) -> dict[str, dict[bytes, list[Event]]]:
     """Events of each item, by table and key, from those of the record with this key.
 
@@ -66,7 +66,7 @@ def item_events(
 
 def _below(
     table: TablePlan, event: Event, spoke: dict[bytes, Row], there: Set[bytes], tables: dict[str, _Table],
-    known: Known,
+    known: KnownItems,
 ) -> None:  # fmt: skip
     """The lists within a table's rows. `spoke`: rows the event speaks of; `there`: all that exist now."""
     payload: Payload = event.payload

@@ -17,7 +17,7 @@ from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
 from dataplatform.layers.silver.observe import Screen, effective_at, present_paths
-from dataplatform.layers.silver.plan import UNBORN, Known, Plan
+from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.layers.silver.task import Task, Work, still_bad, too_many
@@ -43,7 +43,7 @@ def load(
     before = state.known_paths(conn, task.batch.entity)
     entries = history.entries(manifest)
     plan, widened = _evolve(conn, task, manifest, entries, before)
-    rule = state.rule_digest(planning.rule_of(task.batch.entity, task.entity))
+    rule = state.rule_digest(planning.history_rule(task.batch.entity, task.entity))
     known_rule = state.known_rule(conn, task.batch.entity)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
@@ -87,7 +87,7 @@ def _counts(work: Work, done: Done) -> Counts:
 
 
 def _evolve(
-    conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, before: dict[str, Known]
+    conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, before: dict[str, KnownPath]
 ) -> tuple[Plan, bool]:
     """Brings the tables in line with what this batch adds; True where values have to be made anew."""
     kinds = dict(manifest.kinds)

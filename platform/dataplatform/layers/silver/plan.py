@@ -19,7 +19,7 @@ UNBORN = "~"  # sorts after every batch: a declared column that no batch has had
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownPath:
     """What is known of a path: the kind of its values, the oldest batch that had it, the newest that lacked it."""
 
     kind: str
@@ -114,7 +114,7 @@ class Plan:
 
     ref: EntityRef
     root: TablePlan
-    known: Mapping[str, Known] = field(default_factory=dict)
+    known: Mapping[str, KnownPath] = field(default_factory=dict)
 
     @cached_property
     def whole(self) -> frozenset[str]:
@@ -124,7 +124,7 @@ class Plan:
         )
 
 
-def rule_of(ref: EntityRef, entity: Entity) -> str:
+def history_rule(ref: EntityRef, entity: Entity) -> str:
     """What decides an entity's rows beside the data; when it changes, they are made anew."""
 
     def columns(found: Mapping[str, Column]) -> dict[str, list[object]]:
@@ -162,13 +162,13 @@ def _normal(path: str) -> str:
     return ITEM.join(part.replace(".", "__") for part in parts)
 
 
-def merged(before: Mapping[str, Known], kinds: Mapping[str, str], batch_id: str) -> dict[str, Known]:
+def merged(before: Mapping[str, KnownPath], kinds: Mapping[str, str], batch_id: str) -> dict[str, KnownPath]:
     """What is known after a batch whose values have these kinds; kinds only widen."""
     result = dict(before)
     for path, kind in kinds.items():
         old = result.get(path)
         if old is None:
-            result[path] = Known(kind, batch_id)
+            result[path] = KnownPath(kind, batch_id)
         else:
             first = min(old.first_batch, batch_id)
             result[path] = replace(old, kind=k.join(old.kind, kind), first_batch=first)
@@ -176,8 +176,12 @@ def merged(before: Mapping[str, Known], kinds: Mapping[str, str], batch_id: str)
 
 
 def silenced(
-    before: Mapping[str, Known], after: Mapping[str, Known], present: Set[str], batch_id: str, newest: str
-) -> dict[str, Known]:
+    before: Mapping[str, KnownPath],
+    after: Mapping[str, KnownPath],
+    present: Set[str],
+    batch_id: str,
+    newest: str,
+) -> dict[str, KnownPath]:
     """Notes of every path whether this batch lacks it; of a new one, that all batches up to `newest` did."""
     result = {}
     for path, known in after.items():
@@ -186,19 +190,19 @@ def silenced(
     return result
 
 
-def make_plan(ref: EntityRef, entity: Entity, known: Mapping[str, Known], empty_since: str = "") -> Plan:
+def make_plan(ref: EntityRef, entity: Entity, known: Mapping[str, KnownPath], empty_since: str = "") -> Plan:
     """The plan for what is known. Declared columns exist even before they have values."""
     paths = dict(known)
     said = declared(entity)
     for path in said:
-        paths.setdefault(path, Known(k.NULL, empty_since))
+        paths.setdefault(path, KnownPath(k.NULL, empty_since))
     paths = {p: _typed(p, paths, said) for p in paths}
     tables = _prefixes(paths)
     root = _table("", ref.table, entity, paths, said, tables)
     return Plan(ref, root, _named(paths, root))
 
 
-def _typed(path: str, paths: Mapping[str, Known], said: Mapping[str, Column]) -> Known:
+def _typed(path: str, paths: Mapping[str, KnownPath], said: Mapping[str, Column]) -> KnownPath:
     known, column = paths[path], said.get(path)
     if column is not None and column.type:
         return replace(known, type=column.type)
@@ -208,7 +212,7 @@ def _typed(path: str, paths: Mapping[str, Known], said: Mapping[str, Column]) ->
     return replace(known, type=k.POSTGRES[known.kind])
 
 
-def _prefixes(paths: Mapping[str, Known]) -> list[str]:
+def _prefixes(paths: Mapping[str, KnownPath]) -> list[str]:
     """Prefixes of all child tables: those of lists that held anything, and all above them."""
     found: set[str] = set()
     for path in paths:
@@ -223,7 +227,7 @@ def _table(
     prefix: str,
     name: str,
     entity: Entity,
-    paths: Mapping[str, Known],
+    paths: Mapping[str, KnownPath],
     said: Mapping[str, Column],
     prefixes: Iterable[str],
 ) -> TablePlan:
@@ -278,7 +282,7 @@ def _key(prefix: str, entity: Entity) -> tuple[str, ...]:
     return ()
 
 
-def _named(paths: Mapping[str, Known], root: TablePlan) -> dict[str, Known]:
+def _named(paths: Mapping[str, KnownPath], root: TablePlan) -> dict[str, KnownPath]:
     result = dict(paths)
     for table in root.tables():
         for column in table.columns:
@@ -288,8 +292,8 @@ def _named(paths: Mapping[str, Known], root: TablePlan) -> dict[str, Known]:
 
 
 def without_new(
-    ref: EntityRef, entity: Entity, before: Mapping[str, Known], after: Mapping[str, Known]
-) -> dict[str, Known]:
+    ref: EntityRef, entity: Entity, before: Mapping[str, KnownPath], after: Mapping[str, KnownPath]
+) -> dict[str, KnownPath]:
     """Applies `schema_changes`: freeze refuses what is new, discard leaves it out."""
     fresh = [p for p in after if p not in before and after[p].kind not in (k.NULL, k.LISTS)]
     wider = [

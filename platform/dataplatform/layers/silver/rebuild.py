@@ -8,10 +8,10 @@ import psycopg
 from psycopg import sql
 
 from dataplatform.layers.silver.evolve import SCHEMA
-from dataplatform.layers.silver.items import Known, item_events
+from dataplatform.layers.silver.items import KnownItems, item_events
 from dataplatform.layers.silver.merge import Batch, Done
 from dataplatform.layers.silver.plan import Plan, TablePlan
-from dataplatform.layers.silver.rows import Row, hashes, moment_text, texts
+from dataplatform.layers.silver.rows import Row, moment_text, row_hashes, texts
 from dataplatform.layers.silver.staging import (
     CopyBuffer,
     copy_keys,
@@ -49,7 +49,7 @@ def rebuild(
     tables = list(plan.root.tables())
     wants = {t.name: stage_name(t, "want", i) for i, t in enumerate(tables)}
     buffers = {t.name: _buffer(conn, t, wants[t.name]) for t in tables}
-    known = Known()
+    known = KnownItems()
     touched: list[bytes] = []
     for key, seen in histories:
         touched.append(key)
@@ -94,7 +94,7 @@ def _types(table: TablePlan) -> dict[str, str]:
 
 def _fields(table: TablePlan, row: Row, root: bytes, version: Version) -> list[str]:
     values: Mapping[str, object] = version.values
-    hash1, hash2 = hashes(table, values)
+    hash1, hash2 = row_hashes(table, values)
     end = "\\N" if version.valid_to is None else moment_text(version.valid_to)
     head = [
         row.key.hex(), hash1.hex(), hash2.hex(), moment_text(version.valid_from), end,

@@ -82,7 +82,7 @@ def child_key(table: TablePlan, parent: bytes, values: Mapping[str, Any], index:
     return found
 
 
-def hashes(table: TablePlan, values: Mapping[str, Any]) -> tuple[bytes, bytes]:
+def row_hashes(table: TablePlan, values: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """dp_hash1 (attributes that are overwritten) and dp_hash2 (attributes with history)."""
     scd2 = table.scd2
     second = row_hash({p: v for p, v in values.items() if v is not None and p in scd2})

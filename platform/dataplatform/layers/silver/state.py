@@ -13,23 +13,23 @@ from sqlalchemy.dialects.postgresql import insert
 
 from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import SCHEMA
-from dataplatform.layers.silver.plan import Known, Plan
+from dataplatform.layers.silver.plan import KnownPath, Plan
 from dataplatform.records import hashes as hs
 from dataplatform.records.refs import EntityRef
 
 
-def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, Known]:
+def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, KnownPath]:
     c = t.entity_column.c
     query = sa.select(t.entity_column).where(c.source == ref.source, c.entity == ref.name).order_by(c.path)
     return {
-        row.path: Known(
+        row.path: KnownPath(
             row.kind, row.first_batch, row.column_name, row.table_name, row.type, row.silent_batch
         )
         for row in conn.execute(query)
     }
 
 
-def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, Known]) -> None:
+def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) -> None:
     """Writes what changed."""
     rows = [
         {

@@ -11,7 +11,7 @@ from dataplatform.audit.record import note_schema_change
 from dataplatform.layers.silver import evolve, state
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.evolve import Change
-from dataplatform.layers.silver.plan import UNBORN, Known, Plan
+from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
 from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import qualified
 from dataplatform.records.refs import EntityRef
@@ -25,7 +25,7 @@ class Pending:
     ref: EntityRef
     plan: Plan
     change: Change
-    before: dict[str, Known]
+    before: dict[str, KnownPath]
 
     @property
     def destructive(self) -> bool:
