@@ -28,9 +28,10 @@ def predictions(document: dict[str, Any]) -> dict[str, Any]:
     tables = document["tables"]
     sensitive = {
         f"{name}.{column}": about["sensitive_confidence"]
-        for name, table in tables.items() for column, about in table["columns"].items()
+        for name, table in tables.items()
+        for column, about in table["columns"].items()
         if about["sensitive"]
-    }  # fmt: skip
+    }
     return {"tables": tables, "foreign_keys": document["foreign_keys"], "sensitive": sensitive}
 
 
@@ -62,8 +63,12 @@ def main(folder: str = str(SHARED), level: str = "plain") -> None:
 def score(truth: Path, home: Path, url: str) -> str:
     psql = postgres.programs() / "psql"
     (home / "metadata" / "sources").mkdir(parents=True)
-    env = {**os.environ, "DATAPLATFORM_HOME": str(home / "home"), "DATAPLATFORM_METADATA": str(home / "metadata"),
-           "DATAPLATFORM_LLM_URL": ""}  # fmt: skip
+    env = {
+        **os.environ,
+        "DATAPLATFORM_HOME": str(home / "home"),
+        "DATAPLATFORM_METADATA": str(home / "metadata"),
+        "DATAPLATFORM_LLM_URL": "",
+    }
     found, took = {}, {}
     for folder in sorted(p.parent for p in truth.glob("*/truth.json")):
         load(folder, url, psql)

@@ -41,9 +41,13 @@ Record = dict[str, Any]
 
 def record(number: int, pick: random.Random) -> Record:
     return {
-        "id": number, "name": f"record {number}", "amount": pick.randrange(10**6) / 100,
-        "state": pick.choice(["new", "open", "done"]), "note": "n" * pick.randrange(40), "at": START.isoformat(),
-    }  # fmt: skip
+        "id": number,
+        "name": f"record {number}",
+        "amount": pick.randrange(10**6) / 100,
+        "state": pick.choice(["new", "open", "done"]),
+        "note": "n" * pick.randrange(40),
+        "at": START.isoformat(),
+    }
 
 
 def changed(table: dict[int, Record], count: int, pick: random.Random) -> list[Record]:

@@ -52,9 +52,11 @@ def main(entities: int) -> None:
         folder.chmod(0o755)
         make(folder, entities)
         os.environ |= {
-            "DATAPLATFORM_HOME": str(folder / "home"), "DATAPLATFORM_LINGER": "0",
-            "DATAPLATFORM_METADATA": str(folder / "metadata"), "PREFECT_LOGGING_LEVEL": "ERROR",
-        }  # fmt: skip
+            "DATAPLATFORM_HOME": str(folder / "home"),
+            "DATAPLATFORM_LINGER": "0",
+            "DATAPLATFORM_METADATA": str(folder / "metadata"),
+            "PREFECT_LOGGING_LEVEL": "ERROR",
+        }
         settings = Settings(home=folder / "home", metadata_path=folder / "metadata", linger=0)
         with open_platform(settings, load_catalog(settings.metadata_path), prefect=True) as platform:
             from dataplatform.orchestration.connection import in_sight

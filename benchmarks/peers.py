@@ -18,12 +18,28 @@ from typing import Any
 import psycopg2
 
 TYPES = {
-    "id": "text", "account_id": "text", "booked_at": "timestamptz", "value_date": "date",
-    "amount": "numeric(14,2)", "currency": "text", "merchant": "text", "description": "text",
-    "category": "text", "status": "text", "is_card": "bool", "balance_after": "numeric(14,2)", "mcc": "int",
-    "note": "text", "updated_at": "timestamptz", "loc_lat": "float8", "loc_lon": "float8", "loc_city": "text",
-    "loc_country": "text", "loc_address": "text", "splits": "jsonb",
-}  # fmt: skip
+    "id": "text",
+    "account_id": "text",
+    "booked_at": "timestamptz",
+    "value_date": "date",
+    "amount": "numeric(14,2)",
+    "currency": "text",
+    "merchant": "text",
+    "description": "text",
+    "category": "text",
+    "status": "text",
+    "is_card": "bool",
+    "balance_after": "numeric(14,2)",
+    "mcc": "int",
+    "note": "text",
+    "updated_at": "timestamptz",
+    "loc_lat": "float8",
+    "loc_lon": "float8",
+    "loc_city": "text",
+    "loc_country": "text",
+    "loc_address": "text",
+    "splits": "jsonb",
+}
 BLOCK = 20_000
 
 
@@ -69,9 +85,11 @@ def dlt_load(host: str, database: str, file: Path, folder: Path, arrow: bool) ->
             yield pa.Table.from_pylist(list(map(hashed, block))) if arrow else block
 
     pipeline = dlt.pipeline(
-        name, pipelines_dir=str(folder / "dlt"), dataset_name=name,
+        name,
+        pipelines_dir=str(folder / "dlt"),
+        dataset_name=name,
         destination=dlt.destinations.postgres(credentials=url),
-    )  # fmt: skip
+    )
     pipeline.run(t()).raise_on_failed_jobs()
 
 
@@ -135,8 +153,11 @@ class _Stream:
 
 
 def main(name: str, host: str, database: str, file: str, folder: str) -> None:
-    os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-                   "DO_NOT_TRACK": "1"}  # fmt: skip
+    os.environ |= {
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
     if name == "dbt_snapshot":
         dbt_load(host, database, Path(file), Path(folder))
     else:

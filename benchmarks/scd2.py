@@ -169,9 +169,11 @@ def check(platform: Platform) -> None:
     with platform.engine.connect() as conn:
         counts = [
             conn.execute(sa.text(query)).scalar_one()
-            for query in ("select count(*) from bench_limit.t where valid_to is null",
-                          "select count(*) from silver.bench__t where dp_current")
-        ]  # fmt: skip
+            for query in (
+                "select count(*) from bench_limit.t where valid_to is null",
+                "select count(*) from silver.bench__t where dp_current",
+            )
+        ]
     assert counts[0] == counts[1], counts
 
 

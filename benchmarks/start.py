@@ -110,7 +110,7 @@ ROWS_OF_THE_TABLE: list[tuple[str, int, Callable[[Bench], float]]] = [
     ("`status`, servers up, s", 5, lambda b: b.run("status").wall),
     (f"{ENTITIES} entities of {ROWS} rows, first run, s", 1, lambda b: b.run("run", "many").wall),
     (f"{ENTITIES} entities of {ROWS} rows, second run, s", 3, lambda b: b.run("run", "many").wall),
-]  # fmt: skip
+]
 
 
 def main(programs: list[str]) -> None:

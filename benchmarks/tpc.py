@@ -31,20 +31,42 @@ KEYS = {
 }
 # what a column's name ends with, and the table it refers to
 ENDINGS = {
-    "tpch": {"regionkey": "region", "nationkey": "nation", "custkey": "customer", "suppkey": "supplier",
-             "partkey": "part", "orderkey": "orders"},
-    "tpcds": {"date_sk": "date_dim", "time_sk": "time_dim", "item_sk": "item", "cdemo_sk": "customer_demographics",
-              "hdemo_sk": "household_demographics", "addr_sk": "customer_address", "customer_sk": "customer",
-              "store_sk": "store", "promo_sk": "promotion", "reason_sk": "reason", "warehouse_sk": "warehouse",
-              "ship_mode_sk": "ship_mode", "call_center_sk": "call_center", "catalog_page_sk": "catalog_page",
-              "web_page_sk": "web_page", "web_site_sk": "web_site", "income_band_sk": "income_band"},
-}  # fmt: skip
+    "tpch": {
+        "regionkey": "region",
+        "nationkey": "nation",
+        "custkey": "customer",
+        "suppkey": "supplier",
+        "partkey": "part",
+        "orderkey": "orders",
+    },
+    "tpcds": {
+        "date_sk": "date_dim",
+        "time_sk": "time_dim",
+        "item_sk": "item",
+        "cdemo_sk": "customer_demographics",
+        "hdemo_sk": "household_demographics",
+        "addr_sk": "customer_address",
+        "customer_sk": "customer",
+        "store_sk": "store",
+        "promo_sk": "promotion",
+        "reason_sk": "reason",
+        "warehouse_sk": "warehouse",
+        "ship_mode_sk": "ship_mode",
+        "call_center_sk": "call_center",
+        "catalog_page_sk": "catalog_page",
+        "web_page_sk": "web_page",
+        "web_site_sk": "web_site",
+        "income_band_sk": "income_band",
+    },
+}
 COMPOSITE = {
     "tpch": [("lineitem", "l_partkey,l_suppkey", "partsupp")],
-    "tpcds": [("store_returns", "sr_item_sk,sr_ticket_number", "store_sales"),
-              ("catalog_returns", "cr_item_sk,cr_order_number", "catalog_sales"),
-              ("web_returns", "wr_item_sk,wr_order_number", "web_sales")],
-}  # fmt: skip
+    "tpcds": [
+        ("store_returns", "sr_item_sk,sr_ticket_number", "store_sales"),
+        ("catalog_returns", "cr_item_sk,cr_order_number", "catalog_sales"),
+        ("web_returns", "wr_item_sk,wr_order_number", "web_sales"),
+    ],
+}
 IMPLIED = {("lineitem", "l_partkey"), ("lineitem", "l_suppkey")}  # by the composite reference
 # the specifications say nothing of privacy: what somebody could call private is neither due nor wrong
 PRIVATE = {
@@ -97,10 +119,12 @@ def truth(name: str, columns: dict[str, list[str]]) -> dict[str, Any]:
 
     return {
         "tables": {t: {"role": role(t), "primary_key": k, "unique_keys": []} for t, k in keys(name).items()},
-        "foreign_keys": references(name, columns), "secrets": [],
-        "sensitive": [], "sensitive_optional": private(name),
+        "foreign_keys": references(name, columns),
+        "secrets": [],
+        "sensitive": [],
+        "sensitive_optional": private(name),
         "source": f"duckdb {duckdb.__version__}, {name}, scale {SCALE[name]}",
-    }  # fmt: skip
+    }
 
 
 def postgres_type(duck: str) -> str:

@@ -73,8 +73,9 @@ def true_references(case: Case) -> dict[tuple[str, ...], bool]:
     """Single-column references, and whether each is optional."""
     return {
         (f["table"], f["columns"][0], f["ref_table"], f["ref_columns"][0]): bool(f.get("optional"))
-        for f in case.truth["foreign_keys"] if len(f["columns"]) == 1
-    }  # fmt: skip
+        for f in case.truth["foreign_keys"]
+        if len(f["columns"]) == 1
+    }
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,14 @@ def learned(found: list[Case]) -> Weights:
         return float(np.logaddexp(0, -margin).sum() + (far @ far) / 2 / STRENGTH), gradient
 
     bounds = [(0 if n in FOR.split() else None, 0 if n in AGAINST.split() else None) for n in names]
-    best = minimize(loss, np.zeros(len(names) + 1), jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)],
-                    options={"maxiter": 5_000, "maxfun": 50_000})  # fmt: skip
+    best = minimize(
+        loss,
+        np.zeros(len(names) + 1),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[*bounds, (None, None)],
+        options={"maxiter": 5_000, "maxfun": 50_000},
+    )
     return Weights(best.x[:-1], float(best.x[-1]))
 
 
@@ -213,15 +220,18 @@ def main(dsn: str, *places: str) -> None:
     curves = {name: curve(points, DOUBT if name == "fk" else ()) for name, points in judged.items()}
     result = {
         "weights": {n: round(float(w), 3) for n, w in zip(names, weights.of, strict=True)},
-        "intercept": round(weights.intercept, 3), "curves": curves,
-    }  # fmt: skip
+        "intercept": round(weights.intercept, 3),
+        "curves": curves,
+    }
     path = ROOT / "platform" / "dataplatform" / "auto_dw" / "judge" / "trained.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     page = [
-        "# How far auto_dw's confidence can be trusted", "",
+        "# How far auto_dw's confidence can be trusted",
+        "",
         "Measured on public schemas, under their own and under abbreviated names, and on TPC-H and TPC-DS; references",
-        "by weights that were learned without the schema they judge. Written by `benchmarks/train_autodw.py`.", "",
-    ]  # fmt: skip
+        "by weights that were learned without the schema they judge. Written by `benchmarks/train_autodw.py`.",
+        "",
+    ]
     for name, title in (("pk", "Primary keys"), ("fk", "Foreign keys"), ("sensitive", "Sensitive columns")):
         rows, total = error(judged[name], curves[name], 0.0)
         page += [
@@ -233,9 +243,14 @@ def main(dsn: str, *places: str) -> None:
         page += [f"| {span} | {count} | {said:.2f} | {right:.2f} |" for span, count, said, right in rows]
         page.append("")
         print(title, f"{total:.3f}", [(s, c, round(float(a), 2), round(float(b), 2)) for s, c, a, b in rows])
-    page += ["## References in schemas that were not learned from", "",
-             "Of one column each; the second line of a schema is the same data under abbreviated names.", "",
-             "| schema | precision | recall |", "|---|---|---|"]  # fmt: skip
+    page += [
+        "## References in schemas that were not learned from",
+        "",
+        "Of one column each; the second line of a schema is the same data under abbreviated names.",
+        "",
+        "| schema | precision | recall |",
+        "|---|---|---|",
+    ]
     page += [
         f"| {name} | {precision:.3f} | {recall:.3f} |"
         for name, precision, recall in sorted(scores(found), key=lambda row: row[0])

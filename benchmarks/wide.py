@@ -28,10 +28,12 @@ NOUNS = """customer product order invoice payment shipment contract employee pro
 MODULES = """sales billing purchasing logistics finance support marketing fleet hr legal quality planning production
     repair rental travel training insurance energy property catering security web archive lab"""
 ATTRIBUTES = {
-    "title": "'text ' || md5(n::text)", "status": "(array['new','open','done','void'])[1 + n % 4]",
-    "amount": "(n * 7919 % 100000) / 100.0", "quantity": "(n * 31 % 500)::int",
+    "title": "'text ' || md5(n::text)",
+    "status": "(array['new','open','done','void'])[1 + n % 4]",
+    "amount": "(n * 7919 % 100000) / 100.0",
+    "quantity": "(n * 31 % 500)::int",
     "created_at": "timestamp '2024-01-01' + n * interval '97 seconds'",
-}  # fmt: skip
+}
 
 
 def tables(count: int) -> list[str]:
@@ -74,8 +76,13 @@ def script(names: list[str], million: float) -> tuple[str, set[tuple[str, str, s
 
 def evaluate(url: str, home: Path) -> tuple[dict[str, Any], float, float]:
     """The answer, its seconds, and the program's greatest memory in MB."""
-    env = {**os.environ, "DATAPLATFORM_HOME": str(home / "home"), "DATAPLATFORM_METADATA": str(home / "metadata"),
-           "DATAPLATFORM_LLM_URL": "", "DATAPLATFORM_POSTGRES_URL": url}  # fmt: skip
+    env = {
+        **os.environ,
+        "DATAPLATFORM_HOME": str(home / "home"),
+        "DATAPLATFORM_METADATA": str(home / "metadata"),
+        "DATAPLATFORM_LLM_URL": "",
+        "DATAPLATFORM_POSTGRES_URL": url,
+    }
     start = time.perf_counter()
     argv = [str(PROGRAM), "auto-dw", "evaluate", "--schema", "wide", "--json"]
     done = subprocess.run(argv, env=env, check=True, capture_output=True, text=True)

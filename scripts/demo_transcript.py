@@ -109,17 +109,26 @@ def libpq(url: str) -> dict[str, str]:
     """The URL as environment variables: https://www.postgresql.org/docs/current/libpq-envars.html."""
     found = make_url(url)
     host = found.host or found.query.get("host", "")
-    return {"PGHOST": str(host), "PGUSER": found.username or "", "PGDATABASE": found.database or "",
-            "PGPASSWORD": found.password or ""}  # fmt: skip
+    return {
+        "PGHOST": str(host),
+        "PGUSER": found.username or "",
+        "PGDATABASE": found.database or "",
+        "PGPASSWORD": found.password or "",
+    }
 
 
 def written(folder: Path, home: Path, url: str) -> str:
     (home / "metadata" / "sources").mkdir(parents=True)
     env = {
-        **os.environ, "PATH": f"{PROGRAMS}:{postgres.programs()}:{os.environ['PATH']}", "COLUMNS": "150",
-        "DATAPLATFORM_HOME": str(home / "home"), "DATAPLATFORM_METADATA": str(home / "metadata"),
-        "DATAPLATFORM_LLM_URL": "", **libpq(url), "PGOPTIONS": "-c auto_dw.schema=northwind",
-    }  # fmt: skip
+        **os.environ,
+        "PATH": f"{PROGRAMS}:{postgres.programs()}:{os.environ['PATH']}",
+        "COLUMNS": "150",
+        "DATAPLATFORM_HOME": str(home / "home"),
+        "DATAPLATFORM_METADATA": str(home / "metadata"),
+        "DATAPLATFORM_LLM_URL": "",
+        **libpq(url),
+        "PGOPTIONS": "-c auto_dw.schema=northwind",
+    }
     load(folder / "northwind", env)
     parts = [INTRO, *steps(env), *from_psql(env)]
     parts += ["\n### The star schema\n", diagram(env, home / "northwind.mmd")]

@@ -55,25 +55,40 @@ def metadata_page() -> str:
         "`30s`, `15m`, `1h`, `7d`, `2w`; shares `50%` or `0.5`.\n"
     ]
     models: list[tuple[str, type[BaseModel]]] = [
-        ("A source", source.Source), ("An entity, of any kind", source.Entity), ("Column", source.Column),
-        ("Cursor", source.CursorField), ("Child (nested list)", source.Child),
-        ("Check", check.Check), ("Bounds of a range check", check.Bounds),
-        ("Row count", check.RowCount), ("Retention", source.Retention),
-        ("Trigger: cron", source.CronTrigger), ("Trigger: interval", source.IntervalTrigger),
-        ("Connector: files", files.FilesConnector), ("Entity of a files source", files.FilesEntity),
-        ("Connector: sql", sql.SqlConnector), ("Entity of a sql source", sql.SqlEntity),
-        ("Connector: rest", rest.RestConnector), ("Entity of a rest source", rest.RestEntity),
-        ("Request of a rest entity", rest.RestRequest), ("Cursor of a rest entity", rest.RestCursor),
-        ("Connector: python", python.PythonConnector), ("Entity of a python source", python.PythonEntity),
-        ("Auth: bearer", auth.BearerAuth), ("Auth: api_key", auth.ApiKeyAuth), ("Auth: basic", auth.BasicAuth),
-        ("Paginator: link_header", paging.LinkHeader), ("Paginator: offset", paging.Offset),
-        ("Paginator: page", paging.PageNumber), ("Paginator: cursor", paging.Cursor),
+        ("A source", source.Source),
+        ("An entity, of any kind", source.Entity),
+        ("Column", source.Column),
+        ("Cursor", source.CursorField),
+        ("Child (nested list)", source.Child),
+        ("Check", check.Check),
+        ("Bounds of a range check", check.Bounds),
+        ("Row count", check.RowCount),
+        ("Retention", source.Retention),
+        ("Trigger: cron", source.CronTrigger),
+        ("Trigger: interval", source.IntervalTrigger),
+        ("Connector: files", files.FilesConnector),
+        ("Entity of a files source", files.FilesEntity),
+        ("Connector: sql", sql.SqlConnector),
+        ("Entity of a sql source", sql.SqlEntity),
+        ("Connector: rest", rest.RestConnector),
+        ("Entity of a rest source", rest.RestEntity),
+        ("Request of a rest entity", rest.RestRequest),
+        ("Cursor of a rest entity", rest.RestCursor),
+        ("Connector: python", python.PythonConnector),
+        ("Entity of a python source", python.PythonEntity),
+        ("Auth: bearer", auth.BearerAuth),
+        ("Auth: api_key", auth.ApiKeyAuth),
+        ("Auth: basic", auth.BasicAuth),
+        ("Paginator: link_header", paging.LinkHeader),
+        ("Paginator: offset", paging.Offset),
+        ("Paginator: page", paging.PageNumber),
+        ("Paginator: cursor", paging.Cursor),
         ("Paginator: next_url", paging.NextUrl),
         ("Header of a gold model", gold.GoldHeader),
         ("auto_dw.yaml: a schema", decisions.SchemaDecision),
         ("auto_dw.yaml: a table", decisions.TableDecision),
         ("auto_dw.yaml: a column", decisions.ColumnDecision),
-    ]  # fmt: skip
+    ]
     parts += [f"## {title}\n\n{_first_line(model)}\n\n{fields(model)}" for title, model in models]
     parts.append(
         "## Types of columns\n\n" + ", ".join(f"`{t}`" for t in source.COLUMN_TYPES) + ", `numeric(p,s)`.\n"
@@ -111,8 +126,19 @@ def _type(annotation: Any) -> str:
     if arguments and all(isinstance(a, str | int) and not isinstance(a, type) for a in arguments):
         return " \\| ".join(f"`{a}`" for a in arguments)
     text = str(annotation) if arguments else getattr(annotation, "__name__", str(annotation))
-    for prefix in ("typing.", "dataplatform.metadata.source.", "dataplatform.connectors.auth.", "dataplatform.connectors.paging.", "dataplatform.connectors.rest.", "collections.abc.",
-                   "dataplatform.metadata.base.", "dataplatform.metadata.check.", "dataplatform.metadata.gold.", "dataplatform.auto_dw.said.decisions.", "datetime."):  # fmt: skip
+    for prefix in (
+        "typing.",
+        "dataplatform.metadata.source.",
+        "dataplatform.connectors.auth.",
+        "dataplatform.connectors.paging.",
+        "dataplatform.connectors.rest.",
+        "collections.abc.",
+        "dataplatform.metadata.base.",
+        "dataplatform.metadata.check.",
+        "dataplatform.metadata.gold.",
+        "dataplatform.auto_dw.said.decisions.",
+        "datetime.",
+    ):
         text = text.replace(prefix, "")
     if "Annotated[" in text or len(text) > 60:
         return "see below"
@@ -163,8 +189,9 @@ def _parameters(command: Any) -> str:
 def settings_page() -> str:
     lines = [
         NOTE + "# Settings\n\nFrom the environment or from `.env` in the working directory.\n",
-        "| variable | default | meaning |", "|---|---|---|",
-    ]  # fmt: skip
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
     for name, info in Settings.model_fields.items():
         variable = info.alias or f"DATAPLATFORM_{name.upper()}"
         lines.append(f"| `{variable}` | {_default(info.get_default())} | {_cell(info.description or '')} |")

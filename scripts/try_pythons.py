@@ -59,9 +59,16 @@ class Copy:
             who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
             env |= {"PATH": "/usr/local/bin:/usr/bin:/bin"}
         done = subprocess.run(
-            argv, cwd=self.folder / "checkout", env=env, capture_output=True, text=True, check=False,
-            timeout=timeout, stdin=subprocess.DEVNULL, **who,
-        )  # fmt: skip
+            argv,
+            cwd=self.folder / "checkout",
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            **who,
+        )
         if done.returncode:
             raise SystemExit(f"{self.python.name}: {' '.join(argv)}\n{(done.stdout + done.stderr)[-6000:]}")
         return done.stdout

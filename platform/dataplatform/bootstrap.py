@@ -114,8 +114,9 @@ def _say_what_stays(servers: Servers) -> None:
     if servers.started:
         log.info(
             "%s: started, and kept for %.0f s after the last command; `dataplatform stop` ends them",
-            ", ".join(servers.started), servers.linger,
-        )  # fmt: skip
+            ", ".join(servers.started),
+            servers.linger,
+        )
 
 
 def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Container:

@@ -80,8 +80,10 @@ class Move:
 def perform(platform: Platform, move: Move) -> Counts:
     """Does it. Doing it again changes nothing."""
     moves: dict[Layer, Callable[[Platform, Move], Counts]] = {
-        "raw": land, "bronze": load_bronze, "silver": load_silver,
-    }  # fmt: skip
+        "raw": land,
+        "bronze": load_bronze,
+        "silver": load_silver,
+    }
     return moves[move.layer](platform, move)
 
 
@@ -92,9 +94,14 @@ def land(platform: Platform, move: Move) -> Counts:
     cursor = None if move.flags.full else _cursor(platform, ref, entity)
     source = platform.catalog.source(ref.source)
     request = Request(
-        source, ref.name, entity, platform.secrets.resolve, platform.base_dirs,
-        {"DATAPLATFORM_HOME": str(platform.settings.home_path)}, platform.settings.http_timeout,
-    )  # fmt: skip
+        source,
+        ref.name,
+        entity,
+        platform.secrets.resolve,
+        platform.base_dirs,
+        {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
+        platform.settings.http_timeout,
+    )
     extract = extract_of(source, platform.settings.connectors)
     landing = raw_layer.Landing(entity.load, cursor, before)
     pages: Any = extract(request, Since(cursor, before.digests() if before else {}))
@@ -145,9 +152,11 @@ def load_bronze(platform: Platform, move: Move) -> Counts:
     with closing(raw_layer.read(platform.raw, raw)) as pages:
         manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole_paths(entity))
     counts = Counts(
-        read=manifest.records, inserted=manifest.new_versions, quarantined=manifest.quarantined,
+        read=manifest.records,
+        inserted=manifest.new_versions,
+        quarantined=manifest.quarantined,
         unchanged=manifest.records - manifest.new_versions - manifest.quarantined,
-    )  # fmt: skip
+    )
     with transaction(platform.engine) as conn:
         seconds = time.perf_counter() - started
         audit.put_load(conn, Load("bronze", move.batch, move.run, counts, seconds, raw.load))
@@ -194,9 +203,12 @@ def _check(conn: sa.Connection, entity: Entity, move: Move, counts: Counts) -> N
         return
     batch = move.batch
     subject = quality.Subject(
-        sql.Identifier("silver_current", batch.entity.table), batch.source, batch.time, counts.read,
+        sql.Identifier("silver_current", batch.entity.table),
+        batch.source,
+        batch.time,
+        counts.read,
         audit.usual_counts(conn, batch),
-    )  # fmt: skip
+    )
     try:
         results = quality.run(raw_connection(conn), subject, checks)
     except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
@@ -210,8 +222,9 @@ def _check(conn: sa.Connection, entity: Entity, move: Move, counts: Counts) -> N
         said = "; ".join(f"{r.check}: {r.found}" for r in failed)
         raise CheckFailedError(
             f"{batch.entity}: batch {batch.batch_id} was refused, its checks failed: {said}",
-            "correct the source or the check (`severity: warn` lets it pass), then run again", rows,
-        )  # fmt: skip
+            "correct the source or the check (`severity: warn` lets it pass), then run again",
+            rows,
+        )
     for result in results:
         if result.status == "warned":
             log.warning("%s: %s: %s", batch.entity, result.check, result.found)

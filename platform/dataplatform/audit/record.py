@@ -40,9 +40,13 @@ class Load:
 def start_run(conn: Connection, run: RunRef, source: str, batch_id: str, parameters: dict[str, Any]) -> str:
     """Notes that a run begins; a run that began before keeps its batch. Returns the batch's id."""
     row = {
-        "run_id": run.run_id, "source": source, "batch_id": batch_id, "status": "running",
-        "parameters": parameters, "started_at": datetime.now(UTC),
-    }  # fmt: skip
+        "run_id": run.run_id,
+        "source": source,
+        "batch_id": batch_id,
+        "status": "running",
+        "parameters": parameters,
+        "started_at": datetime.now(UTC),
+    }
     again = {"status": "running", "error": None, "finished_at": None}
     statement = insert(t.run).values(row).on_conflict_do_update(index_elements=["run_id"], set_=again)
     return str(conn.execute(statement.returning(t.run.c.batch_id)).scalar_one())
@@ -50,22 +54,30 @@ def start_run(conn: Connection, run: RunRef, source: str, batch_id: str, paramet
 
 def finish_run(conn: Connection, run: RunRef, error: str | None) -> None:
     conn.execute(
-        t.run.update().where(t.run.c.run_id == run.run_id).values(
-            status="failed" if error else "done", error=error, finished_at=datetime.now(UTC)
-        )
-    )  # fmt: skip
+        t.run.update()
+        .where(t.run.c.run_id == run.run_id)
+        .values(status="failed" if error else "done", error=error, finished_at=datetime.now(UTC))
+    )
 
 
 def put_load(conn: Connection, load: Load) -> None:
     """One row for entity × layer × batch; a later try replaces it."""
     values = asdict(load.counts)
     row = {
-        "source": load.batch.source, "entity": load.batch.name, "layer": load.layer,
-        "batch_id": load.batch.batch_id, "run_id": load.run.run_id, "status": load.status, "mode": load.mode,
-        "in": values.pop("read"), **values, "seconds": round(load.seconds, 4), "detail": load.detail,
+        "source": load.batch.source,
+        "entity": load.batch.name,
+        "layer": load.layer,
+        "batch_id": load.batch.batch_id,
+        "run_id": load.run.run_id,
+        "status": load.status,
+        "mode": load.mode,
+        "in": values.pop("read"),
+        **values,
+        "seconds": round(load.seconds, 4),
+        "detail": load.detail,
         "error": load.error,
         "finished_at": sa.func.clock_timestamp(),  # gold compares it with the server's times
-    }  # fmt: skip
+    }
     key = ["source", "entity", "layer", "batch_id"]
     statement = insert(t.load).values(row)
     rest = {name: statement.excluded[name] for name in row if name not in key}
@@ -108,9 +120,12 @@ def unprocessed(conn: Connection, source: str) -> dict[EntityRef, list[str]]:
         sa.not_(sa.func.coalesce(silver.c.detail["transient"].as_boolean(), False)),
     )
     settled = sa.exists().where(
-        silver.c.source == raw.c.source, silver.c.entity == raw.c.entity, silver.c.layer == "silver",
-        silver.c.batch_id == raw.c.batch_id, sa.or_(silver.c.status == "done", refused),
-    )  # fmt: skip
+        silver.c.source == raw.c.source,
+        silver.c.entity == raw.c.entity,
+        silver.c.layer == "silver",
+        silver.c.batch_id == raw.c.batch_id,
+        sa.or_(silver.c.status == "done", refused),
+    )
     query = sa.select(raw.c.entity, raw.c.batch_id).where(
         raw.c.source == source, raw.c.layer == "raw", raw.c.status == "done", ~settled
     )
@@ -146,9 +161,12 @@ def get_cursor(conn: Connection, ref: EntityRef) -> Any:
 
 def put_cursor(conn: Connection, batch: BatchRef, value: Any) -> None:
     row = {
-        "source": batch.source, "entity": batch.name, "value": value, "batch_id": batch.batch_id,
+        "source": batch.source,
+        "entity": batch.name,
+        "value": value,
+        "batch_id": batch.batch_id,
         "updated_at": datetime.now(UTC),
-    }  # fmt: skip
+    }
     statement = insert(t.cursor).values(row)
     conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
 

@@ -21,11 +21,14 @@ def check(json_: Json = False) -> None:
     catalog, problems = read_catalog(settings.metadata_path)
     problems += _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog)
     if json_:
-        print_json({
-            "status": "failed" if problems else "done",
-            "sources": sorted(catalog.sources), "models": sorted(catalog.models),
-            "problems": [p.__dict__ for p in problems],
-        })  # fmt: skip
+        print_json(
+            {
+                "status": "failed" if problems else "done",
+                "sources": sorted(catalog.sources),
+                "models": sorted(catalog.models),
+                "problems": [p.__dict__ for p in problems],
+            }
+        )
     for problem in problems:
         err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
     if problems:

@@ -31,12 +31,15 @@ def migrate(
             for change in safe:
                 apply(platform.engine, change)
     if json_:
-        print_json({
-            "status": "failed" if unsafe and not plan else "done", "revision": revision,
-            "applied": [] if plan else [str(c) for c in safe],
-            "planned": [str(c) for c in safe] if plan else [],
-            "destructive": [str(c) for c in unsafe],
-        })  # fmt: skip
+        print_json(
+            {
+                "status": "failed" if unsafe and not plan else "done",
+                "revision": revision,
+                "applied": [] if plan else [str(c) for c in safe],
+                "planned": [str(c) for c in safe] if plan else [],
+                "destructive": [str(c) for c in unsafe],
+            }
+        )
     else:
         out.print(f"platform tables: revision {revision}")
         for change in safe:

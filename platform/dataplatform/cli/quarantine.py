@@ -35,8 +35,9 @@ def list_(source: SourceName = None, entity: EntityName = None, json_: Json = Fa
     for item in found:
         record = item.record
         short = record if len(record) <= 60 else record[:59] + "…"
-        table.add_row(item.id, f"{item.source}.{item.entity}", item.batch_id,
-                      _escaped(item.reason), _escaped(short))  # fmt: skip
+        table.add_row(
+            item.id, f"{item.source}.{item.entity}", item.batch_id, _escaped(item.reason), _escaped(short)
+        )
     out.print(table if found else "nothing is in quarantine")
 
 

@@ -106,8 +106,19 @@ def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
         "DATAPLATFORM_CONNECTORS": str(settings.connectors.absolute()),
         "PYTHONSAFEPATH": "1",
     }
-    argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool,
-            "--type", "process", "--limit", str(limit)]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        settings.work_pool,
+        "--type",
+        "process",
+        "--limit",
+        str(limit),
+    ]
     return subprocess.Popen(
         argv,
         env=env,

@@ -42,8 +42,10 @@ def _show(found: Status, prefect: Health) -> None:
         out.print(models)
     failed = next((run for run in found.runs if run["status"] == "failed"), None)
     if failed:
-        out.print(f"failed: {failed['source']}, {failed['started_at']:%Y-%m-%d %H:%M}: {failed['error']}",
-                  markup=False)  # fmt: skip
+        out.print(
+            f"failed: {failed['source']}, {failed['started_at']:%Y-%m-%d %H:%M}: {failed['error']}",
+            markup=False,
+        )
     if prefect.api:
         out.print(f"Prefect: {prefect.api.removesuffix('/api')}", markup=False)
     for trouble in prefect.troubles:
@@ -60,9 +62,14 @@ def _table(source: str, about: SourceStatus) -> Table:
         last = e.last_load
         when = f"{batch_time(last['batch_id']):%m-%d %H:%M} {last['status']}" if last else "never"
         table.add_row(
-            entity, f"{e.raw_records:,}", f"{e.bronze_versions:,}", f"{e.silver_rows:,}",
-            f"{e.silver_current:,}", str(e.quarantine), when,
-        )  # fmt: skip
+            entity,
+            f"{e.raw_records:,}",
+            f"{e.bronze_versions:,}",
+            f"{e.silver_rows:,}",
+            f"{e.silver_current:,}",
+            str(e.quarantine),
+            when,
+        )
     return table
 
 

@@ -125,9 +125,12 @@ def _table(connection: sa.Connection, wanted: _Wanted) -> sa.Table:
     schema_name, _, table_name = name.rpartition(".")
     try:
         return sa.Table(
-            table_name, sa.MetaData(), schema=schema_name or schema, autoload_with=connection,
+            table_name,
+            sa.MetaData(),
+            schema=schema_name or schema,
+            autoload_with=connection,
             resolve_fks=False,
-        )  # fmt: skip
+        )
     except sa.exc.NoSuchTableError:
         inspector = sa.inspect(connection)
         known = sorted(inspector.get_table_names(schema_name or schema))

@@ -59,9 +59,15 @@ def start(spec: dict[str, Any], log: Any) -> subprocess.Popen[bytes]:
 
     who: Any = {"user": spec["uid"], "group": spec["gid"], "extra_groups": []} if spec["uid"] else {}
     return subprocess.Popen(
-        spec["argv"], env=spec["env"], cwd=spec["cwd"], stdin=subprocess.DEVNULL, stdout=log,
-        stderr=log, preexec_fn=before_exec, **who,
-    )  # fmt: skip
+        spec["argv"],
+        env=spec["env"],
+        cwd=spec["cwd"],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        preexec_fn=before_exec,
+        **who,
+    )
 
 
 def watch(

@@ -52,14 +52,25 @@ def _spec(folder: Path, linger: float) -> Spec:
     if not os.access(mongod, os.X_OK):
         mongod.chmod(mongod.stat().st_mode | 0o111)
     argv = [
-        str(mongod), "--dbpath", str(data), "--bind_ip", str(path), "--filePermissions", "0700",
+        str(mongod),
+        "--dbpath",
+        str(data),
+        "--bind_ip",
+        str(path),
+        "--filePermissions",
+        "0700",
         # it opens a second socket, by default under /tmp, where another user's mongod may be
-        "--unixSocketPrefix", str(path.parent),
-        "--wiredTigerCacheSizeGB", "0.5", "--quiet",
-        "--setParameter", "diagnosticDataCollectionEnabled=false",
+        "--unixSocketPrefix",
+        str(path.parent),
+        "--wiredTigerCacheSizeGB",
+        "0.5",
+        "--quiet",
+        "--setParameter",
+        "diagnosticDataCollectionEnabled=false",
         # dirty pages may fill half of the cache: rewriting them early costs a third of a first load
-        "--wiredTigerEngineConfigString", "eviction_dirty_target=40,eviction_dirty_trigger=60",
-    ]  # fmt: skip
+        "--wiredTigerEngineConfigString",
+        "eviction_dirty_target=40,eviction_dirty_trigger=60",
+    ]
     env = server_env()
     if LIBRARIES.is_dir():
         env["LD_LIBRARY_PATH"] = f"{LIBRARIES}:{env.get('LD_LIBRARY_PATH', '')}".rstrip(":")

@@ -20,10 +20,16 @@ from dataplatform.errors import EmbeddedServerError
 
 DATABASE = "dataplatform"
 _OPTIONS = {
-    "listen_addresses": "", "unix_socket_permissions": "0700", "timezone": "UTC", "jit": "off",
-    "max_wal_size": "4GB", "checkpoint_timeout": "15min", "shared_buffers": "256MB",
-    "log_min_messages": "warning", "max_connections": "100",
-}  # fmt: skip
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "timezone": "UTC",
+    "jit": "off",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "shared_buffers": "256MB",
+    "log_min_messages": "warning",
+    "max_connections": "100",
+}
 
 
 def start(home: Path, linger: float) -> Lease:
@@ -102,11 +108,27 @@ def _init(data: Path, uid: int, gid: int) -> None:
     if uid:
         os.chown(beside, uid, gid)
     result = subprocess.run(
-        [programs() / "initdb", "-D", beside, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-         "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
-         "--no-instructions", "--no-sync"],
-        capture_output=True, text=True, env=server_env(), cwd="/", check=False, **who,  # type: ignore[call-overload]  # `who` is empty or complete
-    )  # fmt: skip
+        [
+            programs() / "initdb",
+            "-D",
+            beside,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+            "--no-instructions",
+            "--no-sync",
+        ],
+        capture_output=True,
+        text=True,
+        env=server_env(),
+        cwd="/",
+        check=False,
+        **who,  # type: ignore[call-overload]  # `who` is empty or complete
+    )
     if result.returncode:
         raise _explain(result.stdout + result.stderr, result.returncode)
     beside.rename(data)

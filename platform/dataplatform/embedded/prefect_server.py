@@ -65,8 +65,19 @@ def _spec(folder: Path, linger: float) -> Spec:
         PREFECT_LOGGING_LEVEL="WARNING",
         DO_NOT_TRACK="1",
     )
-    argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port",
-            port, "--log-level", "WARNING"]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+        "--log-level",
+        "WARNING",
+    ]
     return Spec(argv, env, str(folder), "SIGTERM", linger=linger, about={"port": port})
 
 

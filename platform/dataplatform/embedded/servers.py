@@ -62,11 +62,10 @@ def start_servers(settings: Settings, prefect: bool) -> Servers:
     return Servers(
         postgres.url(leases["postgres"].about) if "postgres" in leases else outside_pg,
         mongo.url(leases["mongo"].about) if "mongo" in leases else outside_mongo,
-        prefect_server.url(leases["prefect"].about) if "prefect" in leases
-        else settings.prefect_api_url,
+        prefect_server.url(leases["prefect"].about) if "prefect" in leases else settings.prefect_api_url,
         list(leases.values()),
         linger=linger,
-    )  # fmt: skip
+    )
 
 
 def _start(wanted: dict[str, Callable[[], Lease]]) -> dict[str, Lease]:

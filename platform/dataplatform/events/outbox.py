@@ -21,9 +21,11 @@ Send = Callable[[str, str, dict[str, Any]], None]
 def emit(conn: sa.Connection, event: Event) -> None:
     """Puts an event into the outbox; it exists if and only if the transaction commits."""
     row = {
-        "event": event.name, "resource": event.resource, "payload": event.payload(),
+        "event": event.name,
+        "resource": event.resource,
+        "payload": event.payload(),
         "created_at": datetime.now(UTC),
-    }  # fmt: skip
+    }
     conn.execute(outbox.insert().values(row))
 
 

@@ -158,9 +158,15 @@ def _write_part(
             page = next(stream, None)
     name, digest = (first.part.name, first.part.digest) if first.part else ("", "")
     part = RawPart(
-        path, name, digest, counts.pages, counts.records, counts.rejects, counts.bytes,
+        path,
+        name,
+        digest,
+        counts.pages,
+        counts.records,
+        counts.rejects,
+        counts.bytes,
         counts.hasher.hexdigest(),
-    )  # fmt: skip
+    )
     return part, page
 
 

@@ -100,9 +100,15 @@ def read_source(path: Path, problems: list[Problem]) -> Source | None:
     source = _validate(model, document, path, problems) if model is not None else None
     if source is not None and source.source != path.stem:
         problems.append(
-            Problem(str(path), document.line(("source",)), "source",
-                    "the source and its file must have the same name", source.source, path.stem)
-        )  # fmt: skip
+            Problem(
+                str(path),
+                document.line(("source",)),
+                "source",
+                "the source and its file must have the same name",
+                source.source,
+                path.stem,
+            )
+        )
         return None
     return source
 

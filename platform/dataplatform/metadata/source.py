@@ -17,16 +17,38 @@ from dataplatform.names import MAX_IDENTIFIER, NAME_PATTERN
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 
 COLUMN_TYPES = (
-    "text", "boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision",
-    "date", "timestamp", "timestamptz", "time", "uuid", "jsonb",
-)  # fmt: skip
+    "text",
+    "boolean",
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+    "real",
+    "double precision",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "time",
+    "uuid",
+    "jsonb",
+)
 _ALIASES = {
-    "int": "integer", "int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean",
-    "float": "double precision", "float8": "double precision", "double": "double precision",
-    "string": "text", "varchar": "text", "decimal": "numeric", "datetime": "timestamptz",
-    "json": "jsonb", "timestamp with time zone": "timestamptz",
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "int2": "smallint",
+    "bool": "boolean",
+    "float": "double precision",
+    "float8": "double precision",
+    "double": "double precision",
+    "string": "text",
+    "varchar": "text",
+    "decimal": "numeric",
+    "datetime": "timestamptz",
+    "json": "jsonb",
+    "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
-}  # fmt: skip
+}
 _NUMERIC = re.compile(r"numeric\((\d{1,4})(,\s*\d{1,4})?\)")
 
 

@@ -104,27 +104,38 @@ def _work_pool(client: SyncPrefectClient, name: str) -> None:
 
 def _of_source(source: Source) -> Wanted:
     return Wanted(
-        "ingest", source.source, "flows/ingest.py:ingest",
-        source.description or f"Ingests {source.source}", {"source": source.source},
+        "ingest",
+        source.source,
+        "flows/ingest.py:ingest",
+        source.description or f"Ingests {source.source}",
+        {"source": source.source},
         tuple((t.cron, t.timezone) for t in source.triggers if isinstance(t, CronTrigger)),
         tuple(t.every.total_seconds() for t in source.triggers if isinstance(t, IntervalTrigger)),
         (TAG, f"source:{source.source}"),
-    )  # fmt: skip
+    )
 
 
 def _gold() -> Wanted:
     """Runs when silver has changed; of several loads at once the first run builds, the others find it done."""
     return Wanted(
-        "gold", "gold", "flows/gold.py:gold", "Builds the gold models when silver has changed", {},
+        "gold",
+        "gold",
+        "flows/gold.py:gold",
+        "Builds the gold models when silver has changed",
+        {},
         on_event="dataplatform.entity.loaded",
-    )  # fmt: skip
+    )
 
 
 def _sweep() -> Wanted:
     return Wanted(
-        "sweep", "sweep", "flows/sweep.py:sweep", "Delivers events and picks up what was left lying", {},
+        "sweep",
+        "sweep",
+        "flows/sweep.py:sweep",
+        "Delivers events and picks up what was left lying",
+        {},
         intervals=(SWEEP_EVERY.total_seconds(),),
-    )  # fmt: skip
+    )
 
 
 def _write(
@@ -133,13 +144,20 @@ def _write(
     """The deployment as it is wanted, whatever it was before."""
     flow = _flow(wanted.entrypoint)
     id_ = client.create_deployment(
-        client.create_flow_from_name(wanted.flow), wanted.name, version=wanted.version,
-        schedules=_schedules(wanted, anchors), concurrency_limit=1, parameters=dict(wanted.parameters),
-        description=wanted.description, work_pool_name=work_pool, tags=list(wanted.tags),
-        entrypoint=project.entrypoint(wanted.entrypoint), parameter_openapi_schema=parameter_schema(flow).model_dump(),
+        client.create_flow_from_name(wanted.flow),
+        wanted.name,
+        version=wanted.version,
+        schedules=_schedules(wanted, anchors),
+        concurrency_limit=1,
+        parameters=dict(wanted.parameters),
+        description=wanted.description,
+        work_pool_name=work_pool,
+        tags=list(wanted.tags),
+        entrypoint=project.entrypoint(wanted.entrypoint),
+        parameter_openapi_schema=parameter_schema(flow).model_dump(),
         enforce_parameter_schema=True,
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
-    )  # fmt: skip
+    )
     if wanted.on_event:
         _follow(client, id_, wanted.on_event)
 
@@ -157,9 +175,13 @@ def _follow(client: SyncPrefectClient, deployment: UUID, event: str) -> None:
     """Prefect runs the deployment when the event comes; one automation, the former one goes."""
     client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")
     trigger = DeploymentEventTrigger(
-        name="dataplatform: silver has changed", expect={event}, posture=Posture.Reactive,
-        threshold=1, within=timedelta(0), parameters={"models": None, "full": False, "when_stale": True},
-    )  # fmt: skip
+        name="dataplatform: silver has changed",
+        expect={event},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+        parameters={"models": None, "full": False, "when_stale": True},
+    )
     trigger.set_deployment_id(deployment)
     client.create_automation(trigger.as_automation())
 
@@ -180,9 +202,10 @@ def _anchors(old: DeploymentResponse | None) -> dict[float, datetime]:
     """Interval in seconds → the moment that a deployment counts from until now."""
     found = [s.schedule for s in old.schedules] if old else []
     return {
-        s.interval.total_seconds(): s.anchor_date for s in found
+        s.interval.total_seconds(): s.anchor_date
+        for s in found
         if isinstance(s, IntervalSchedule) and s.anchor_date
-    }  # fmt: skip
+    }
 
 
 def _deployed(client: SyncPrefectClient) -> dict[str, DeploymentResponse]:

@@ -69,51 +69,66 @@ def _unplanned(api: str, now: datetime) -> list[Trouble]:
     ):
         deployments += page
     settled = [
-        d for d in deployments
-        if not d.get("paused") and any(s["active"] for s in d["schedules"])
+        d
+        for d in deployments
+        if not d.get("paused")
+        and any(s["active"] for s in d["schedules"])
         and _moment(d["updated"]) < now - PATIENCE
-    ]  # fmt: skip
+    ]
     names = [d["name"] for d in settled if not _ahead(api, d["id"], now)]
     if not names:
         return []
-    return [Trouble(
-        "scheduler",
-        f"Prefect's scheduler has planned no run of {_list(names)}: its schedules do not fire. "
-        "See HOME/prefect/server.log (compose: docker compose logs prefect), then restart the server",
-    )]  # fmt: skip
+    return [
+        Trouble(
+            "scheduler",
+            f"Prefect's scheduler has planned no run of {_list(names)}: its schedules do not fire. "
+            "See HOME/prefect/server.log (compose: docker compose logs prefect), then restart the server",
+        )
+    ]
 
 
 def _ahead(api: str, deployment: str, now: datetime) -> bool:
     runs = {
-        "deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["SCHEDULED"]}},
+        "deployment_id": {"any_": [deployment]},
+        "state": {"type": {"any_": ["SCHEDULED"]}},
         "expected_start_time": {"after_": now.isoformat()},
-    }  # fmt: skip
+    }
     return bool(_ask(api, "/flow_runs/count", {"flow_runs": runs}))
 
 
 def _overdue(api: str, now: datetime) -> list[Trouble]:
     """Runs that should have begun: not marked late (the service fails), or late because nobody takes them."""
-    runs = _ask(api, "/flow_runs/filter", {
-        "deployments": _OURS, "limit": PAGE, "sort": "EXPECTED_START_TIME_ASC",
-        "flow_runs": {
-            "state": {"type": {"any_": ["SCHEDULED"]}},
-            "expected_start_time": {"before_": (now - LATE).isoformat()},
+    runs = _ask(
+        api,
+        "/flow_runs/filter",
+        {
+            "deployments": _OURS,
+            "limit": PAGE,
+            "sort": "EXPECTED_START_TIME_ASC",
+            "flow_runs": {
+                "state": {"type": {"any_": ["SCHEDULED"]}},
+                "expected_start_time": {"before_": (now - LATE).isoformat()},
+            },
         },
-    })  # fmt: skip
+    )
     found = []
     unmarked = [r["name"] for r in runs if r["state"]["name"] == "Scheduled"]
     if unmarked:
-        found.append(Trouble(
-            "late runs",
-            f"{len(unmarked)} runs are overdue and Prefect has not marked them late, {unmarked[0]} first: "
-            "its service for late runs fails. See HOME/prefect/server.log, then restart the server",
-        ))  # fmt: skip
+        found.append(
+            Trouble(
+                "late runs",
+                f"{len(unmarked)} runs are overdue and Prefect has not marked them late, {unmarked[0]} first: "
+                "its service for late runs fails. See HOME/prefect/server.log, then restart the server",
+            )
+        )
     if runs and not any(_alive(api, pool) for pool in {r["work_pool_name"] for r in runs}):
-        found.append(Trouble(
-            "worker",
-            f"{len(runs)} runs wait since {runs[0]['expected_start_time'][:16]} and no worker is online: "
-            "run `dataplatform up`, or start the worker's container",
-        ))  # fmt: skip
+        found.append(
+            Trouble(
+                "worker",
+                f"{len(runs)} runs wait since {runs[0]['expected_start_time'][:16]} and no worker is online: "
+                "run `dataplatform up`, or start the worker's container",
+            )
+        )
     return found
 
 
@@ -135,11 +150,13 @@ def _lost_events(api: str, now: datetime, delivered: datetime | None) -> list[Tr
     asked = {"filter": {"event": {"prefix": ["dataplatform."]}, "occurred": span}, "limit": 1}
     if _ask(api, "/events/filter", asked)["events"]:
         return []
-    return [Trouble(
-        "events",
-        f"Prefect took an event at {delivered:%Y-%m-%d %H:%M} UTC and has not stored it: gold does not follow silver. "
-        "See HOME/prefect/server.log, then restart the server",
-    )]  # fmt: skip
+    return [
+        Trouble(
+            "events",
+            f"Prefect took an event at {delivered:%Y-%m-%d %H:%M} UTC and has not stored it: gold does not "
+            "follow silver. See HOME/prefect/server.log, then restart the server",
+        )
+    ]
 
 
 def _moment(text: str) -> datetime:

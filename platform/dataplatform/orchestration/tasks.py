@@ -38,11 +38,15 @@ def as_tasks(perform: Perform, settings: Settings) -> Submit:
     `perform` is called where the task runner has it done; it opens that process's platform.
     """
     task: Task[[Move], Counts] = Task(
-        perform, name="move", task_run_name="{move.title}", retries=settings.retries,
+        perform,
+        name="move",
+        task_run_name="{move.title}",
+        retries=settings.retries,
         retry_condition_fn=_may_pass,
         retry_delay_seconds=[settings.retry_delay * 3**n for n in range(settings.retries)],
-        cache_policy=NO_CACHE, persist_result=False,
-    )  # fmt: skip
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
     return lambda move: task.submit(move)
 
 
@@ -93,10 +97,14 @@ def _markdown(result: RunResult) -> str:
     lines = [f"## {result.source}: {result.status}", f"Batch `{result.batch_id}`", ""]
     for name, found in result.entities.items():
         c = found.counts
-        text = f"**{found.error}**" if found.error else (
-            f"{c.read:,} read, {c.inserted:,} inserted, {c.updated:,} updated, {c.closed:,} closed, "
-            f"{c.unchanged:,} unchanged, {c.quarantined:,} in quarantine"
-        )  # fmt: skip
+        text = (
+            f"**{found.error}**"
+            if found.error
+            else (
+                f"{c.read:,} read, {c.inserted:,} inserted, {c.updated:,} updated, {c.closed:,} closed, "
+                f"{c.unchanged:,} unchanged, {c.quarantined:,} in quarantine"
+            )
+        )
         lines.append(f"- {name}: {text}")
     return "\n".join(lines)
 

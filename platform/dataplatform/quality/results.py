@@ -34,8 +34,13 @@ def put_checks(
     c = check_result.c
     where = (c.source == batch.source, c.entity == batch.name, c.batch_id == batch.batch_id)
     conn.execute(check_result.delete().where(*where))
-    base = {"source": batch.source, "entity": batch.name, "batch_id": batch.batch_id, "run_id": run.run_id,
-            "created_at": datetime.now(UTC)}  # fmt: skip
+    base = {
+        "source": batch.source,
+        "entity": batch.name,
+        "batch_id": batch.batch_id,
+        "run_id": run.run_id,
+        "created_at": datetime.now(UTC),
+    }
     rows = [base | {"check": check, "status": status, "found": found} for check, status, found in results]
     if rows:
         conn.execute(check_result.insert(), rows)

@@ -140,9 +140,12 @@ def _stale(conn: psycopg.Connection, subject: Subject, column: str, age: Any) ->
 def _orphans(conn: psycopg.Connection, subject: Subject, column: str, target: str) -> list[str]:
     *place, other = target.split(".")
     relation = (
-        sql.Identifier("gold", place[1]) if place[0] == "gold"
-        else sql.Identifier("silver_current", "__".join(place if len(place) > 1 else [subject.source, *place]))
-    )  # fmt: skip
+        sql.Identifier("gold", place[1])
+        if place[0] == "gold"
+        else sql.Identifier(
+            "silver_current", "__".join(place if len(place) > 1 else [subject.source, *place])
+        )
+    )
     where = sql.SQL(
         "t.{0} is not null and not exists (select from {1} o where o.{2}::text = t.{0}::text)"
     ).format(_name(column), relation, _name(other))

@@ -121,20 +121,27 @@ def _entities(platform: Platform, conn: sa.Connection) -> dict[EntityRef, Entity
         checks.setdefault(EntityRef(check["source"], check["entity"]), []).append(shown)
     return {
         key: EntityStatus(
-            raw_records.get(key, 0), platform.bronze.count(key) if key in raw_records else 0,
-            *rows.get(key, (0, 0)), waiting.get(key, 0), cursors.get(key), checks.get(key, []), loads.get(key),
+            raw_records.get(key, 0),
+            platform.bronze.count(key) if key in raw_records else 0,
+            *rows.get(key, (0, 0)),
+            waiting.get(key, 0),
+            cursors.get(key),
+            checks.get(key, []),
+            loads.get(key),
         )
         for key in keys
-    }  # fmt: skip
+    }
 
 
 def _last_loads(conn: sa.Connection) -> dict[EntityRef, dict[str, Any]]:
     """The newest load of silver of each entity."""
     c = t.load.c
     query = (
-        sa.select(t.load).where(c.layer == "silver").ext(distinct_on(c.source, c.entity))
+        sa.select(t.load)
+        .where(c.layer == "silver")
+        .ext(distinct_on(c.source, c.entity))
         .order_by(c.source, c.entity, c.batch_id.desc())
-    )  # fmt: skip
+    )
     return {
         EntityRef(r["source"], r["entity"]): {"read": r["in"], **{n: r[n] for n in _LOAD}}
         for r in conn.execute(query).mappings()

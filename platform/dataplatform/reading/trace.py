@@ -116,10 +116,17 @@ def _version(platform: Platform, ref: EntityRef, entity: Entity, row: dict[str, 
     batch, key = BatchRef(ref, row["dp_batch_id"]), row["dp_key"].bytes
     file, line = _raw_line(platform, batch, entity, key)
     return TracedVersion(
-        row["dp_id"], str(row["dp_key"]), row["dp_valid_from"].isoformat(),
-        row["dp_valid_to"] and row["dp_valid_to"].isoformat(), row["dp_deleted"], batch.batch_id,
-        row["dp_run_id"], _bronze_version(platform, batch, key), file, line,
-    )  # fmt: skip
+        row["dp_id"],
+        str(row["dp_key"]),
+        row["dp_valid_from"].isoformat(),
+        row["dp_valid_to"] and row["dp_valid_to"].isoformat(),
+        row["dp_deleted"],
+        batch.batch_id,
+        row["dp_run_id"],
+        _bronze_version(platform, batch, key),
+        file,
+        line,
+    )
 
 
 def _bronze_version(platform: Platform, batch: BatchRef, key: bytes) -> str:

@@ -55,6 +55,10 @@ class RunResult:
             if result.error:
                 entities[name]["error"] = result.error
         return {
-            "source": self.source, "batch_id": self.batch_id, "run_id": self.run.run_id,
-            "status": self.status, "entities": entities, "checks": self.checks,
-        }  # fmt: skip
+            "source": self.source,
+            "batch_id": self.batch_id,
+            "run_id": self.run.run_id,
+            "status": self.status,
+            "entities": entities,
+            "checks": self.checks,
+        }

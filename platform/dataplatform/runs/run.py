@@ -34,8 +34,10 @@ def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunRe
     with locked(platform, refs) as free:
         with transaction(platform.engine) as conn:
             asked = {
-                "entities": [r.name for r in refs], "full": order.flags.full, "force": order.flags.force,
-            }  # fmt: skip
+                "entities": [r.name for r in refs],
+                "full": order.flags.full,
+                "force": order.flags.force,
+            }
             batch_id = audit.start_run(conn, order.run, order.source, new_batch_id(), asked)
         chains = [
             Chain(ref, [*legs, layers(BatchRef(ref, batch_id), order.run, order.flags)])

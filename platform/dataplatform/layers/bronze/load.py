@@ -145,9 +145,13 @@ def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
     """Nothing is different: the manifest only points at its base (or at what that points at)."""
     empty = base.base is not None and base.chunks == 0
     same = replace(
-        base, ref=raw.ref, base=base.base if empty else base.id,
-        depth=base.depth if empty else base.depth + 1, chunks=0, new_versions=0,
-    )  # fmt: skip
+        base,
+        ref=raw.ref,
+        base=base.base if empty else base.id,
+        depth=base.depth if empty else base.depth + 1,
+        chunks=0,
+        new_versions=0,
+    )
     held = bronze.held(base).held if base.quarantined else hs.EMPTY
     return bronze.put(same, Held(held=held), hs.EMPTY)
 
@@ -323,13 +327,24 @@ def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, b
         if smaller is not None:
             parent, change = base, smaller
     manifest = Manifest(
-        ref=raw.ref, load=raw.load, rule=work.rule.identity(),
-        base=parent.id if parent else None, depth=parent.depth + 1 if parent else 0, chunks=0,
-        records=work.records, entries=len(held), new_versions=work.new_versions,
-        quarantined=work.quarantined, unreadable=work.unreadable, unique=unique,
-        paths=work.paths, columns=list(work.columns), kinds=work.kinds, cursor=work.cursor,
+        ref=raw.ref,
+        load=raw.load,
+        rule=work.rule.identity(),
+        base=parent.id if parent else None,
+        depth=parent.depth + 1 if parent else 0,
+        chunks=0,
+        records=work.records,
+        entries=len(held),
+        new_versions=work.new_versions,
+        quarantined=work.quarantined,
+        unreadable=work.unreadable,
+        unique=unique,
+        paths=work.paths,
+        columns=list(work.columns),
+        kinds=work.kinds,
+        cursor=work.cursor,
         fingerprint=raw.fingerprint(),
-    )  # fmt: skip
+    )
     return bronze.put(manifest, change.entries, change.gone)
 
 

@@ -19,9 +19,17 @@ MAX_BYTES = 15_500_000  # of JSON; a BSON document ends at 16 MiB, our own field
 MAX_DEPTH = 90  # MongoDB's limit is 100
 # each byte as what it is to a number: digit or point, exponent, sign, what may stand before one, else
 _SHAPE = bytes(
-    ord("0") if chr(b) in "0123456789." else ord("e") if chr(b) in "eE" else ord("s")
-    if chr(b) in "+-" else ord("d") if chr(b) in " :,[\t\n\r" else ord("x") for b in range(256)
-)  # fmt: skip
+    ord("0")
+    if chr(b) in "0123456789."
+    else ord("e")
+    if chr(b) in "eE"
+    else ord("s")
+    if chr(b) in "+-"
+    else ord("d")
+    if chr(b) in " :,[\t\n\r"
+    else ord("x")
+    for b in range(256)
+)
 _LONG = (b"d0000000000000000", b"s0000000000000000")
 _EXPONENT = re.compile(b"0es?000")
 NUMBER = "$number"

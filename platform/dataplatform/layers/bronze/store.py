@@ -183,9 +183,13 @@ class Bronze:
         for n, start in enumerate(range(0, count, CHUNK)):
             end = start + CHUNK
             arrays = {
-                "keys": entries.keys, "versions": entries.versions, "lines": entries.lines,
-                "masks": masks, "gone": gone, "held": entries.held,
-            }  # fmt: skip
+                "keys": entries.keys,
+                "versions": entries.versions,
+                "lines": entries.lines,
+                "masks": masks,
+                "gone": gone,
+                "held": entries.held,
+            }
             piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
             pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
         document = {**manifest.__dict__, **_address(manifest.ref)}

@@ -282,10 +282,14 @@ def _count(raw: psycopg.Connection, name: str) -> int:
 
 def _record(conn: sa.Connection, model: GoldModel, built: Built, until: datetime) -> None:
     row = {
-        "name": model.name, "fingerprint": _fingerprint(model), "materialized": built.materialized,
-        "seen_until": until, "rows": built.rows, "seconds": round(built.seconds, 4),
+        "name": model.name,
+        "fingerprint": _fingerprint(model),
+        "materialized": built.materialized,
+        "seen_until": until,
+        "rows": built.rows,
+        "seconds": round(built.seconds, 4),
         "built_at": datetime.now(UTC),
-    }  # fmt: skip
+    }
     statement = insert(gold_model).values(row)
     conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
     emit(conn, GoldBuilt(model.name, built.rows))

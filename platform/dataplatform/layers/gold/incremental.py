@@ -29,9 +29,11 @@ def seen_until(conn: sa.Connection, model: GoldModel, fingerprint: str, tables: 
     if row is None or row["fingerprint"] != fingerprint or row["seen_until"] is None:
         return None
     c = load.c
-    restated = sa.select(c.source, c.entity).distinct().where(
-        c.layer == "silver", c.finished_at > row["seen_until"], c.detail["restated"].as_boolean()
-    )  # fmt: skip
+    restated = (
+        sa.select(c.source, c.entity)
+        .distinct()
+        .where(c.layer == "silver", c.finished_at > row["seen_until"], c.detail["restated"].as_boolean())
+    )
     names = {table.partition(".")[2] for table in tables if table.startswith("silver")}
     for source, entity in conn.execute(restated):
         own = EntityRef(source, entity).table

@@ -96,9 +96,13 @@ def _keyed(table: TablePlan, items: _Items, whole: frozenset[str]) -> Block:
         return Block(items.records, keys, items.starts, items.roots, items.parents, items.indexes)
     places = list(last.values())
     return Block(
-        [items.records[p] for p in places], [keys[p] for p in places], [items.starts[p] for p in places],
-        [items.roots[p] for p in places], [items.parents[p] for p in places], [items.indexes[p] for p in places],
-    )  # fmt: skip
+        [items.records[p] for p in places],
+        [keys[p] for p in places],
+        [items.starts[p] for p in places],
+        [items.roots[p] for p in places],
+        [items.parents[p] for p in places],
+        [items.indexes[p] for p in places],
+    )
 
 
 def _key_values(
@@ -124,9 +128,11 @@ def _group(table: TablePlan, block: Block, group: Group) -> list[str]:
             body[column.path], parts[column.path] = _column(column, values)
     first = _hashes(table.scd1_paths, parts, len(keys)) if table.scd1 else [NO_VALUES.hex()] * len(keys)
     head: list[Sequence[str]] = [
-        [key.hex() for key in keys], first, _hashes(table.scd2_paths, parts, len(keys)),
+        [key.hex() for key in keys],
+        first,
+        _hashes(table.scd2_paths, parts, len(keys)),
         block.starts if everyone else [block.starts[place] for place in places],
-    ]  # fmt: skip
+    ]
     if table.is_child:
         index = [NULL] * len(keys) if table.key else [str(block.indexes[place]) for place in places]
         parents = [block.parents[place].hex() for place in places]

@@ -78,8 +78,11 @@ def existing(conn: sa.Connection, names: Iterable[str]) -> Existing:
     return found
 
 
-_LONG = {"timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp",
-         "time without time zone": "time"}  # fmt: skip
+_LONG = {
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "time without time zone": "time",
+}
 
 
 def _short(type_: str) -> str:
@@ -150,10 +153,14 @@ def _alter(plan: Plan, table: TablePlan, there: dict[str, str]) -> list[Change]:
 
 
 _EXACT = {
-    ("bigint", "numeric"), ("bigint", "double precision"), ("integer", "bigint"),
-    ("double precision", "numeric"), ("date", "timestamp"), ("date", "timestamptz"),
+    ("bigint", "numeric"),
+    ("bigint", "double precision"),
+    ("integer", "bigint"),
+    ("double precision", "numeric"),
+    ("date", "timestamp"),
+    ("date", "timestamptz"),
     ("timestamp", "timestamptz"),
-}  # fmt: skip
+}
 
 
 def _retype(table: TablePlan, column: ColumnPlan, old: str) -> Change:
@@ -244,9 +251,14 @@ def rows_of(plan: Plan, found: list[Change], batch_id: str) -> list[dict[str, An
     """The changes as rows of audit.schema_change."""
     return [
         {
-            "source": plan.ref.source, "entity": plan.ref.name, "table_name": c.table,
-            "column_name": c.column, "change": c.change, "before": c.before, "after": c.after,
+            "source": plan.ref.source,
+            "entity": plan.ref.name,
+            "table_name": c.table,
+            "column_name": c.column,
+            "change": c.change,
+            "before": c.before,
+            "after": c.after,
             "batch_id": batch_id,
         }
         for c in found
-    ]  # fmt: skip
+    ]

@@ -65,17 +65,28 @@ def item_events(
 
 
 def _below(
-    table: TablePlan, event: Event, spoke: dict[bytes, Row], there: Set[bytes], tables: dict[str, _Table],
+    table: TablePlan,
+    event: Event,
+    spoke: dict[bytes, Row],
+    there: Set[bytes],
+    tables: dict[str, _Table],
     known: KnownItems,
-) -> None:  # fmt: skip
+) -> None:
     """The lists within a table's rows. `spoke`: rows the event speaks of; `there`: all that exist now."""
     payload: Payload = event.payload
     for child in table.children:
         now = tables[child.name]
         rows = {row.key: row for row in payload.rows.get(child.name, ())}
         heard = {key for key, row in spoke.items() if _speaks(child, row, payload)}
-        _end(now, event, [k for k, holder in now.there.items()
-                          if k not in rows and (holder in heard or holder not in there)])  # fmt: skip
+        _end(
+            now,
+            event,
+            [
+                k
+                for k, holder in now.there.items()
+                if k not in rows and (holder in heard or holder not in there)
+            ],
+        )
         for key, row in rows.items():
             assert row.parent is not None
             now.there[key] = row.parent

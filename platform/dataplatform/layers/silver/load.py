@@ -81,9 +81,13 @@ def _counts(work: Work, done: Done) -> Counts:
     bad = manifest.quarantined + len(work.bad) + work.still_bad
     changed = done.inserted + done.updated
     return Counts(
-        read=manifest.records, inserted=done.inserted, updated=done.updated, closed=done.closed,
-        unchanged=max(0, manifest.records - bad - changed), quarantined=bad,
-    )  # fmt: skip
+        read=manifest.records,
+        inserted=done.inserted,
+        updated=done.updated,
+        closed=done.closed,
+        unchanged=max(0, manifest.records - bad - changed),
+        quarantined=bad,
+    )
 
 
 def _evolve(

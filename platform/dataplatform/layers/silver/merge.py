@@ -170,29 +170,44 @@ class Merger:
         """Takes the keys out of the stages that this path cannot decide."""
         temporary(self.conn, SLOW, [("dp_key", "uuid")])
         root = self.plan.root
-        self._find(_SLOW_OPEN.format(
-            slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root),
-            clock=clock(clocked.column), new=_new_columns(root, oldest),
-        ))  # fmt: skip
-        self._find(_SLOW_GONE.format(
-            slow=sql.Identifier(SLOW), gone=sql.Identifier(GONE), target=_target(root),
-            at=sql.Literal(moment_text(self.batch.at)),
-        ))  # fmt: skip
+        self._find(
+            _SLOW_OPEN.format(
+                slow=sql.Identifier(SLOW),
+                stage=self._stage(root),
+                target=_target(root),
+                clock=clock(clocked.column),
+                new=_new_columns(root, oldest),
+            )
+        )
+        self._find(
+            _SLOW_GONE.format(
+                slow=sql.Identifier(SLOW),
+                gone=sql.Identifier(GONE),
+                target=_target(root),
+                at=sql.Literal(moment_text(self.batch.at)),
+            )
+        )
         if clocked.by_source:
-            self._find(_SLOW_RETURN.format(
-                slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root)
-            ))  # fmt: skip
+            self._find(
+                _SLOW_RETURN.format(slow=sql.Identifier(SLOW), stage=self._stage(root), target=_target(root))
+            )
             self._find_late(clocked)
         for table in self.tables:
             if table.is_child:
-                self._find(_SLOW_CHILD.format(
-                    slow=sql.Identifier(SLOW), stage=self._stage(table), target=_target(table),
-                    new=_new_columns(table, oldest),
-                ))  # fmt: skip
+                self._find(
+                    _SLOW_CHILD.format(
+                        slow=sql.Identifier(SLOW),
+                        stage=self._stage(table),
+                        target=_target(table),
+                        new=_new_columns(table, oldest),
+                    )
+                )
                 if clocked.by_source:
-                    self._find(_SLOW_CHILD_TIME.format(
-                        slow=sql.Identifier(SLOW), root=self._stage(root), target=_target(table)
-                    ))  # fmt: skip
+                    self._find(
+                        _SLOW_CHILD_TIME.format(
+                            slow=sql.Identifier(SLOW), root=self._stage(root), target=_target(table)
+                        )
+                    )
         query = sql.SQL("select distinct dp_key from {}").format(sql.Identifier(SLOW))
         keys = [row[0].bytes for row in self.conn.execute(query)]
         if keys:
@@ -208,11 +223,14 @@ class Merger:
             return
         for table in self.tables:
             parts = {
-                "slow": sql.Identifier(SLOW), "stage": self._stage(table), "target": _target(table),
-                "root": _target(self.plan.root), "roots": self._stage(self.plan.root),
+                "slow": sql.Identifier(SLOW),
+                "stage": self._stage(table),
+                "target": _target(table),
+                "root": _target(self.plan.root),
+                "roots": self._stage(self.plan.root),
                 "last": sql.Literal(moment_text(clocked.last)),
                 "root_key": sql.Identifier("dp_root_key" if table.is_child else "dp_key"),
-            }  # fmt: skip
+            }
             self._find(_SLOW_LATE.format(**parts))
             if table.is_child:
                 self._find(_SLOW_LATE_LEFT.format(**parts))
@@ -234,11 +252,15 @@ class Merger:
         """Closes what ended, overwrites SCD1, then inserts new versions."""
         root_key = sql.Identifier("dp_root_key" if table.is_child else "dp_key")
         parts = {
-            "target": _target(table), "stage": self._stage(table), "gone": sql.Identifier(GONE),
-            "roots": self._stage(self.plan.root), "root_key": root_key,
-            "at": sql.Literal(moment_text(self.batch.at)), "now": sql.Literal(self.batch.now),
+            "target": _target(table),
+            "stage": self._stage(table),
+            "gone": sql.Identifier(GONE),
+            "roots": self._stage(self.plan.root),
+            "root_key": root_key,
+            "at": sql.Literal(moment_text(self.batch.at)),
+            "now": sql.Literal(self.batch.now),
             "batch": sql.Literal(self.batch.batch_id),
-        }  # fmt: skip
+        }
         closed = self.conn.execute(_DELETED.format(**parts)).rowcount
         if table.is_child:
             closed += self.conn.execute(_LEFT.format(**parts)).rowcount
@@ -251,12 +273,15 @@ class Merger:
         columns = _columns(table)
         constants = _constants(self.batch)
         statement = _INSERTED.format(
-            **parts, columns=identifiers([*columns, *constants]),
+            **parts,
+            columns=identifiers([*columns, *constants]),
             values=sql.SQL(", ").join(
-                [*(sql.SQL("s.{}").format(sql.Identifier(c)) for c in columns),
-                 *(sql.Literal(v) for v in constants.values())]
+                [
+                    *(sql.SQL("s.{}").format(sql.Identifier(c)) for c in columns),
+                    *(sql.Literal(v) for v in constants.values()),
+                ]
             ),
-        )  # fmt: skip
+        )
         inserted = self.conn.execute(statement).rowcount
         return Done(inserted, updated, closed)
 
@@ -268,10 +293,13 @@ def _columns(table: TablePlan) -> list[str]:
 
 def _constants(batch: Batch) -> dict[str, object]:
     return {
-        "dp_hash_version": HASH_VERSION, "dp_batch_id": batch.batch_id,
-        "dp_updated_batch_id": batch.batch_id, "dp_run_id": batch.run_id,
-        "dp_created_at": batch.now, "dp_updated_at": batch.now,
-    }  # fmt: skip
+        "dp_hash_version": HASH_VERSION,
+        "dp_batch_id": batch.batch_id,
+        "dp_updated_batch_id": batch.batch_id,
+        "dp_run_id": batch.run_id,
+        "dp_created_at": batch.now,
+        "dp_updated_at": batch.now,
+    }
 
 
 def _target(table: TablePlan) -> sql.Identifier:

@@ -123,9 +123,14 @@ def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, tuple[dict[st
 
 
 def _observation(
-    work: Reader, key: bytes, version: bytes, found: Any, effective: int | None, about: About,
+    work: Reader,
+    key: bytes,
+    version: bytes,
+    found: Any,
+    effective: int | None,
+    about: About,
     known: frozenset[str],
-) -> Observation:  # fmt: skip
+) -> Observation:
     _, scalars, lists = found
     rows: Rows = {}
     present = about.present

@@ -133,9 +133,19 @@ def history_rule(ref: EntityRef, entity: Entity) -> str:
     children = {p: [c.key, columns(c.columns)] for p, c in sorted(entity.children.items())}
     screens = [check.model_dump(mode="json", exclude_unset=True) for check in entity.checks if check.screens]
     return json.dumps(
-        [HASH_VERSION, ref.source, ref.name, entity.key, entity.effective_at, entity.partial,
-         columns(entity.columns), children, entity.null_values, *([screens] if screens else [])],
-    )  # fmt: skip
+        [
+            HASH_VERSION,
+            ref.source,
+            ref.name,
+            entity.key,
+            entity.effective_at,
+            entity.partial,
+            columns(entity.columns),
+            children,
+            entity.null_values,
+            *([screens] if screens else []),
+        ],
+    )
 
 
 def whole_paths(entity: Entity) -> frozenset[str]:
@@ -239,21 +249,29 @@ def _table(
     names = column_names(own, {p: i.column for p, i in own.items() if i.column})
     columns = tuple(
         ColumnPlan(
-            path, names[path], str(info.type), *_scd(said.get(prefix + path)),
-            first_batch=info.first_batch, silent_batch=info.silent_batch,
+            path,
+            names[path],
+            str(info.type),
+            *_scd(said.get(prefix + path)),
+            first_batch=info.first_batch,
+            silent_batch=info.silent_batch,
             description=_description(said.get(prefix + path)),
             format=said[prefix + path].format if prefix + path in said else "",
         )
         for path, info in own.items()
-    )  # fmt: skip
+    )
     inner = [q for q in prefixes if q.startswith(prefix) and q.count(ITEM) == prefix.count(ITEM) + 1]
     children = tuple(
         _table(q, _child_name(name, prefix, q, prefixes), entity, paths, said, prefixes) for q in inner
     )
     return TablePlan(
-        name, prefix, columns, _key(prefix, entity), children,
+        name,
+        prefix,
+        columns,
+        _key(prefix, entity),
+        children,
         entity.description if not prefix else "",
-    )  # fmt: skip
+    )
 
 
 def _child_name(parent: str, prefix: str, own: str, prefixes: Iterable[str]) -> str:
@@ -297,10 +315,12 @@ def without_new(
     """Applies `schema_changes`: freeze refuses what is new, discard leaves it out."""
     fresh = [p for p in after if p not in before and after[p].kind not in (k.NULL, k.LISTS)]
     wider = [
-        p for p in after
-        if p in before and after[p].kind != before[p].kind
+        p
+        for p in after
+        if p in before
+        and after[p].kind != before[p].kind
         and k.POSTGRES.get(after[p].kind) != k.POSTGRES.get(before[p].kind)
-    ]  # fmt: skip
+    ]
     said = declared(entity)
     fresh = [p for p in fresh if p not in said]
     wider = [p for p in wider if not (p in said and said[p].type)]

@@ -84,10 +84,15 @@ def _buffer(conn: psycopg.Connection, table: TablePlan, name: str) -> CopyBuffer
 
 def _types(table: TablePlan) -> dict[str, str]:
     system = {
-        "dp_key": "uuid", "dp_hash1": "uuid", "dp_hash2": "uuid", "dp_valid_from": "timestamptz",
-        "dp_valid_to": "timestamptz", "dp_deleted": "boolean", "dp_batch_id": "text",
+        "dp_key": "uuid",
+        "dp_hash1": "uuid",
+        "dp_hash2": "uuid",
+        "dp_valid_from": "timestamptz",
+        "dp_valid_to": "timestamptz",
+        "dp_deleted": "boolean",
+        "dp_batch_id": "text",
         "dp_updated_batch_id": "text",
-    }  # fmt: skip
+    }
     places = {c: "integer" if c == "dp_index" else "uuid" for c in structure(table)}
     return system | places | {c.name: c.type for c in table.columns}
 
@@ -97,9 +102,15 @@ def _fields(table: TablePlan, row: Row, root: bytes, version: Version) -> list[s
     hash1, hash2 = row_hashes(table, values)
     end = "\\N" if version.valid_to is None else moment_text(version.valid_to)
     head = [
-        row.key.hex(), hash1.hex(), hash2.hex(), moment_text(version.valid_from), end,
-        "t" if version.deleted else "f", version.batch, version.updated_batch,
-    ]  # fmt: skip
+        row.key.hex(),
+        hash1.hex(),
+        hash2.hex(),
+        moment_text(version.valid_from),
+        end,
+        "t" if version.deleted else "f",
+        version.batch,
+        version.updated_batch,
+    ]
     if table.is_child:
         assert row.parent is not None
         head += [root.hex(), row.parent.hex(), "\\N" if row.index is None else str(row.index)]
@@ -112,24 +123,30 @@ def _replace(conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch
     index_keys(conn, want)
     conn.execute(sql.SQL("analyze {}").format(wanted))
     own = [c.name for c in table.columns]
-    names = ["dp_hash1", "dp_hash2", "dp_valid_to", "dp_deleted", "dp_batch_id",
-             "dp_updated_batch_id", *structure(table)]  # fmt: skip
+    names = [
+        "dp_hash1",
+        "dp_hash2",
+        "dp_valid_to",
+        "dp_deleted",
+        "dp_batch_id",
+        "dp_updated_batch_id",
+        *structure(table),
+    ]
     parts = {
-        "target": sql.Identifier(SCHEMA, table.name), "want": wanted,
+        "target": sql.Identifier(SCHEMA, table.name),
+        "want": wanted,
         "touched": sql.Identifier(TOUCHED),
         "root_key": sql.Identifier("dp_root_key" if table.is_child else "dp_key"),
-        "pairs": sql.SQL(", ").join(
-            sql.SQL("{0} = w.{0}").format(sql.Identifier(n)) for n in [*names, *own]
-        ),
+        "pairs": sql.SQL(", ").join(sql.SQL("{0} = w.{0}").format(sql.Identifier(n)) for n in [*names, *own]),
         "old": sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in names),
         "new": sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in names),
-        "version": sql.Literal(HASH_VERSION), "run": sql.Literal(batch.run_id),
-        "now": sql.Literal(batch.now), "force": sql.Literal(force),
+        "version": sql.Literal(HASH_VERSION),
+        "run": sql.Literal(batch.run_id),
+        "now": sql.Literal(batch.now),
+        "force": sql.Literal(force),
         "columns": identifiers([*_types(table)]),
-        "values": sql.SQL(", ").join(
-            sql.SQL("w.{}").format(sql.Identifier(n)) for n in _types(table)
-        ),
-    }  # fmt: skip
+        "values": sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in _types(table)),
+    }
     removed = conn.execute(_REMOVE.format(**parts)).rowcount
     closed = conn.execute(_CHANGE.format(**parts, phase=_CLOSING)).rowcount
     updated = conn.execute(_CHANGE.format(**parts, phase=_CLOSED)).rowcount

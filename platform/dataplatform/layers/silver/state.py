@@ -33,13 +33,19 @@ def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) 
     """Writes what changed."""
     rows = [
         {
-            "source": plan.ref.source, "entity": plan.ref.name, "path": path, "kind": known.kind,
-            "first_batch": known.first_batch, "column_name": known.column,
-            "table_name": known.table, "type": known.type, "silent_batch": known.silent_batch,
+            "source": plan.ref.source,
+            "entity": plan.ref.name,
+            "path": path,
+            "kind": known.kind,
+            "first_batch": known.first_batch,
+            "column_name": known.column,
+            "table_name": known.table,
+            "type": known.type,
+            "silent_batch": known.silent_batch,
         }
         for path, known in plan.known.items()
         if before.get(path) != known
-    ]  # fmt: skip
+    ]
     if rows:
         statement = insert(t.entity_column)
         values = {n: statement.excluded[n] for n in rows[0] if n not in ("source", "entity", "path")}
