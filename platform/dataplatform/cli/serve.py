@@ -20,6 +20,7 @@ from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
 from dataplatform.errors import BusyError
 from dataplatform.settings import Settings, load_settings
+from dataplatform.storage.postgres import exclusive
 
 WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it is killed, which loses nothing
 
@@ -36,6 +37,14 @@ def deploy(json_: Json = False) -> None:
         out.print(f"deployed {name}", markup=False)
     for name in found.removed:
         out.print(f"removed {name}", markup=False)
+
+
+def _settle(settings: Settings) -> None:
+    """On a Prefect server of our own no other worker is there: what it calls running is not."""
+    if settings.prefect_api_url is None:
+        from dataplatform.orchestration.deploy import settle
+
+        settle()
 
 
 def _deploy(platform: Platform) -> Any:
@@ -60,7 +69,11 @@ def up(
 def _serve(settings: Settings, limit: int, json_: bool) -> None:
     from dataplatform.auto_dw.build import sql_api  # and all of auto_dw, which `deploy` has no use for
 
-    with open_platform(settings, prefect=True) as platform:
+    with (
+        open_platform(settings, prefect=True) as platform,
+        exclusive(platform.engine, f"dataplatform up in {settings.home_path}"),
+    ):
+        _settle(settings)
         found = _deploy(platform)
         api = os.environ["PREFECT_API_URL"]
         worker = _worker(settings, limit)

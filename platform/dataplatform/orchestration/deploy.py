@@ -17,8 +17,19 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    GlobalConcurrencyLimitUpdate,
+    WorkPoolCreate,
+)
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import DeploymentSort
@@ -26,6 +37,7 @@ from prefect.events import DeploymentEventTrigger
 from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
+from prefect.states import Crashed
 from prefect.utilities.callables import parameter_schema
 
 from dataplatform import project
@@ -92,6 +104,31 @@ def deploy(catalog: Catalog, work_pool: str) -> Deployed:
             with contextlib.suppress(ObjectNotFound):
                 client.delete_deployment(there[name].id)
     return Deployed(names, changed, gone)
+
+
+def settle() -> int:
+    """Runs of our deployments that nobody runs any more become Crashed, and their slots are free; how many there were.
+
+    To be called while no worker is there: a run that was under way when its worker ended keeps its deployment's only
+    slot otherwise, and no schedule of that source fires again. Its work is done by the next run.
+    """
+    under_way = FlowRunFilterState(
+        type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    )
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=under_way), deployment_filter=ours, limit=PAGE
+        )
+        for run in runs:
+            client.set_flow_run_state(run.id, Crashed(message="its worker ended before it did"), force=True)
+        for one in _deployed(client).values():
+            limit = one.global_concurrency_limit
+            if limit is not None and limit.active_slots:
+                client.update_global_concurrency_limit(
+                    limit.name, GlobalConcurrencyLimitUpdate(active_slots=0)
+                )
+    return len(runs)
 
 
 def _work_pool(client: SyncPrefectClient, name: str) -> None:
