@@ -1,7 +1,8 @@
 """What silver should hold, in plain Python: one dictionary a row, computed key by key.
 
 Written from the guarantees alone, without the engine's code. A batch is a dictionary with `id`, `at`,
-`records`, `full`, `clock` (the entity has an `effective_at`, the field e), `partial` and `tick`.
+`records`, `full`, `clock` (the entity has an `effective_at`, the field e), `partial` and `tick`. A record with
+`gone` is what the source says of a key that ended.
 """
 
 from __future__ import annotations
@@ -49,25 +50,36 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
     gone = None
     for batch in sorted(batches, key=lambda b: b["id"]):
         records = [r for r in batch["records"] if keyed(r)]
-        known = {p for r in records for p in paths(r)}
+        known = {p for r in records if "gone" not in r for p in paths(r)}
         mine = [r for r in records if tuple(r[field] for field in KEY) == key]
-        good = {(r.get("e") if batch["clock"] else None) or batch["at"]: r for r in mine if r.get("n") != "x"}
-        if not mine and batch["full"] and result and gone is None:
-            gone = max([batch["at"], *(r[0] + batch["tick"] for r in result)])
-            result.append((gone, batch["id"], None, set()))
-        for at, record in sorted(good.items()):
-            e, content = record.get("e") if batch["clock"] else None, json.dumps(record, default=str)
-            if gone is not None:
-                at = max(e if e is not None and e > gone else batch["at"], gone + batch["tick"])
-            elif e is not None and e in seen:
-                if seen[e] == content:
-                    continue
-                at = max(batch["at"], e)
-            if e is not None:
-                seen[e] = content
-            gone = None
-            result.append((at, batch["id"], record, paths(record) if batch["partial"] else known))
+        if not mine and batch["full"]:
+            mine = [{"gone": True}]
+        for over, stretch in groupby(mine, key=lambda r: "gone" in r):
+            if over:
+                ends = [clock(r, batch) or batch["at"] for r in stretch]
+                if result and gone is None:
+                    gone = max([ends[0], *(r[0] + batch["tick"] for r in result)])
+                    result.append((gone, batch["id"], None, set()))
+                continue
+            good = {clock(r, batch) or batch["at"]: r for r in stretch if r.get("n") != "x"}
+            for at, record in sorted(good.items()):
+                e, content = clock(record, batch), json.dumps(record, default=str)
+                if gone is not None:
+                    at = max(e if e is not None and e > gone else batch["at"], gone + batch["tick"])
+                elif e is not None and e in seen:
+                    if seen[e] == content:
+                        continue
+                    at = max(batch["at"], e)
+                if e is not None:
+                    seen[e] = content
+                gone = None
+                result.append((at, batch["id"], record, paths(record) if batch["partial"] else known))
     return sorted(result, key=lambda r: r[0])
+
+
+def clock(record: Row, batch: Row) -> Any:
+    """The record's own time, where the entity has one."""
+    return record.get("e") if batch["clock"] else None
 
 
 def shown(values: Row) -> Row:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from conftest import MakeWorld, World, move_of
 from dataplatform import pipeline
 from dataplatform.audit import record as audit
-from dataplatform.connectors import page_of
+from dataplatform.connectors import Item, deleted, page_of
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import load as load_bronze
 from dataplatform.layers.silver import pending
@@ -66,6 +66,8 @@ OPTIONAL = {
 def record(draw: st.DrawFn) -> dict[str, Any]:
     k, j = draw(keys)
     found: dict[str, Any] = {"k": k, "j": j, "e": draw(moments), "a": draw(value)}
+    if not draw(st.integers(0, 7)):
+        return {"k": k, "j": j, "e": found["e"], "gone": True}  # the source says that it ended
     if draw(st.integers(0, 9)) == 9:
         del found["j"]  # its key is not whole
     for name in draw(st.sets(st.sampled_from(sorted(OPTIONAL)))):
@@ -97,7 +99,8 @@ def histories(draw: st.DrawFn) -> Example:
         records = draw(st.lists(record(), max_size=draw(st.sampled_from([4, 1, 0]))))
         records = [{f: v for f, v in r.items() if f not in dropped} for r in records]
         if found:  # most of a batch is as it was in the one before
-            records = [r for r in found[-1]["records"] if draw(st.integers(0, 3))] + records
+            kept = [r for r in found[-1]["records"] if "gone" not in r and draw(st.integers(0, 3))]
+            records = draw(st.permutations(kept + records)) if draw(st.booleans()) else kept + records
         at = START + timedelta(days=number)
         found.append({
             "id": new_batch_id(at), "at": at, "records": records,
@@ -132,6 +135,15 @@ def broken(pages: Iterable[Any]) -> Iterator[Any]:
     raise BreakOffError
 
 
+def said(records: list[dict[str, Any]]) -> Iterator[Item]:
+    """What a source yields: pages of records, and what ended between them."""
+    for gone, stretch in groupby(records, lambda record: "gone" in record):
+        own = [{name: v for name, v in record.items() if name != "gone"} for record in stretch]
+        yield deleted(own) if gone else page_of(own)
+    if not records:
+        yield page_of([])
+
+
 @dataclass(frozen=True)
 class Steps:
     """The moves of one entity's batches, with a way to break each off."""
@@ -141,7 +153,8 @@ class Steps:
 
     def land(self, batch: dict[str, Any], breaking: bool) -> None:
         records = batch["records"]
-        pages = [page_of(records[:2]), page_of(records[2:])] if len(records) > 2 else [page_of(records)]
+        halves = [records[:2], records[2:]] if len(records) > 2 else [records]
+        pages = [item for half in halves for item in said(half)]
         load = self.source.entities[self.entity].load
         found = iter(broken(pages)) if breaking else iter(pages)
         raw.land(self.world.platform.raw, self.ref(batch), found, raw.Landing(load))
@@ -227,7 +240,7 @@ def types(world: World, name: str) -> dict[str, str]:
 
 def check(world: World, example: Example) -> None:
     batches = example.batches
-    found = {tuple(r[f] for f in KEY) for b in batches for r in b["records"] if keyed(r)}
+    found = {tuple(r[f] for f in KEY) for b in batches for r in b["records"] if keyed(r) and "gone" not in r}
     rows, lists = table(world, example.entity), tables_of_lists(world, example.entity)
     stored = types(world, example.entity)
     total = 0

@@ -19,8 +19,8 @@ from psycopg import sql
 
 from dataplatform.audit import record as audit
 from dataplatform.audit.record import Layer, Load
-from dataplatform.connectors import Request, Since
-from dataplatform.connectors.registry import extract_of
+from dataplatform.connectors import Request, Since, Wanted
+from dataplatform.connectors.registry import extract_of, extract_together_of
 from dataplatform.context import Platform
 from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError, TransientError
 from dataplatform.events.kinds import BatchLanded, EntityLoaded
@@ -40,7 +40,7 @@ from dataplatform.quality.records import screening as screening_of
 from dataplatform.quality.results import put_checks
 from dataplatform.records import hashes as hs
 from dataplatform.records.counts import Counts
-from dataplatform.records.holdings import BadVersion, History, Manifest
+from dataplatform.records.holdings import BadVersion, History
 from dataplatform.records.record import dump
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.storage.mongo import server_errors
@@ -63,18 +63,28 @@ class Flags:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One batch of one entity into one layer: all that has to be known to do it, anywhere."""
+    """One batch of one entity into one layer: all that has to be known to do it, anywhere.
+
+    `together`: names of all entities that one process of the source gives; they are landed by the same move.
+    """
 
     layer: Layer
     batch: BatchRef
     run: RunRef
     flags: Flags = field(default_factory=Flags)
+    together: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """How people see it: `issues: raw → bronze`."""
         before: dict[Layer, str] = {"raw": "source", "bronze": "raw", "silver": "bronze"}
-        return f"{self.batch.name}: {before[self.layer]} → {self.layer}"
+        return f"{', '.join(self.together) or self.batch.name}: {before[self.layer]} → {self.layer}"
+
+    @property
+    def batches(self) -> list[BatchRef]:
+        """The batch, of all the entities that the move is about."""
+        names = self.together or (self.batch.name,)
+        return [BatchRef(EntityRef(self.batch.source, name), self.batch.batch_id) for name in names]
 
 
 def perform(platform: Platform, move: Move) -> Counts:
@@ -89,39 +99,75 @@ def perform(platform: Platform, move: Move) -> Counts:
 
 def land(platform: Platform, move: Move) -> Counts:
     """Source → raw."""
-    ref, entity, started = move.batch.entity, _entity(platform, move.batch), time.perf_counter()
-    before = None if move.flags.force else _latest_manifest(platform, move.batch)
-    cursor = None if move.flags.full else _cursor(platform, ref, entity)
-    source = platform.catalog.source(ref.source)
+    started = time.perf_counter()
+    source = platform.catalog.source(move.batch.source)
+    extract = extract_of(source, platform.settings.connectors)
+    if extract is None:
+        return _land_together(platform, move)
+    wanted, landing = _reading(platform, move.batch, move.flags)
+    items: Any = extract(wanted.request, wanted.since)
+    with closing(items):
+        manifest = raw_layer.land(platform.raw, move.batch, items, landing)
+    return _landed(platform, move, manifest, time.perf_counter() - started)
+
+
+def reads_together(platform: Platform, source: str) -> bool:
+    """Whether the source's entities come out of one process. Raises SourceError where its connector is missing."""
+    return extract_of(platform.catalog.source(source), platform.settings.connectors) is None
+
+
+def _land_together(platform: Platform, move: Move) -> Counts:
+    """One process gives all the entities of the move; those that an earlier try landed are left out."""
+    started = time.perf_counter()
+    source = platform.catalog.source(move.batch.source)
+    manifests = [raw_layer.manifest(platform.raw, batch) for batch in move.batches]
+    landed = [manifest for manifest in manifests if manifest is not None]
+    missing = [batch for batch in move.batches if batch not in {m.ref for m in landed}]
+    readings = {batch: _reading(platform, batch, move.flags) for batch in missing}
+    if readings:
+        extract: Any = extract_together_of(source, platform.settings.connectors)
+        landings = {batch: landing for batch, (_, landing) in readings.items()}
+        with closing(extract([wanted for wanted, _ in readings.values()])) as items:
+            landed += raw_layer.land_together(platform.raw, items, landings)
+    seconds, total = time.perf_counter() - started, Counts()
+    for manifest in landed:
+        total += _landed(platform, replace(move, batch=manifest.ref), manifest, seconds)
+    return total
+
+
+def _landed(platform: Platform, move: Move, manifest: raw_layer.RawManifest, seconds: float) -> Counts:
+    counts = Counts(read=manifest.records + manifest.rejects)
+    with transaction(platform.engine) as conn:
+        audit.put_load(conn, Load("raw", move.batch, move.run, counts, seconds, manifest.load))
+        emit(conn, BatchLanded(move.batch, counts))
+    return counts
+
+
+def _reading(platform: Platform, batch: BatchRef, flags: Flags) -> tuple[Wanted, raw_layer.Landing]:
+    """What is asked of the connector, and how it is landed."""
+    entity = _entity(platform, batch)
+    before = None if flags.force else _latest_manifest(platform, batch)
+    since = Since() if flags.full else _since(platform, batch.entity, entity)
+    since = replace(since, digests=before.digests() if before else {})
     request = Request(
-        source,
-        ref.name,
+        platform.catalog.source(batch.source),
+        batch.name,
         entity,
         platform.secrets.resolve,
         platform.base_dirs,
         {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
         platform.settings.http_timeout,
     )
-    extract = extract_of(source, platform.settings.connectors)
-    landing = raw_layer.Landing(entity.load, cursor, before)
-    pages: Any = extract(request, Since(cursor, before.digests() if before else {}))
-    with closing(pages):
-        manifest = raw_layer.land(platform.raw, move.batch, pages, landing)
-    counts = Counts(read=manifest.records + manifest.rejects)
-    with transaction(platform.engine) as conn:
-        seconds = time.perf_counter() - started
-        audit.put_load(conn, Load("raw", move.batch, move.run, counts, seconds, entity.load))
-        emit(conn, BatchLanded(move.batch, counts))
-    return counts
+    return Wanted(request, since), raw_layer.Landing(entity.load, since.cursor, before)
 
 
-def _cursor(platform: Platform, ref: EntityRef, entity: Entity) -> Any:
+def _since(platform: Platform, ref: EntityRef, entity: Entity) -> Since:
+    with connected(platform.engine) as conn:
+        state = audit.get_cursor(conn, ref)
     field = cursor_of(entity)
     if field is None:
-        return None
-    with connected(platform.engine) as conn:
-        value = audit.get_cursor(conn, ref)
-    return field.initial if value is None else step_back(value, field.overlap)
+        return Since(state=state)
+    return Since(field.initial if state is None else step_back(state, field.overlap), state=state)
 
 
 def _latest_manifest(platform: Platform, batch: BatchRef) -> raw_layer.RawManifest | None:
@@ -191,7 +237,7 @@ def apply_silver(
         detail["restated"] = True
     seconds = time.perf_counter() - started
     audit.put_load(conn, Load("silver", batch, move.run, counts, seconds, entity.load, detail))
-    _advance_cursor(conn, batch, entity, manifest)
+    _advance_cursor(conn, batch, entity, manifest.state)
     emit(conn, EntityLoaded(batch, counts))
     return counts
 
@@ -231,11 +277,15 @@ def _check(conn: sa.Connection, entity: Entity, move: Move, counts: Counts) -> N
     put_checks(conn, batch, move.run, rows)
 
 
-def _advance_cursor(conn: sa.Connection, batch: BatchRef, entity: Entity, manifest: Manifest) -> None:
-    if cursor_of(entity) is None or manifest.cursor is None:
+def _advance_cursor(conn: sa.Connection, batch: BatchRef, entity: Entity, state: Any) -> None:
+    """A cursor only grows; any other state is that of the newest batch."""
+    if state is None:
+        return
+    if cursor_of(entity) is None:
+        audit.put_state(conn, batch, state)
         return
     old = audit.get_cursor(conn, batch.entity)
-    new = later(old, manifest.cursor)
+    new = later(old, state)
     if new is not None and new != old:
         audit.put_cursor(conn, batch, new)
 
@@ -286,10 +336,11 @@ def gold_is_stale(platform: Platform) -> bool:
 def record_failure(platform: Platform, move: Move, error: DataplatformError) -> None:
     """Notes that a move failed, in a transaction of its own; with the checks that refused it."""
     with transaction(platform.engine) as conn:
-        done = audit.get_load(conn, move.layer, move.batch)
-        if done is None or done[0] != "done":
-            detail = {"transient": isinstance(error, TransientError)}
-            audit.put_load(conn, Load(move.layer, move.batch, move.run, detail=detail, error=str(error)))
+        for batch in move.batches:
+            done = audit.get_load(conn, move.layer, batch)
+            if done is None or done[0] != "done":
+                detail = {"transient": isinstance(error, TransientError)}
+                audit.put_load(conn, Load(move.layer, batch, move.run, detail=detail, error=str(error)))
         if isinstance(error, CheckFailedError):
             put_checks(conn, move.batch, move.run, error.results)
 

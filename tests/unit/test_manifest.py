@@ -121,7 +121,7 @@ def manifest(**more: Any) -> Manifest:
     given_ = {
         "ref": BatchRef(EntityRef("s", "e"), "b"), "load": "full", "rule": "", "base": None,
         "depth": 0, "chunks": 2, "records": 0, "entries": 0, "new_versions": 0, "quarantined": 0, "unreadable": 0,
-        "unique": True, "paths": ["a"], "columns": [], "kinds": {}, "cursor": None, "fingerprint": "",
+        "unique": True, "paths": ["a"], "columns": [], "kinds": {}, "fingerprint": "",
     }  # fmt: skip
     return Manifest(**(given_ | more))
 

@@ -24,6 +24,11 @@ def gone(batch: int) -> Absence:
     return Absence(f"b{batch}", batch * 10)
 
 
+def ended(batch: int, at: int | None = None) -> Absence:
+    """The source says that it is gone."""
+    return Absence(f"b{batch}", batch * 10, at)
+
+
 def versions(*found: Observation | Absence, scd1: str = "") -> list[tuple[Any, ...]]:
     return [
         (v.valid_from, v.valid_to, v.values, v.deleted) for v in fold(events(found), frozenset(scd1.split()))
@@ -51,6 +56,16 @@ def test_a_delete_ends_the_version_without_a_tombstone_and_a_return_leaves_a_gap
     assert versions(seen(1, v="A"), gone(2), gone(3), seen(4, v="A")) == [
         (10, 20, {"v": "A"}, True), (40, None, {"v": "A"}, False),
     ]  # fmt: skip
+
+
+def test_a_said_end_has_its_own_time_and_its_place_within_the_batch() -> None:
+    assert versions(seen(1, v="A"), ended(3, at=17)) == [(10, 17, {"v": "A"}, True)]
+    assert versions(seen(1, v="A"), ended(3, at=5)) == [(10, 11, {"v": "A"}, True)], "not before it began"
+    before_and_after = versions(seen(1, v="A"), seen(2, v="B"), ended(2), seen(2, v="C"))
+    assert before_and_after == [
+        (10, 20, {"v": "A"}, False), (20, 21, {"v": "B"}, True), (22, None, {"v": "C"}, False),
+    ]  # fmt: skip
+    assert versions(ended(1), seen(2, v="A")) == [(20, None, {"v": "A"}, False)], "nothing was there to end"
 
 
 def test_who_ended_a_version_touched_it_last() -> None:

@@ -160,15 +160,27 @@ def get_cursor(conn: Connection, ref: EntityRef) -> Any:
 
 
 def put_cursor(conn: Connection, batch: BatchRef, value: Any) -> None:
-    row = {
+    row = _cursor_row(batch, value)
+    statement = insert(t.cursor).values(row)
+    conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
+
+
+def put_state(conn: Connection, batch: BatchRef, value: Any) -> None:
+    """A connector's state; one that a newer batch brought stays."""
+    row = _cursor_row(batch, value)
+    statement = insert(t.cursor).values(row)
+    newer = t.cursor.c.batch_id <= statement.excluded.batch_id
+    conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row, where=newer))
+
+
+def _cursor_row(batch: BatchRef, value: Any) -> dict[str, Any]:
+    return {
         "source": batch.source,
         "entity": batch.name,
         "value": value,
         "batch_id": batch.batch_id,
         "updated_at": datetime.now(UTC),
     }
-    statement = insert(t.cursor).values(row)
-    conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
 
 
 def note_schema_change(conn: Connection, rows: list[dict[str, Any]]) -> None:

@@ -51,7 +51,12 @@ cursor = sa.Table(
     metadata,
     sa.Column("source", sa.Text, primary_key=True, comment="Source"),
     sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
-    sa.Column("value", JSONB, nullable=False, comment="Greatest value of the cursor field"),
+    sa.Column(
+        "value",
+        JSONB,
+        nullable=False,
+        comment="Greatest value of the cursor field, or the state its connector said",
+    ),
     sa.Column("batch_id", sa.Text, nullable=False, comment="Batch that moved it"),
     sa.Column("updated_at", moment, nullable=False, comment="UTC"),
 )

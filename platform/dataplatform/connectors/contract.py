@@ -1,15 +1,18 @@
-"""The contract: `extract(request, since) -> Iterator[Page]`.
+"""The contract: `extract(request, since)` yields what a source says: `Records | Schema | State | Deleted`.
 
-An `extract` opens what it needs, yields pages as the source delivers them and closes everything when
+An `extract` opens what it needs, yields items as the source delivers them and closes everything when
 it is exhausted or closed. It writes nowhere, keeps no state and never interprets: bytes of JSON go in,
 what is not JSON (CSV rows, SQL rows) becomes JSON objects with the source's own field names.
+
+A connector that offers `extract` can read its entities one by one; they are read side by side. One whose process
+gives all of them at once offers `extract_together(wanted)` instead, and names the entity of each item.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,11 +31,13 @@ class Since:
 
     `cursor`: lowest value of the cursor field that is still wanted (the overlap is already taken
     off), or None to read from the beginning. `digests`: of parts (files) landed by the batch before;
-    a part with the same digest need not be delivered again.
+    a part with the same digest need not be delivered again. `state`: the newest `State` whose data silver
+    has, as the connector wrote it; None before the first, and where everything is to be read.
     """
 
     cursor: str | int | float | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    state: Any = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,8 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page as the source delivered it.
+class Records:
+    """One page of records, as the source delivered it.
 
     kind `records`: each item of `data` is the JSON text of one record, without line ends.
     kind `document`: `data` holds one JSON text, and `records_path` says where in it the records are
@@ -103,12 +108,72 @@ class Page:
     textual: bool = False  # values are text that may mean numbers (CSV)
 
 
-Extract = Callable[[Request, Since], Iterator[Page]]
+Page = Records  # its name before a source could say more than records
 
 
-def page_of(records: Iterable[Mapping[str, Any]], **more: Any) -> Page:
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What the source itself knows of its records: its fields in their order, each with its type.
+
+    A type is a column's type as metadata writes it (`numeric(10,2)`, `timestamptz`…), or None where the source
+    does not say. `key`: the fields of its primary key, if it has one.
+    """
+
+    fields: Mapping[str, str | None]
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the source stands after what has been yielded so far: any JSON, the connector's own business.
+
+    It is kept with the batch and becomes `Since.state` when, and only when, silver has the batch's data. Of
+    several the last one counts. Of an entity with `cursor:` it is the greatest value of that field.
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Records that the source says are gone: of each the JSON object of its key's fields, without line ends.
+
+    May come in any load, full or delta. A key counts as ended from this place in the stream on; with
+    `effective_at` and that field in the object, from that time.
+    """
+
+    data: tuple[bytes, ...] | list[bytes]
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+Item = Records | Schema | State | Deleted
+Extract = Callable[[Request, Since], Iterator[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One entity among those that are read together."""
+
+    request: Request
+    since: Since
+
+
+ExtractTogether = Callable[[Sequence[Wanted]], Iterator[tuple[str, Item]]]
+"""Items of all the entities wanted, in any order, each with its entity's name."""
+
+
+def deleted(keys: Iterable[Mapping[str, Any]], **more: Any) -> Deleted:
+    """Keys that ended, from Python mappings.
+
+    >>> deleted([{"id": 7}]).data
+    [b'{"id":7}']
+    """
+    return Deleted([encode(key) for key in keys], **more)
+
+
+def page_of(records: Iterable[Mapping[str, Any]], **more: Any) -> Records:
     """A page of Python mappings; dates, decimals, UUIDs and bytes become text."""
-    return Page([encode(record) for record in records], **more)
+    return Records([encode(record) for record in records], **more)
 
 
 def encode(record: Any) -> bytes:

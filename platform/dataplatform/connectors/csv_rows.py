@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import orjson
 
-from dataplatform.connectors.contract import Page, Part, Reject
+from dataplatform.connectors.contract import Part, Records, Reject
 from dataplatform.errors import SourceError
 
 FIELD_LIMIT = 16 * 1024 * 1024  # characters; more could not be stored as a document anyway
@@ -40,13 +40,13 @@ class _Lines:
 
 def pages(
     text: IO[str], about: dict[str, Any], part: Part, delimiter: str | None, size: int
-) -> Iterator[Page]:
+) -> Iterator[Records]:
     """A page every `size` rows. The first row names the columns; each value stays text."""
     csv.field_size_limit(FIELD_LIMIT)
     lines = _Lines(text)
     header, separator = _header(lines, delimiter, str(about["file"]))
     if not header:
-        yield Page([], about, columns=(), part=part, textual=True)
+        yield Records([], about, columns=(), part=part, textual=True)
         return
     data: list[bytes] = []
     rejects: list[Reject] = []
@@ -72,9 +72,9 @@ def _page(
     header: list[str],
     part: Part,
     first: int,
-) -> Page:
+) -> Records:
     request = {**about, "line": first}
-    return Page(data, request, columns=tuple(header), rejects=tuple(rejects), part=part, textual=True)
+    return Records(data, request, columns=tuple(header), rejects=tuple(rejects), part=part, textual=True)
 
 
 def _header(lines: _Lines, delimiter: str | None, name: str) -> tuple[list[str], str]:

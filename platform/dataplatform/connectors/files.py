@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field
 
 from dataplatform.connectors import csv_rows, json_text
-from dataplatform.connectors.contract import Page, Part, Request, Since, of_kind
+from dataplatform.connectors.contract import Part, Records, Request, Since, of_kind
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.base import Scalar, Text
 from dataplatform.metadata.source import Connector, Entity, Name, Source
@@ -79,14 +79,14 @@ class _File:
         return next((e for e in self.endings[-1:] if e in _COMPRESSED), None)
 
 
-def extract(request: Request, since: Since) -> Iterator[Page]:
+def extract(request: Request, since: Since) -> Iterator[Records]:
     """Every file that the entity's `file` names, in the order of their names."""
     connector, entity = of_kind(request, FilesConnector, FilesEntity)
     for file in find(request, connector, entity):
         with _source_errors(file.name):
             digest = _digest(file)
             if digest and since.digests.get(file.name) == digest:
-                yield Page([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
+                yield Records([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
                 continue
             part = Part(file.name, digest) if digest else Part(file.name, "")
             with ExitStack() as stack:
@@ -178,7 +178,7 @@ def _format(entity: FilesEntity, opened: _Opened) -> str:
     )
 
 
-def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part: Part) -> Iterator[Page]:
+def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part: Part) -> Iterator[Records]:
     kind = _format(entity, opened)
     if kind in ("csv", "tsv"):
         delimiter = connector.delimiter or ("\t" if kind == "tsv" else None)
@@ -200,7 +200,7 @@ def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
         ) from None
 
 
-def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int) -> Iterator[Page]:
+def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int) -> Iterator[Records]:
     """Lines as they are, not parsed; empty ones are left out, and so is a byte order mark."""
     first, number = True, 0
     while block := list(islice(stream, size)):
@@ -208,7 +208,7 @@ def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int)
             block[0] = block[0][3:]
         first = False
         lines = [stripped for line in block if (stripped := line.strip(b" \t\r\n"))]
-        yield Page(lines, {**about, "line": number + 1}, part=part)
+        yield Records(lines, {**about, "line": number + 1}, part=part)
         number += len(block)
 
 

@@ -21,7 +21,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from dataplatform.connectors import paging
 from dataplatform.connectors.auth import httpx_auth
-from dataplatform.connectors.contract import Page, Request, Since, of_kind
+from dataplatform.connectors.contract import Item, Records, Request, Since, State, of_kind
+from dataplatform.connectors.cursors import greatest
 from dataplatform.connectors.json_text import one_line
 from dataplatform.connectors.rest import RestConnector, RestEntity
 from dataplatform.errors import SourceError, SourceUnavailableError
@@ -35,13 +36,14 @@ LONGEST_WAIT = 300.0  # seconds; asked to wait longer, we give up and let the fl
 MASK = "***"
 
 
-def read(request: Request, since: Since) -> Iterator[Page]:
-    """Responses as they came, one page each."""
+def read(request: Request, since: Since) -> Iterator[Item]:
+    """Responses as they came, one page each; at the end how far the cursor came."""
     connector, entity = of_kind(request, RestConnector, RestEntity)
     session = _session(request, connector, entity)
     with httpx.Client(timeout=session.timeout, follow_redirects=False) as client:
         call: paging.Call | None = _first_call(request, connector, entity, session.base_url, since)
         seen: set[str] = set()
+        newest = None
         while call is not None:
             if len(seen) >= connector.max_pages:
                 raise SourceError(
@@ -56,12 +58,15 @@ def read(request: Request, since: Since) -> Iterator[Page]:
             seen.add(repr(call))
             response = _send(client, session, call, connector.retries)
             if response.status_code == 404:
-                return  # many APIs answer 404 beyond the last page
+                break  # many APIs answer 404 beyond the last page
             document = _json(session, response)
             records = entity.request.records
-            yield Page([one_line(response.content)], session.described(call), "document", records)
-            count = _count(session, document, records)
-            call = paging.next_call(connector.paginator, call, response, document, count)
+            yield Records([one_line(response.content)], session.described(call), "document", records)
+            delivered = _records(session, document, records)
+            newest = greatest(newest, delivered, entity.cursor)
+            call = paging.next_call(connector.paginator, call, response, document, len(delivered))
+    if newest is not None:
+        yield State(newest)
 
 
 @dataclass(frozen=True)
@@ -284,8 +289,8 @@ def _json(session: _Session, response: httpx.Response) -> Any:
             ) from None
 
 
-def _count(session: _Session, document: Any, records: str | None) -> int:
+def _records(session: _Session, document: Any, records: str | None) -> list[Any]:
     try:
-        return len(records_in(document, records))
+        return records_in(document, records)
     except ValueError as error:
         raise SourceError(f"{session.name}: {error}", "correct `records` in the request") from None

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import orjson
 
-from dataplatform.connectors.contract import Page, Part
+from dataplatform.connectors.contract import Part, Records
 from dataplatform.errors import SourceError
 
 WHOLE = 32 * 1024 * 1024  # bytes; a longer document must be an array, and is read item by item
@@ -24,7 +24,7 @@ def one_line(text: bytes) -> bytes:
     return text.replace(b"\r", b" ").replace(b"\n", b" ").strip()
 
 
-def pages(stream: IO[bytes], about: dict[str, Any], part: Part, records: str | None) -> Iterator[Page]:
+def pages(stream: IO[bytes], about: dict[str, Any], part: Part, records: str | None) -> Iterator[Records]:
     """One document page, or pages of records for a long array."""
     head = stream.read(WHOLE + 1)
     if head.startswith(b"\xef\xbb\xbf"):
@@ -34,7 +34,7 @@ def pages(stream: IO[bytes], about: dict[str, Any], part: Part, records: str | N
         return
     text = head + stream.read()
     check(text, str(about["file"]))
-    yield Page([one_line(text)], about, "document", records, part=part)
+    yield Records([one_line(text)], about, "document", records, part=part)
 
 
 def check(text: bytes, name: str) -> None:
@@ -52,7 +52,7 @@ def check(text: bytes, name: str) -> None:
             ) from None
 
 
-def _array(head: bytes, stream: IO[bytes], about: dict[str, Any], part: Part) -> Iterator[Page]:
+def _array(head: bytes, stream: IO[bytes], about: dict[str, Any], part: Part) -> Iterator[Records]:
     """Items of a long array, each exactly as it is written."""
     decode = json.JSONDecoder().raw_decode
     text = _decoded(head, stream)
@@ -77,9 +77,9 @@ def _array(head: bytes, stream: IO[bytes], about: dict[str, Any], part: Part) ->
         items.append(one_line(buffer[at:end].encode("utf-8", "surrogatepass")))
         at, count = end, count + 1
         if len(items) == PAGE_ITEMS:
-            yield Page(items, {**about, "item": count - PAGE_ITEMS + 1}, part=part)
+            yield Records(items, {**about, "item": count - PAGE_ITEMS + 1}, part=part)
             items = []
-    yield Page(items, {**about, "item": count - len(items) + 1}, part=part)
+    yield Records(items, {**about, "item": count - len(items) + 1}, part=part)
 
 
 def _decoded(head: bytes, stream: IO[bytes]) -> Iterator[str]:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from dataplatform.connectors.contract import Extract
+from dataplatform.connectors.contract import Extract, ExtractTogether
 from dataplatform.metadata.source import Source
 
 
-def extract_of(source: Source, folder: Path) -> Extract:
-    """The `extract` of a source; `folder` is where your own connectors lie.
+def extract_of(source: Source, folder: Path) -> Extract | None:
+    """The `extract` of a source that can be read entity by entity; None of one that is read as a whole.
 
-    The module of the kind is imported here: nobody waits for the libraries of the others.
+    `folder` is where your own connectors lie. Raises SourceError where one of these offers neither.
     """
-    if source.connector.type == "python":
-        from dataplatform.connectors.python import PythonConnector, extract_in
+    return cast("Extract | None", _offered(source, folder, "extract"))
 
-        return extract_in(cast(PythonConnector, source.connector), folder)
-    return cast(Extract, import_module(f"dataplatform.connectors.{source.connector.type}").extract)
+
+def extract_together_of(source: Source, folder: Path) -> ExtractTogether | None:
+    """The `extract_together` of a source whose entities come out of one process; None of all others."""
+    return cast("ExtractTogether | None", _offered(source, folder, "extract_together"))
+
+
+def _offered(source: Source, folder: Path, name: str) -> Any:
+    """The module of the kind is imported here: nobody waits for the libraries of the others."""
+    kind = import_module(f"dataplatform.connectors.{source.connector.type}")
+    if hasattr(kind, "functions_in"):  # a kind whose functions are a person's own
+        return kind.functions_in(source.connector, folder).get(name)
+    return getattr(kind, name, None)

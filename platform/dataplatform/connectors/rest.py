@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from dataplatform.connectors.auth import Auth, NoAuth
-from dataplatform.connectors.contract import Page, Request, Since
+from dataplatform.connectors.contract import Item, Request, Since
 from dataplatform.connectors.paging import Paginator, SinglePage
 from dataplatform.metadata.base import Duration, Metadata, Scalar, SecretRef, Text
 from dataplatform.metadata.source import Connector, CursorField, Entity, Name, Source
@@ -66,8 +66,8 @@ class RestSource(Source):
 SOURCE = RestSource
 
 
-def extract(request: Request, since: Since) -> Iterator[Page]:
-    """Responses as they came, one page each."""
+def extract(request: Request, since: Since) -> Iterator[Item]:
+    """Responses as they came, one page each; at the end how far the cursor came."""
     from dataplatform.connectors.http import read  # imports httpx: only where an API is read
 
     yield from read(request, since)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dataplatform.connectors.contract import Page, Request, Since
+from dataplatform.connectors.contract import Item, Request, Since
 from dataplatform.metadata.base import Text
 from dataplatform.metadata.source import Connector, CursorField, Entity, Name, Source
 
@@ -47,7 +47,7 @@ class SqlSource(Source):
 SOURCE = SqlSource
 
 
-def extract(request: Request, since: Since) -> Iterator[Page]:
+def extract(request: Request, since: Since) -> Iterator[Item]:
     """Rows as JSON objects, `page_size` a page, read inside one (repeatable-read) transaction."""
     from dataplatform.connectors.sql_rows import read  # imports SQLAlchemy: only where a database is read
 

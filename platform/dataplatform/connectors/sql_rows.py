@@ -12,15 +12,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.connectors.contract import Page, Request, Since, encode, of_kind
+from dataplatform.connectors.contract import Item, Records, Request, Since, State, encode, of_kind
+from dataplatform.connectors.cursors import greatest_value
 from dataplatform.connectors.sql import SqlConnector, SqlEntity
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.source import CursorField
 from dataplatform.secrets import redact
 
 
-def read(request: Request, since: Since) -> Iterator[Page]:
-    """Rows as JSON objects, `page_size` a page, read inside one (repeatable-read) transaction."""
+def read(request: Request, since: Since) -> Iterator[Item]:
+    """Rows as JSON objects, `page_size` a page, read inside one (repeatable-read) transaction; then the cursor."""
     connector, entity = of_kind(request, SqlConnector, SqlEntity)
     engine = _engine(str(request.resolve(connector.url)))
     try:
@@ -30,16 +31,31 @@ def read(request: Request, since: Since) -> Iterator[Page]:
                 stream_results=True, max_row_buffer=connector.page_size
             ).execute(statement)
             with stream:  # also where the reader stops half-way
-                columns = tuple(stream.keys())
-                row = 0
-                for block in stream.partitions(connector.page_size):
-                    data = [encode(dict(zip(columns, values, strict=True))) for values in block]
-                    yield Page(data, {**described, "row": row + 1}, columns=columns)
-                    row += len(block)
-                if row == 0:
-                    yield Page([], described, columns=columns)
+                yield from _rows(stream, described, connector.page_size, entity.cursor)
     finally:
         engine.dispose()
+
+
+def _rows(
+    stream: sa.CursorResult[Any], described: dict[str, Any], size: int, cursor: CursorField | None
+) -> Iterator[Item]:
+    columns = tuple(stream.keys())
+    at = columns.index(cursor.field) if cursor and cursor.field in columns else None
+    row, newest = 0, None
+    for block in stream.partitions(size):
+        data = [encode(dict(zip(columns, values, strict=True))) for values in block]
+        yield Records(data, {**described, "row": row + 1}, columns=columns)
+        row += len(block)
+        if at is not None:
+            newest = greatest_value(newest, [values[at] for values in block], _as_json)
+    if row == 0:
+        yield Records([], described, columns=columns)
+    if newest is not None:
+        yield State(newest)
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(encode(value))
 
 
 def _engine(url: str) -> Engine:

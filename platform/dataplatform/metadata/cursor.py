@@ -8,11 +8,11 @@ from typing import Any
 Value = str | int | float
 
 
-def later(left: Value | None, right: Any) -> Value | None:
-    """The greater of the two; times are compared as times, numbers as numbers."""
+def later(left: Any, right: Any) -> Value | None:
+    """The greater of the two; times are compared as times, numbers as numbers. What is neither counts as nothing."""
     if not isinstance(right, str | int | float) or isinstance(right, bool):
-        return left
-    if left is None or _order(right) > _order(left):
+        return left if isinstance(left, str | int | float) else None
+    if not isinstance(left, str | int | float) or _order(right) > _order(left):
         return right
     return left
 
@@ -35,9 +35,11 @@ def _number(text: str) -> tuple[int, float, str]:
         return 2, 0.0, text
 
 
-def step_back(cursor: str | int | float | None, overlap: timedelta) -> str | int | float | None:
+def step_back(cursor: Any, overlap: timedelta) -> str | int | float | None:
     """The cursor less the overlap: seconds for numbers, a time span for times."""
-    if cursor is None or not overlap:
+    if not isinstance(cursor, str | int | float):
+        return None
+    if not overlap:
         return cursor
     if isinstance(cursor, int | float):
         return cursor - type(cursor)(overlap.total_seconds())

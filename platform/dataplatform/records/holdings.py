@@ -11,17 +11,30 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from dataplatform.records.hashes import EMPTY, Hashes, unique
 from dataplatform.records.refs import BatchRef
 
-Found = list[tuple[bytes, dict[str, Any]]]  # version id and record
+DELETED = (
+    "\0deleted"  # in place of a path: its bit says that an entry is a deletion; no record's path has a NUL
+)
+
+
+class Ended(dict[str, Any]):
+    """What a source said of a key that ended; in the place of a record."""
+
+
+Found = list[tuple[bytes, dict[str, Any]]]  # version id and record (or what ended it)
 BadVersion = tuple[str, bytes, dict[str, Any]]  # why it cannot be taken, its id, the record
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a batch held: parallel arrays in the order of delivery; `held` are keys of bad records."""
+    """What a batch held: parallel arrays in the order of delivery; `held` are keys of bad records.
+
+    An entry is a record or a deletion.
+    """
 
     keys: Hashes = field(default_factory=lambda: EMPTY)
     versions: Hashes = field(default_factory=lambda: EMPTY)
@@ -34,7 +47,8 @@ class Held:
 
     def take(self, which: Any) -> Held:
         """The entries at the indexes (or under the mask)."""
-        return Held(self.keys[which], self.versions[which], self.lines[which], self.masks[which], self.held)
+        lines = self.lines[which] if len(self.lines) else self.lines  # silver leaves them out
+        return Held(self.keys[which], self.versions[which], lines, self.masks[which], self.held)
 
     def is_unique(self) -> bool:
         return len(unique(self.keys)) == len(self.keys)
@@ -44,7 +58,22 @@ class Held:
         if not len(self.masks):
             return set()
         words = np.bitwise_or.reduce(self.masks, axis=0)
-        return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1}
+        return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1} - {DELETED}
+
+    def ended(self, paths: list[str]) -> npt.NDArray[np.bool_]:
+        """Which entries are deletions."""
+        if DELETED not in paths or not len(self):
+            return np.zeros(len(self), bool)
+        word, bit = divmod(paths.index(DELETED), 64)
+        if word >= self.masks.shape[1]:
+            return np.zeros(len(self), bool)
+        ended: npt.NDArray[np.bool_] = (self.masks[:, word] >> np.uint64(bit)) & np.uint64(1) != 0
+        return ended
+
+    def alive(self, paths: list[str]) -> Held:
+        """The records alone."""
+        ended = self.ended(paths)
+        return self.take(~ended) if ended.any() else self
 
 
 @dataclass(frozen=True)
@@ -52,6 +81,7 @@ class Manifest:
     """What a batch held of an entity: its head; the entries (`Held`) are read on demand.
 
     `stored`: entries written for it, those that are gone included; None in manifests of older releases.
+    `state`: the connector's, any JSON. `types`: of the columns whose type the source itself says.
     """
 
     ref: BatchRef
@@ -69,8 +99,9 @@ class Manifest:
     paths: list[str]
     columns: list[str]
     kinds: dict[str, str]
-    cursor: str | int | float | None
     fingerprint: str
+    state: Any = None
+    types: dict[str, str] = field(default_factory=dict)
     stored: int | None = None
 
     @property

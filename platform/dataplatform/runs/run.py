@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -39,15 +39,48 @@ def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunRe
                 "force": order.flags.force,
             }
             batch_id = audit.start_run(conn, order.run, order.source, new_batch_id(), asked)
-        chains = [
-            Chain(ref, [*legs, layers(BatchRef(ref, batch_id), order.run, order.flags)])
-            for ref, legs in left_lying(platform, free, order.run, batch_id).items()
-        ]
-        done = perform_all(platform, chains, submit)
+        waiting = left_lying(platform, free, order.run, batch_id)
+        way = _together if _reads_together(platform, order.source) else _side_by_side
+        done = way(partial(perform_all, platform, submit=submit), batch_id, order, waiting)
         results = {ref.name: done.get(ref, _busy(ref)) for ref in refs}
         result = RunResult(order.source, batch_id, order.run, results)
         _finish(platform, result)
     return result
+
+
+Waiting = dict[EntityRef, list[list[Move]]]
+Results = dict[EntityRef, EntityResult]
+Perform = Callable[[list[Chain]], Results]
+
+
+def _side_by_side(perform: Perform, batch_id: str, order: Order, waiting: Waiting) -> Results:
+    """Every entity all the way by itself, after what was left lying of it."""
+    return perform(
+        [
+            Chain(ref, [*legs, layers(BatchRef(ref, batch_id), order.run, order.flags)])
+            for ref, legs in waiting.items()
+        ]
+    )
+
+
+def _together(perform: Perform, batch_id: str, order: Order, waiting: Waiting) -> Results:
+    """What was left lying first, for it moves the states on; then one process lands all entities."""
+    perform([Chain(ref, legs) for ref, legs in waiting.items() if any(legs)])
+    first, names = next(iter(waiting)), tuple(ref.name for ref in waiting)
+    landing = Move("raw", BatchRef(first, batch_id), order.run, order.flags, names)
+    landed = perform([Chain(first, [[landing]])])[first]
+    if landed.error:
+        return dict.fromkeys(waiting, landed)
+    return perform(
+        [Chain(ref, [layers(BatchRef(ref, batch_id), order.run, order.flags)[1:]]) for ref in waiting]
+    )
+
+
+def _reads_together(platform: Platform, source: str) -> bool:
+    try:
+        return pipeline.reads_together(platform, source)
+    except DataplatformError:  # it cannot be read at all; landing says so of each entity
+        return False
 
 
 def _wanted(source: Source, names: tuple[str, ...]) -> list[EntityRef]:

@@ -12,7 +12,6 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     Document,
-    DynamicField,
     IntField,
     ListField,
     StringField,
@@ -26,7 +25,8 @@ class ManifestHead(Document):
 
     `base`: only the difference to that batch's manifest is stored in the chunks.
     `rule`: hash of what decides how records are read (key, null values); a base must share it.
-    `kinds`: kind of each path's values, as pairs. `paths`: names of the bits of the masks.
+    `kinds`: kind of each path's values, `types`: what the source says of them, as pairs. `state`: the connector's,
+    as JSON. `paths`: names of the bits of the masks.
     `stored`: how many entries its chunks have.
     """
 
@@ -55,7 +55,8 @@ class ManifestHead(Document):
     paths = ListField(StringField())
     columns = ListField(StringField())
     kinds = ListField()
-    cursor = DynamicField()
+    state = StringField()
+    types = ListField()
     fingerprint = StringField()
     stored = IntField()
     created_at = DateTimeField()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -13,17 +13,14 @@ import xxhash
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference
-from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse_block, to_bson
+from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block, to_bson
+from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.store import Bronze
-from dataplatform.metadata.cursor import later
-from dataplatform.metadata.paths import dig
-from dataplatform.metadata.source import Entity, cursor_of
+from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
-from dataplatform.records.columnar import grouped
-from dataplatform.records.holdings import Held, Manifest
-from dataplatform.records.kinds import LISTS, NULL, TEXT, join, kind_of_values
-from dataplatform.records.record import ITEM, content_id, item_fields, within
+from dataplatform.records.holdings import DELETED, Held, Manifest
+from dataplatform.records.record import content_id
 from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
@@ -39,6 +36,8 @@ class RawBatch(Protocol):
     def ref(self) -> BatchRef: ...
     @property
     def load(self) -> Literal["full", "delta"]: ...
+    @property
+    def state(self) -> Any: ...
     def fingerprint(self) -> str: ...
 
 
@@ -59,13 +58,10 @@ class RawPage(Protocol):
 class _Work:
     """What grows while the pages go by; a few dozen bytes a record."""
 
+    bronze: Bronze
+    raw: RawBatch
     rule: Rule
-    entity: Entity
-    whole: frozenset[str]
-    paths: list[str]
-    kinds: dict[str, str]
-    bits: dict[str, int] = field(default_factory=dict)
-    masks_of: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
+    profile: Profile
     keys: bytearray = field(default_factory=bytearray)  # 16 bytes a record, as the next two
     versions: bytearray = field(default_factory=bytearray)
     lines: bytearray = field(default_factory=bytearray)
@@ -80,7 +76,7 @@ class _Work:
     first: bool = False
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
-    cursor: str | int | float | None = None
+    types: dict[str, str] = field(default_factory=dict)
     records: int = 0
     new_versions: int = 0
     quarantined: int = 0
@@ -115,18 +111,14 @@ def _load(
     if base is not None and raw.fingerprint() and base.fingerprint == raw.fingerprint():
         return _same(bronze, raw, base)
     before = bronze.held(base) if base else Held()
-    work = _Work(rule, entity, whole, list(base.paths) if base else [], dict(base.kinds) if base else {})
+    paths, kinds = (list(base.paths), dict(base.kinds)) if base else ([], {})
+    work = _Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds))
     work.first = bronze.count(raw.ref.entity) == 0
-    work.bits = {path: i for i, path in enumerate(work.paths)}
-    work.cursor = base.cursor if base else None
     lookup = _Lookup(before)
     for page in _chain(first, stream):
-        for name in page.header.get("columns") or ():
-            work.columns.setdefault(name)
-        _rejects(bronze, raw, page, work)
-        _page(bronze, raw, page, work, lookup)
+        _take(work, page, lookup)
     del lookup  # as large as half of what it looks in
-    return _finish(bronze, raw, work, base, before)
+    return _finish(work, base, before)
 
 
 def reading_rule(entity: Entity, textual: bool) -> Rule:
@@ -151,6 +143,7 @@ def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
         depth=base.depth if empty else base.depth + 1,
         chunks=0,
         new_versions=0,
+        state=raw.state,
     )
     held = bronze.held(base).held if base.quarantined else hs.EMPTY
     return bronze.put(same, Held(held=held), hs.EMPTY)
@@ -170,48 +163,102 @@ class _Lookup:
         return found
 
 
-def _rejects(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work) -> None:
-    found = [
+def _take(work: _Work, page: RawPage, lookup: _Lookup) -> None:
+    """One page, of whatever kind."""
+    for name in page.header.get("columns") or ():
+        work.columns.setdefault(name)
+    work.types |= page.header.get("types") or {}
+    _rejects(work, page)
+    if page.header["kind"] == "deleted":
+        _deleted(work, page)
+    elif page.header["kind"] == "document":
+        _documents(work, page)
+    else:
+        _lines(work, page, lookup)
+
+
+def _rejects(work: _Work, page: RawPage) -> None:
+    bad = [
         Bad(f"line {r.get('line')}: {r['reason']}", r["text"].encode(), page.file, page.line - 1)
         for r in page.header.get("rejects") or ()
     ]
-    work.records += len(found)
-    _quarantine(bronze, raw, found, work)
+    work.records += len(bad)
+    _quarantine(work, bad)
 
 
-def _quarantine(bronze: Bronze, raw: RawBatch, bad: list[Bad], work: _Work) -> None:
-    quarantine.store(bronze.db, raw.ref, "bronze", bad)
+def _quarantine(work: _Work, bad: list[Bad]) -> None:
+    quarantine.store(work.bronze.db, work.raw.ref, "bronze", bad)
     work.quarantined += len(bad)
     work.unreadable += sum(not b.readable for b in bad)
     work.held.extend(b.key for b in bad if b.key is not None)
 
 
-def _page(bronze: Bronze, raw: RawBatch, page: RawPage, work: _Work, lookup: _Lookup) -> None:
+@dataclass(frozen=True)
+class _Piece:
+    """Some records of a page. `numbers`: their lines in the raw file; `places`: their positions in the block."""
+
+    file: str
+    parsed: list[Record | Bad]
+    numbers: list[int]
+    places: Sequence[int]
+    digests: list[bytes] | None = None
+
+
+def _lines(work: _Work, page: RawPage, lookup: _Lookup) -> None:
     """Known lines are taken over without parsing; the others are parsed, stored and profiled."""
-    document = page.header["kind"] == "document"
     for start in range(0, len(page.lines), _BLOCK):
         block = page.lines[start : start + _BLOCK]
-        if document:
-            for offset, line in enumerate(block):
-                items = list(items_of(line, page.header.get("records_path"), work.rule))
-                lines = [page.line + start + offset] * len(items)
-                _parsed(bronze, raw, work, page.file, items, lines, range(len(items)), None)
-                work.delivered += len(items)
-            continue
         digests = [xxhash.xxh3_128_digest(line) for line in block]
-        found = lookup.find(digests)
-        _known(work, lookup.before, found)
-        fresh = [i for i, place in enumerate(found) if place < 0]
+        known = lookup.find(digests)
+        _known(work, lookup.before, known)
+        fresh = [i for i, place in enumerate(known) if place < 0]
         for at in range(0, len(fresh), _PIECE):
             places = fresh[at : at + _PIECE]
             parsed = parse_block([block[i] for i in places], work.rule)
             numbers = [page.line + start + i for i in places]
-            _parsed(bronze, raw, work, page.file, parsed, numbers, places, [digests[i] for i in places])
+            _parsed(work, _Piece(page.file, parsed, numbers, places, [digests[i] for i in places]))
         work.delivered += len(block)
 
 
+def _documents(work: _Work, page: RawPage) -> None:
+    """Records within a document."""
+    for offset, line in enumerate(page.lines):
+        items = list(items_of(line, page.header.get("records_path"), work.rule))
+        numbers = [page.line + offset] * len(items)
+        _parsed(work, _Piece(page.file, items, numbers, range(len(items))))
+        work.delivered += len(items)
+
+
+def _deleted(work: _Work, page: RawPage) -> None:
+    """Keys that ended: entries like records, whose mask says what they are; they are no records."""
+    parsed = [parse(line, work.rule) for line in page.lines]
+    bad = [
+        replace(item, raw_file=page.file, raw_line=page.line + i, reason=f"a deletion: {item.reason}")
+        for i, item in enumerate(parsed)
+        if isinstance(item, Bad)
+    ]
+    documents = []
+    for i, item in enumerate(parsed):
+        if isinstance(item, Record):
+            version = content_id({DELETED: item.doc})
+            _enter(work, item.key, version, version, work.delivered + i)
+            documents.append({**_document(version, item, work.raw.ref.batch_id), "deleted": True})
+    work.masks.extend([mask_of(work.profile, "", (DELETED,))] * len(documents))
+    work.delivered += len(parsed)
+    work.records += len(bad)
+    work.bronze.insert(work.raw.ref.entity, documents, work.first)
+    _quarantine(work, bad)
+
+
+def _enter(work: _Work, key: bytes, version: bytes, line: bytes, position: int) -> None:
+    work.keys += key
+    work.versions += version
+    work.lines += line
+    work.positions.append(position)
+
+
 def _known(work: _Work, before: Held, found: list[int]) -> None:
-    """Entries taken over from the base; `work.paths` began as the base's, so masks keep their bits."""
+    """Entries taken over from the base; the paths began as the base's, so masks keep their bits."""
     places = [place for place in found if place >= 0]
     if not places:
         return
@@ -225,39 +272,24 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
     work.masks.extend(work.seen_masks.setdefault(mask, mask) for mask in masks)
 
 
-def _parsed(
-    bronze: Bronze,
-    raw: RawBatch,
-    work: _Work,
-    file: str,
-    parsed: list[Record | Bad],
-    numbers: list[int],
-    places: Sequence[int],
-    digests: list[bytes] | None,
-) -> None:
-    """Stores what is new. `numbers`: lines in the raw file, `places`: positions within the block."""
-    work.records += len(parsed)
+def _parsed(work: _Work, piece: _Piece) -> None:
+    """Stores what is new."""
+    work.records += len(piece.parsed)
     bad: list[Bad] = []
     documents: list[dict[str, Any]] = []
-    for i, item in enumerate(parsed):
+    for i, item in enumerate(piece.parsed):
         if isinstance(item, Bad):
-            bad.append(Bad(item.reason, item.record, file, numbers[i], item.key, item.readable))
+            bad.append(replace(item, raw_file=piece.file, raw_line=piece.numbers[i]))
             continue
         version = content_id(item.doc)
-        work.keys += item.key
-        work.versions += version
-        work.lines += digests[i] if digests is not None else version
-        work.positions.append(work.delivered + places[i])
-        documents.append(_document(version, item, raw.ref.batch_id))
-    records = [item.doc for item in parsed if isinstance(item, Record)]
-    work.masks.extend(_profile(work, records))
-    cursor = cursor_of(work.entity)
-    if cursor:
-        for record in records:
-            work.cursor = later(work.cursor, dig(record, cursor.field))
-    work.new_versions += bronze.insert(raw.ref.entity, documents, work.first)
+        line = piece.digests[i] if piece.digests is not None else version
+        _enter(work, item.key, version, line, work.delivered + piece.places[i])
+        documents.append(_document(version, item, work.raw.ref.batch_id))
+    records = [item.doc for item in piece.parsed if isinstance(item, Record)]
+    work.masks.extend(noted(work.profile, records))
+    work.new_versions += work.bronze.insert(work.raw.ref.entity, documents, work.first)
     if bad:
-        _quarantine(bronze, raw, bad, work)
+        _quarantine(work, bad)
 
 
 def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
@@ -267,59 +299,8 @@ def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
     return document | {"doc": record.doc}
 
 
-def _profile(work: _Work, records: Sequence[Mapping[str, Any]], prefix: str = "") -> list[int]:
-    """Notes the kinds of the records' values, column by column; returns the mask of each's paths."""
-    whole = within(work.whole, prefix) if prefix and work.whole else work.whole
-    nested: dict[str, tuple[list[Any], list[int]]] = {}
-    masks = [0] * len(records)
-    if prefix and records:
-        work.kinds[prefix] = LISTS  # a list that held items has a table, if they have no field at all
-    for group in grouped(records, whole):
-        # an item may have no field at all: that it is there is a path of its own
-        mask = _mask(work, prefix, ("", *group.scalars) if prefix else tuple(group.scalars))
-        for path, column in group.scalars.items():
-            _note_kind(work, prefix + path, column)
-        for path, column in group.lists.items():
-            mask |= _mask(work, prefix, (path,))
-            found = nested.setdefault(path, ([], []))
-            for number, items in zip(group.places, column, strict=True):
-                found[0].extend(map(item_fields, items))
-                found[1].extend([number] * len(items))
-        for number in group.places:
-            masks[number] = mask
-    for path, (items, owners) in nested.items():
-        work.kinds[prefix + path] = join(work.kinds.get(prefix + path, NULL), LISTS)
-        inner = _profile(work, items, prefix + path + ITEM)
-        for owner, mask in zip(owners, inner, strict=True):
-            masks[owner] |= mask
-    return masks
-
-
-def _note_kind(work: _Work, path: str, column: Iterable[Any]) -> None:
-    known = work.kinds.get(path, NULL)
-    if known != TEXT:
-        work.kinds[path] = join(known, kind_of_values(column, work.rule.textual))
-
-
-def _mask(work: _Work, prefix: str, paths: tuple[str, ...]) -> int:
-    """Bits of the paths; each set of paths is worked out once."""
-    known = work.masks_of.get((prefix, paths))
-    if known is not None:
-        return known
-    mask = 0
-    for path in paths:
-        bit = work.bits.get(prefix + path)
-        if bit is None:
-            bit = work.bits[prefix + path] = len(work.paths)
-            work.paths.append(prefix + path)
-        mask |= 1 << bit
-    if len(work.masks_of) < 100_000:
-        work.masks_of[prefix, paths] = mask
-    return mask
-
-
-def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, before: Held) -> Manifest:
-    held = _held(work)
+def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:
+    raw, held = work.raw, _held(work)
     unique = held.is_unique()
     change, parent = Difference(held, hs.EMPTY), None
     if base is not None and unique and base.unique and base.depth < MAX_CHAIN:
@@ -339,18 +320,19 @@ def _finish(bronze: Bronze, raw: RawBatch, work: _Work, base: Manifest | None, b
         quarantined=work.quarantined,
         unreadable=work.unreadable,
         unique=unique,
-        paths=work.paths,
+        paths=work.profile.paths,
         columns=list(work.columns),
-        kinds=work.kinds,
-        cursor=work.cursor,
+        kinds=work.profile.kinds,
         fingerprint=raw.fingerprint(),
+        state=raw.state,
+        types=work.types,
     )
-    return bronze.put(manifest, change.entries, change.gone)
+    return work.bronze.put(manifest, change.entries, change.gone)
 
 
 def _held(work: _Work) -> Held:
     """The entries, in the order of delivery. One array after the other, so that two of each are never there."""
-    words = max(1, -(-len(work.paths) // 64))
+    words = max(1, -(-len(work.profile.paths) // 64))
     masks, work.masks = _mask_array(work.masks, words), []
     positions, work.positions = np.array(work.positions, np.int64), array("q")
     order = None if (positions[1:] >= positions[:-1]).all() else np.argsort(positions, kind="stable")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ from dataplatform.layers.bronze.documents import (
 )
 from dataplatform.layers.bronze.parse import from_bson
 from dataplatform.records import hashes as hs
-from dataplatform.records.holdings import Found, Held, Manifest, manifest_id
+from dataplatform.records.holdings import Ended, Found, Held, Manifest, manifest_id
+from dataplatform.records.record import dump
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.mongo import server_errors
 
@@ -106,7 +108,7 @@ class Bronze:
         number = 0
         for block in blocks:
             number += len(block)
-            yield [(d["_id"], from_bson(d["doc"]) if d.get("exotic") else d["doc"]) for d in block]
+            yield [(d["_id"], _record(d)) for d in block]
         if number < len(wanted):
             raise StorageError(
                 f"bronze lacks {len(wanted) - number} versions of {ref}",
@@ -195,7 +197,9 @@ class Bronze:
         document = {**manifest.__dict__, **_address(manifest.ref)}
         del document["ref"]
         document["chunks"], document["stored"] = -(-count // CHUNK), len(entries) + len(gone)
-        document["kinds"] = [list(pair) for pair in manifest.kinds.items()]
+        for name in ("kinds", "types"):  # as pairs: a path may hold what a field's name may not
+            document[name] = [list(pair) for pair in document[name].items()]
+        document["state"] = dump(manifest.state).decode() if manifest.state is not None else None
         document["created_at"] = datetime.now(UTC)
         heads = self.db.get_collection("batch_manifest", write_concern=pymongo.WriteConcern(w=1, j=True))
         heads.replace_one({"_id": document["_id"]}, document, upsert=True)
@@ -204,6 +208,11 @@ class Bronze:
     def count(self, ref: EntityRef) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(ref).estimated_document_count())
+
+
+def _record(document: dict[str, Any]) -> dict[str, Any]:
+    record = from_bson(document["doc"]) if document.get("exotic") else document["doc"]
+    return Ended(record) if document.get("deleted") else record
 
 
 def _inserted(collection: Collection[Any], documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -263,4 +272,8 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     fields = {name: value for name, value in document.items() if name not in ("_id", "created_at")}
     entity = EntityRef(fields.pop("source"), fields.pop("entity"))
     fields["kinds"] = dict(fields["kinds"])
+    fields["types"] = dict(fields.get("types") or ())
+    cursor = fields.pop("cursor", None)  # what was kept before connectors had states
+    state = fields.pop("state", None)
+    fields["state"] = json.loads(state) if state is not None else cursor
     return Manifest(ref=BatchRef(entity, fields.pop("batch_id")), **fields)

@@ -98,7 +98,7 @@ def _evolve(
     for name in manifest.columns:
         kinds.setdefault(name, "null")
     after = planning.merged(before, kinds, task.batch.batch_id)
-    if len(entries):
+    if not entries.ended(manifest.paths).all():
         newest = task.applied[-1] if task.applied else ""
         present = present_paths(manifest, entries)
         after = planning.silenced(before, after, present, task.batch.batch_id, newest)
@@ -122,6 +122,14 @@ def _merge(work: Work) -> Done:
     _check_deletes(work, gone)
     present = present_paths(work.manifest, entries)
     slow = [entries.keys[~single]]
+    ended = entries.ended(work.manifest.paths)
+    if ended.any():
+        candidate[ended] = False
+        said = entries.keys[ended & single]
+        if task.entity.effective_at:  # the source's own time of the end
+            slow.append(said)
+        else:
+            gone = np.concatenate([gone, said[hs.member(said, hs.unique(state.open_keys(work.conn, plan)))]])
     if task.applied and (task.entity.partial or not _covers(plan, present)):
         # last known values have to be carried on
         slow.append(entries.keys[candidate])
@@ -164,6 +172,7 @@ def _candidates(work: Work, first: bool) -> tuple[Any, hs.Hashes]:
             candidate |= hs.member(entries.keys, hs.unique(ahead))
     if not manifest.complete:
         return candidate, hs.EMPTY
+    held = held.alive(before.paths)
     open_ = held.keys if before.complete and not len(held.held) else state.open_keys(work.conn, work.plan)
     open_ = hs.unique(open_)
     gone = open_[~hs.member(open_, entries.keys) & ~hs.member(open_, entries.held)]

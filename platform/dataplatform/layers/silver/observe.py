@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataplatform.layers.silver.convert import BadValue, moment
 from dataplatform.layers.silver.items import Payload
@@ -17,8 +17,8 @@ from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
-from dataplatform.records.holdings import BadVersion, Held, History, Manifest
-from dataplatform.records.record import flatten
+from dataplatform.records.holdings import BadVersion, Ended, Held, History, Manifest
+from dataplatform.records.record import Lists, Scalars, flatten
 
 BLOCK = 1_000  # keys whose records are read together
 
@@ -45,11 +45,21 @@ def present_paths(manifest: Manifest, entries: Held) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class About:
-    """A batch: its id, its time in microseconds, the paths it knew of."""
+    """A batch: its id, its time in microseconds, the paths it knew of, and which of these have columns."""
 
     batch_id: str
     at: int
     present: frozenset[str]
+    known: frozenset[str]
+
+
+class Taken(NamedTuple):
+    """A version as silver takes it: its id, the record (or what ended it), flattened."""
+
+    version: bytes
+    doc: dict[str, Any]
+    scalars: Scalars
+    lists: Lists
 
 
 def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tuple[bytes, Seen]]:
@@ -59,35 +69,39 @@ def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tup
     for manifest, entries in work.history.walk(batches):
         present = present_paths(manifest, entries)
         goes_on = bool(about) and manifest.unique and about[-1].present == present
-        about.append(About(manifest.batch_id, micros(batch_time(manifest.batch_id)), present))
+        at, known = micros(batch_time(manifest.batch_id)), present & work.plan.root.paths
+        about.append(About(manifest.batch_id, at, present, known))
         traced.add(entries, manifest.complete, goes_on)
-    known = [batch.present & work.plan.root.paths for batch in about]
     for start in range(0, len(keys), BLOCK):
         block = hs.pieces(keys[start : start + BLOCK])
-        yield from _observed(work, block, traced.runs(start, start + len(block)), about, known)
+        yield from _observed(work, block, traced.runs(start, start + len(block)), about)
 
 
 def _observed(
-    work: Reader, keys: list[bytes], runs: list[list[Run]], about: list[About], known: list[frozenset[str]]
+    work: Reader, keys: list[bytes], runs: list[list[Run]], about: list[About]
 ) -> Iterator[tuple[bytes, Seen]]:
-    read = dict(
-        _read(work, list(dict.fromkeys(r.version for some in runs for r in some if r.version is not None)))
-    )
+    wanted = dict.fromkeys(r.version for some in runs for r in some if r.version is not None)
+    read = dict(_read(work, list(wanted)))
     for key, some in zip(keys, runs, strict=True):
-        result: Seen = []
-        for run in some:
-            if run.version is None:
-                result.append(Absence(about[run.first].batch_id, about[run.first].at))
-                continue
-            found = read[run.version]
-            if found is None:
-                continue
-            at = effective_at(work.entity, found[0])
-            result.extend(
-                _observation(work, key, run.version, found, at, about[number], known[number])
-                for number in _numbers(work, run, at)
-            )
-        yield key, result
+        yield key, [seen for run in some for seen in _seen(work, key, run, read, about)]
+
+
+def _seen(
+    work: Reader, key: bytes, run: Run, read: Mapping[bytes, Taken | None], about: list[About]
+) -> Iterator[Observation | Absence]:
+    first = about[run.first]
+    if run.version is None:
+        yield Absence(first.batch_id, first.at)
+        return
+    taken = read[run.version]
+    if taken is None:
+        return
+    at = effective_at(work.entity, taken.doc)
+    if isinstance(taken.doc, Ended):
+        yield Absence(first.batch_id, first.at, at)
+        return
+    for number in _numbers(work, run, at):
+        yield _observation(work, key, taken, at, about[number])
 
 
 def _numbers(work: Reader, run: Run, effective: int | None) -> range:
@@ -100,47 +114,47 @@ def _numbers(work: Reader, run: Run, effective: int | None) -> range:
     return range(run.first, run.last + 1 if again else run.first + 1)
 
 
-def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, tuple[dict[str, Any], Any, Any] | None]]:
-    """Version id → record, its scalars and lists; None where a value does not fit its column."""
-    for version, doc in (found for block in work.history.documents(hs.hashes(ids)) for found in block):
+def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, Taken | None]]:
+    """Of each version what silver takes; None where a value does not fit its column."""
+    for version, doc in (pair for block in work.history.documents(hs.hashes(ids)) for pair in block):
+        if isinstance(doc, Ended):
+            yield version, Taken(version, doc, {}, {})
+            continue
         scalars, lists = flatten(doc, work.plan.whole)
-        refused = work.screen({p: [v] for p, v in scalars.items()}, 1) if work.screen else None
         try:
-            if refused:
-                raise BadValue(refused[0])
-            texts(work.plan.root, scalars)
-            children: Rows = {}
-            if work.plan.root.children:
-                child_rows(work.plan.root, b"", lists, work.plan.whole, children)
-                for table in work.plan.root.tables():
-                    for row in children.get(table.name, ()) if table.is_child else ():
-                        texts(table, row.values)
+            _fitting(work, scalars, lists)
         except BadValue as error:
             work.bad.append((str(error), version, doc))
             yield version, None
             continue
-        yield version, (doc, scalars, lists)
+        yield version, Taken(version, doc, scalars, lists)
 
 
-def _observation(
-    work: Reader,
-    key: bytes,
-    version: bytes,
-    found: Any,
-    effective: int | None,
-    about: About,
-    known: frozenset[str],
-) -> Observation:
-    _, scalars, lists = found
+def _fitting(work: Reader, scalars: Scalars, lists: Lists) -> None:
+    """Raises BadValue where a check keeps the record out, or a value does not fit its column."""
+    refused = work.screen({p: [v] for p, v in scalars.items()}, 1) if work.screen else None
+    if refused:
+        raise BadValue(refused[0])
+    texts(work.plan.root, scalars)
+    if not work.plan.root.children:
+        return
+    children: Rows = {}
+    child_rows(work.plan.root, b"", lists, work.plan.whole, children)
+    for table in work.plan.root.tables():
+        for row in children.get(table.name, ()) if table.is_child else ():
+            texts(table, row.values)
+
+
+def _observation(work: Reader, key: bytes, taken: Taken, effective: int | None, about: About) -> Observation:
     rows: Rows = {}
-    present = about.present
+    present, known = about.present, about.known
     if work.plan.root.children:
-        child_rows(work.plan.root, key, lists, work.plan.whole, rows)
+        child_rows(work.plan.root, key, taken.lists, work.plan.whole, rows)
     if work.entity.partial:
-        present = frozenset([*scalars, *lists])
+        present = frozenset([*taken.scalars, *taken.lists])
         known = present & work.plan.root.paths
     payload = Payload(rows, present, work.entity.partial)
-    return Observation(about.batch_id, about.at, version, effective, scalars, known, payload)
+    return Observation(about.batch_id, about.at, taken.version, effective, taken.scalars, known, payload)
 
 
 def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:

@@ -66,7 +66,8 @@ def _check_late_deletes(work: Work) -> None:
     earlier = [b for b in work.task.applied if b < work.task.batch.batch_id]
     if not earlier or not work.manifest.complete or work.task.allow_deletes:
         return
-    keys = hs.unique(work.history.entries(work.history.manifest(earlier[-1])).keys)
+    before = work.history.manifest(earlier[-1])
+    keys = hs.unique(work.history.entries(before).alive(before.paths).keys)
     gone = int((~hs.member(keys, work.entries.keys) & ~hs.member(keys, work.entries.held)).sum())
     if gone > work.task.entity.max_delete * len(keys):
         raise too_many(work, gone, len(keys))

@@ -32,10 +32,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A full batch that did not hold the key."""
+    """A batch that says the key is gone: a full one that did not hold it, or one whose source said so.
+
+    `effective`: the source's own time of the end, or None.
+    """
 
     batch: str
     batch_at: int
+    effective: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def events(seen: Iterable[Observation | Absence]) -> list[Event]:
         if isinstance(item, Absence):
             if latest is not None and deleted_at is None:
                 # a version that claims to begin after it was found missing lasts a microsecond
-                deleted_at = latest = max(item.batch_at, latest + 1)
+                ended = item.batch_at if item.effective is None else item.effective
+                deleted_at = latest = max(ended, latest + 1)
                 result.append(Event(deleted_at, item.batch, None))
             continue
         at = item.batch_at if item.effective is None else item.effective
@@ -97,21 +102,22 @@ def events(seen: Iterable[Observation | Absence]) -> list[Event]:
     return result
 
 
-def _last_per_time(
-    seen: Iterable[Observation | Absence],
-) -> Iterator[Observation | Absence]:
-    """Of several observations by one batch for one effective time, the last; ordered by that time."""
-    for _, group in groupby(seen, lambda item: item.batch):
-        items = list(group)
-        if len(items) == 1:
-            yield items[0]
-            continue
-        last: dict[int, Observation] = {}
-        for item in items:
-            assert isinstance(item, Observation)
-            last[item.batch_at if item.effective is None else item.effective] = item
-        for at in sorted(last):
-            yield last[at]
+def _last_per_time(seen: Iterable[Observation | Absence]) -> Iterator[Observation | Absence]:
+    """Of several observations by one batch for one effective time, the last; ordered by that time.
+
+    Where the batch also says that the key ended, what stands before that and what stands after it is taken apart.
+    """
+    for _, batch in groupby(seen, lambda item: item.batch):
+        for is_absence, items in groupby(batch, lambda item: isinstance(item, Absence)):
+            if is_absence:
+                yield from items
+                continue
+            last: dict[int, Observation] = {}
+            for item in items:
+                assert isinstance(item, Observation)
+                last[item.batch_at if item.effective is None else item.effective] = item
+            for at in sorted(last):
+                yield last[at]
 
 
 def fold(happened: Iterable[Event], scd1: frozenset[str]) -> list[Version]:

@@ -1,0 +1,18 @@
+"""Raw: pages as the source delivered them, in compressed JSON lines, append-only."""
+
+from dataplatform.layers.raw.holdings import RawManifest, RawPart, batches, entities, manifest
+from dataplatform.layers.raw.landing import Landing, land, land_together
+from dataplatform.layers.raw.reading import PageLines, read
+
+__all__ = [
+    "Landing",
+    "PageLines",
+    "RawManifest",
+    "RawPart",
+    "batches",
+    "entities",
+    "land",
+    "land_together",
+    "manifest",
+    "read",
+]

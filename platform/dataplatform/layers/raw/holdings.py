@@ -1,0 +1,109 @@
+"""What raw holds: of each entity in a batch a manifest, which names its files.
+
+    <source>/<date>/<batch>/<entity>-0001.jsonl.zst    pages: a header line, then its lines
+    <source>/<date>/<batch>/<entity>.manifest.json     written last: without it nothing exists
+
+A part (file) that is the same as in the batch before is not copied: the manifest points at it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from dataplatform.errors import StorageError
+from dataplatform.names import batch_date
+from dataplatform.records.refs import BatchRef, EntityRef
+from dataplatform.storage import FileStore
+
+SUFFIX = ".manifest.json"
+
+
+@dataclass(frozen=True)
+class RawPart:
+    """One file of raw pages. `file` is relative to the raw store; `checksum` is its SHA-256."""
+
+    file: str
+    name: str = ""
+    digest: str = ""
+    pages: int = 0
+    records: int = 0
+    rejects: int = 0
+    bytes: int = 0
+    checksum: str = ""
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
+class RawManifest:
+    """What one batch holds of one entity. Times are UTC, ISO 8601; `state` is the connector's, any JSON."""
+
+    source: str
+    entity: str
+    batch_id: str
+    load: Literal["full", "delta"]
+    since: str | int | float | None
+    landed_at: str
+    parts: tuple[RawPart, ...] = ()
+    version: int = 1
+    state: Any = None
+
+    @property
+    def ref(self) -> BatchRef:
+        return BatchRef(EntityRef(self.source, self.entity), self.batch_id)
+
+    @property
+    def records(self) -> int:
+        return sum(part.records for part in self.parts)
+
+    @property
+    def rejects(self) -> int:
+        return sum(part.rejects for part in self.parts)
+
+    def digests(self) -> dict[str, str]:
+        return {part.name: part.digest for part in self.parts if part.digest}
+
+    def fingerprint(self) -> str:
+        """Same fingerprint, same content; empty where a part has no digest."""
+        if not self.parts or not all(part.digest for part in self.parts):
+            return ""
+        return " ".join(sorted(f"{part.name}={part.digest}" for part in self.parts))
+
+
+def folder(source: str, batch_id: str) -> str:
+    return f"{source}/{batch_date(batch_id)}/{batch_id}"
+
+
+def put_manifest(store: FileStore, raw: RawManifest) -> None:
+    """Makes the batch exist."""
+    document = asdict(raw) | {"records": raw.records, "rejects": raw.rejects}
+    path = f"{folder(raw.source, raw.batch_id)}/{raw.entity}{SUFFIX}"
+    store.write_bytes(path, json.dumps(document, indent=2, ensure_ascii=False).encode())
+
+
+def manifest(store: FileStore, ref: BatchRef) -> RawManifest | None:
+    """The manifest of an entity in a batch; None where that batch does not exist."""
+    path = f"{folder(ref.source, ref.batch_id)}/{ref.name}{SUFFIX}"
+    if not store.exists(path):
+        return None
+    try:
+        document = json.loads(store.read_bytes(path))
+        parts = tuple(RawPart(**part) for part in document.pop("parts"))
+        for derived in ("records", "rejects"):
+            document.pop(derived, None)
+        return RawManifest(parts=parts, **document)
+    except (ValueError, TypeError, KeyError):
+        raise StorageError(f"{store.location(path)} is damaged", "restore it from a backup") from None
+
+
+def batches(store: FileStore, source: str) -> list[str]:
+    """Ids of all batches of a source, oldest first."""
+    found = (store.names(f"{source}/{date}") for date in store.names(source))
+    return sorted(batch for ids in found for batch in ids)
+
+
+def entities(store: FileStore, source: str, batch_id: str) -> list[str]:
+    """Entities that a batch holds."""
+    names = store.names(folder(source, batch_id))
+    return [n.removesuffix(SUFFIX) for n in names if n.endswith(SUFFIX)]

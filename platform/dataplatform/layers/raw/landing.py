@@ -1,0 +1,193 @@
+"""Lands what a source says: pages of an entity in files, at last the manifest that makes the batch exist."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal
+
+import orjson
+
+from dataplatform.connectors import Deleted, Item, Part, Records, Schema, State, encode
+from dataplatform.errors import SourceError
+from dataplatform.layers.raw.holdings import RawManifest, RawPart, folder, manifest, put_manifest
+from dataplatform.records.refs import BatchRef
+from dataplatform.storage import FileStore
+
+
+@dataclass(frozen=True)
+class Landing:
+    """How a batch is read: all of the source or what changed, since when, and what the batch before held."""
+
+    load: Literal["full", "delta"]
+    since: str | int | float | None = None
+    before: RawManifest | None = None
+
+
+def land(store: FileStore, ref: BatchRef, items: Iterable[Item], landing: Landing) -> RawManifest:
+    """Writes all pages, then the manifest. Landing what is landed already only reads it back."""
+    landed = manifest(store, ref)
+    if landed is not None:
+        return landed
+    with _Writer(store, ref, landing) as writer:
+        for item in items:
+            writer.add(item)
+    return writer.commit()
+
+
+def land_together(
+    store: FileStore, items: Iterable[tuple[str, Item]], landings: Mapping[BatchRef, Landing]
+) -> list[RawManifest]:
+    """The same for several entities of a batch whose items come mixed. Where reading fails none exists."""
+    with ExitStack() as stack:
+        writers = {
+            ref.name: stack.enter_context(_Writer(store, ref, landing)) for ref, landing in landings.items()
+        }
+        for name, item in items:
+            if name not in writers:
+                raise SourceError(
+                    f"the connector gave something of {name!r}, which was not asked for",
+                    f"asked for: {', '.join(writers)}",
+                )
+            writers[name].add(item)
+    return [writer.commit() for writer in writers.values()]
+
+
+@dataclass
+class _File:
+    """A file of raw pages that is being written."""
+
+    path: str
+    part: Part | None
+    stream: Any
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("pages", "records", "rejects", "bytes", "deleted"), 0)
+    )
+    hasher: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, header: Mapping[str, Any], lines: Sequence[bytes]) -> None:
+        block = b"\n".join([orjson.dumps(header), *lines]) + b"\n"
+        self.stream.write(block)
+        self.hasher.update(block)
+        self.counts["pages"] += 1
+        self.counts["bytes"] += len(block)
+        self.counts["deleted" if header["kind"] == "deleted" else "records"] += len(lines)
+        self.counts["rejects"] += len(header.get("rejects", ()))
+
+    def as_part(self) -> RawPart:
+        name, digest = (self.part.name, self.part.digest) if self.part else ("", "")
+        return RawPart(self.path, name, digest, checksum=self.hasher.hexdigest(), **self.counts)
+
+
+class _Writer:
+    """Writes what is said of one entity: one file a part; what has no part shares one."""
+
+    def __init__(self, store: FileStore, ref: BatchRef, landing: Landing) -> None:
+        self.store, self.ref, self.landing = store, ref, landing
+        self.known = {part.name: part for part in landing.before.parts} if landing.before else {}
+        self.parts: list[RawPart] = []
+        self.files = 0
+        self.state: Any = None
+        self.file: _File | None = None
+        self.stack = ExitStack()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._end()
+        self.stack.__exit__(kind, error, trace)
+
+    def add(self, item: Item) -> None:
+        """Raises SourceError for what is no item of the contract."""
+        match item:
+            case Records(kind="unchanged", part=Part(name=name)) if name in self.known:
+                self._end()
+                self.parts.append(self.known[name])
+            case Records(kind="records" | "document"):
+                self._in(item.part).write(_header(item), item.data)
+            case Schema():
+                self._in_any().write(_schema_header(item), ())
+            case Deleted():
+                self._in_any().write(_page("deleted", len(item.data), item.request), item.data)
+            case State():
+                self.state = self._as_json(item.value)
+            case _:
+                raise SourceError(
+                    f"{self.ref.entity}: the connector gave {item!r:.80}, which is no item of the contract",
+                    "an extract yields Records (page_of makes them of mappings), Schema, State or Deleted",
+                )
+
+    def commit(self) -> RawManifest:
+        """Writes the manifest; all files are closed."""
+        ref, landing = self.ref, self.landing
+        now, parts = datetime.now(UTC).isoformat(), tuple(self.parts)
+        raw = RawManifest(
+            ref.source, ref.name, ref.batch_id, landing.load, landing.since, now, parts, state=self.state
+        )
+        put_manifest(self.store, raw)
+        return raw
+
+    def _as_json(self, state: Any) -> Any:
+        try:
+            return json.loads(encode(state))  # keeps integers of any size
+        except TypeError as error:
+            raise SourceError(
+                f"{self.ref.entity}: the connector's State cannot be written as JSON: {error}",
+                "a state holds text, numbers, true, false, null, lists and objects of these",
+            ) from None
+
+    def _in(self, part: Part | None) -> _File:
+        """The file of that part."""
+        if self.file is not None and self.file.part == part:
+            return self.file
+        self._end()
+        self.files += 1
+        path = f"{folder(self.ref.source, self.ref.batch_id)}/{self.ref.name}-{self.files:04d}.jsonl.zst"
+        self.file = _File(path, part, self.stack.enter_context(self.store.compressed_writer(path)))
+        return self.file
+
+    def _in_any(self) -> _File:
+        """The file that is open; what is said beside records belongs to no part."""
+        return self.file or self._in(None)
+
+    def _end(self) -> None:
+        self.stack.close()
+        if self.file is not None:
+            self.parts.append(self.file.as_part())
+            self.file = None
+
+
+def _page(kind: str, lines: int, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "lines": lines,
+        "kind": kind,
+        "request": dict(request),
+        "fetched_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _schema_header(schema: Schema) -> dict[str, Any]:
+    said = {"columns": list(schema.fields), "types": {f: t for f, t in schema.fields.items() if t}}
+    return {**_page("schema", 0, {}), **said, **({"key": list(schema.key)} if schema.key else {})}
+
+
+def _header(page: Records) -> dict[str, Any]:
+    header = _page(page.kind, len(page.data), page.request)
+    if page.records_path is not None:
+        header["records_path"] = page.records_path
+    if page.columns is not None:
+        header["columns"] = page.columns
+    if page.textual:
+        header["textual"] = True
+    if page.rejects:
+        header["rejects"] = [asdict(reject) for reject in page.rejects]
+    return header
