@@ -37,6 +37,10 @@ COMMANDS = {
         "trace:trace",
         "Prints where each version of a record came from: batch, run, bronze version, raw line.",
     ),
+    "show": (
+        "show:show",
+        "Shows the rows of a table, or in words what became of one record.",
+    ),
     "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry."),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
