@@ -104,6 +104,10 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "its entities: e" in cli("run", "s", "nope", code=1)["remedy"]
     assert "models: none" in cli("gold", "nope", code=1)["remedy"]
     assert "DATAPLATFORM_LINGER" in cli("status", code=1, DATAPLATFORM_LINGER="soon")["error"]
+    for command in (("run", "s"), ("deploy",)):
+        wrong = cli(*command, code=1, DATAPLATFORM_TASK_RUNNER="daks")
+        assert "DATAPLATFORM_TASK_RUNNER is 'daks'" in wrong["error"]
+        assert wrong["remedy"] == "legal: threads"
     gone = cli("run", "s", code=1, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert "the Prefect API at http://127.0.0.1:1/api cannot be reached" in gone["error"]
     (tmp_path / "metadata" / "sources" / "t.yaml").write_text("source: t\nentities: [\n")

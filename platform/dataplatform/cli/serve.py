@@ -49,7 +49,9 @@ def _settle(settings: Settings) -> None:
 
 def _deploy(platform: Platform) -> Any:
     from dataplatform.orchestration.deploy import deploy as make  # imports Prefect, 2 s
+    from dataplatform.orchestration.runners import runner_named
 
+    runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
     return make(platform.catalog, platform.settings.work_pool)
 
 
