@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -10,6 +9,7 @@ from typing import Any
 
 from dataplatform.errors import LoadError
 from dataplatform.metadata.check import Bounds, Check
+from dataplatform.metadata.pattern import compiled
 
 Passes = Callable[[Any], bool]
 Screen = Callable[[Mapping[str, Sequence[Any]], int], dict[int, str]]
@@ -77,7 +77,7 @@ def _span(bounds: Bounds) -> str:
 
 
 def _matches(text: str) -> Passes:
-    search = re.compile(text).search
+    search = compiled(text).search
     return lambda value: (
         value is None or search(value if isinstance(value, str) else _text(value)) is not None
     )

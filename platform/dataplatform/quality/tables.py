@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from dataplatform.metadata.check import Check
+from dataplatform.metadata.pattern import pattern
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def _records(conn: psycopg.Connection, subject: Subject, check: Check) -> list[s
                 where = sql.SQL("{} " + sign + " {}").format(_name(column), _literal(bound))
                 conditions.append((column, where, f"{sign} {bound}"))
     for column, text in (check.pattern or {}).items():
-        where = sql.SQL("{}::text !~ {}").format(_name(column), sql.Literal(text))
+        where = sql.SQL('{}::text collate "C" !~ {}').format(
+            _name(column), sql.Literal(pattern(text).postgres)
+        )
         conditions.append((column, where, f"unlike {text!r}"))
     for column, values in (check.values or {}).items():
         accepted = sql.SQL(", ").join(sql.Literal(_text(v)) for v in values)
