@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
+from dataplatform.embedded.up import noted, who_is_up
 from dataplatform.errors import BusyError
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage.postgres import exclusive
@@ -73,11 +75,11 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
 
     with (
         open_platform(settings, prefect=True) as platform,
-        exclusive(platform.engine, f"dataplatform up in {settings.home_path}"),
+        _alone(platform),
+        noted(settings.home_path, _pages()),
     ):
         _settle(settings)
         found = _deploy(platform)
-        api = os.environ["PREFECT_API_URL"]
         worker = _worker(settings, limit)
         stop, answering = threading.Event(), None
         with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
@@ -86,7 +88,7 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             answering.start()
         about = {
             "status": "up",
-            "prefect": api.removesuffix("/api"),
+            "prefect": _pages(),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
             "deployments": found.deployments,
         }
@@ -102,6 +104,27 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             stop.set()
             if answering is not None:
                 answering.join(10)
+
+
+def _pages() -> str:
+    """Address of Prefect's pages, once the platform is open."""
+    return os.environ["PREFECT_API_URL"].removesuffix("/api")
+
+
+@contextlib.contextmanager
+def _alone(platform: Platform) -> Iterator[None]:
+    """Keeps a second `up` of the same HOME away; raises BusyError that says who is up."""
+    home = platform.settings.home_path
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(platform.engine, f"dataplatform up in {home}"))
+        except BusyError:
+            other = who_is_up(home)
+            raise BusyError(
+                f"`dataplatform up` is running already in {home}: {other or 'not seen from here'}",
+                "use that one; or end it (Ctrl-C there) and try again; or set DATAPLATFORM_HOME to another folder",
+            ) from None
+        yield
 
 
 def _answer(platform: Platform, stop: threading.Event) -> None:
