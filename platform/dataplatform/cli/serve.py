@@ -31,13 +31,13 @@ WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it i
 def deploy(json_: Json = False) -> None:
     """Makes Prefect's deployments what the metadata say."""
     with open_platform(prefect=True) as platform:
-        found = _deploy(platform)
+        deployed = _deploy(platform)
     if json_:
-        print_json({"status": "done", **found.__dict__})
+        print_json({"status": "done", **deployed.__dict__})
         return
-    for name in found.deployments:
+    for name in deployed.deployments:
         out.print(f"deployed {name}", markup=False)
-    for name in found.removed:
+    for name in deployed.removed:
         out.print(f"removed {name}", markup=False)
 
 
@@ -79,7 +79,7 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
         noted(settings.home_path, _pages()),
     ):
         _settle(settings)
-        found = _deploy(platform)
+        deployed = _deploy(platform)
         worker = _worker(settings, limit)
         stop, answering = threading.Event(), None
         with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
@@ -90,14 +90,14 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             "status": "up",
             "prefect": _pages(),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
-            "deployments": found.deployments,
+            "deployments": deployed.deployments,
         }
         if json_:
             print_json(about)
         else:
             out.print(f"Prefect   {about['prefect']}")
             out.print(f"Postgres  {about['postgres']}", markup=False)
-            out.print(f"{len(found.deployments)} deployments; Ctrl-C stops everything")
+            out.print(f"{len(deployed.deployments)} deployments; Ctrl-C stops everything")
         try:
             _wait(worker)
         finally:

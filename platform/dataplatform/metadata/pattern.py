@@ -104,16 +104,16 @@ class _Reader:
     def _refuse(self, what: str) -> ValueError:
         return ValueError(f"{self.text!r}: Python and Postgres do not read this alike: {what}")
 
-    def _repeat(self, found: re.Match[str]) -> None:
-        sign, _, _, only_most, lazy = found.groups()
+    def _repeat(self, repeat: re.Match[str]) -> None:
+        sign, _, _, only_most, lazy = repeat.groups()
         if self.fixed:
             raise self._refuse("a lookahead that is repeated: it needs no repetition")
-        if self.text[found.end() : found.end() + 1] == "+" and not lazy:
+        if self.text[repeat.end() : repeat.end() + 1] == "+" and not lazy:
             raise self._refuse("a possessive repetition: leave its second + out")
         if any(int(n) > MOST_REPEATS for n in re.findall(r"\d+", sign)):
             raise self._refuse(f"more than {MOST_REPEATS} repetitions: repeat a group of several")
         bounds = sign if only_most is None else f"{{0,{only_most}}}"
-        self._put(found.end() - found.start(), bounds + lazy)
+        self._put(repeat.end() - repeat.start(), bounds + lazy)
 
     def _group(self) -> None:
         start = self.text[self.at : self.at + 3]
@@ -139,12 +139,12 @@ class _Reader:
 
     def _character(self) -> tuple[int, str]:
         """Length and character of an escape that stands for one."""
-        found, char = _CODE.match(self.text, self.at), self.text[self.at + 1]
-        if found:
-            char = chr(int(next(filter(None, found.groups())), 16))
+        code, char = _CODE.match(self.text, self.at), self.text[self.at + 1]
+        if code:
+            char = chr(int(next(filter(None, code.groups())), 16))
             if "\ud800" <= char <= "\udfff":
                 raise self._refuse("half of a surrogate pair, which is no character")
-            return found.end() - found.start(), char
+            return code.end() - code.start(), char
         if char.isdigit():
             raise self._refuse("a reference to a group, or an octal number: write out what is meant, or \\x…")
         if char in _REFUSED_ESCAPES:

@@ -100,11 +100,11 @@ def publish(result: RunResult) -> None:
 
 def _markdown(result: RunResult) -> str:
     lines = [f"## {result.source}: {result.status}", f"Batch `{result.batch_id}`", ""]
-    for name, found in result.entities.items():
-        c = found.counts
+    for name, entity in result.entities.items():
+        c = entity.counts
         text = (
-            f"**{found.error}**"
-            if found.error
+            f"**{entity.error}**"
+            if entity.error
             else (
                 f"{c.read:,} read, {c.inserted:,} inserted, {c.updated:,} updated, {c.closed:,} closed, "
                 f"{c.unchanged:,} unchanged, {c.quarantined:,} in quarantine"

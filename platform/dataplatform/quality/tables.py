@@ -81,8 +81,8 @@ def _records(conn: psycopg.Connection, subject: Subject, check: Check) -> list[s
         accepted = sql.SQL(", ").join(sql.Literal(_text(v)) for v in values)
         where = sql.SQL("{}::text not in ({})").format(_name(column), accepted)
         conditions.append((column, where, f"beside {', '.join(map(str, values))}"))
-    found = [(column, _count(conn, subject.relation, where), what) for column, where, what in conditions]
-    return [f"{column} is {what} in {count:,} rows" for column, count, what in found if count]
+    counts = [(column, _count(conn, subject.relation, where), what) for column, where, what in conditions]
+    return [f"{column} is {what} in {count:,} rows" for column, count, what in counts if count]
 
 
 def _literal(bound: int | float | str) -> sql.Composable:
