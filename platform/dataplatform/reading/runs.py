@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -28,14 +28,18 @@ class RunRow:
 
 
 def newest_runs(conn: sa.Connection, limit: int) -> list[RunRow]:
-    query = sa.select(t.run).order_by(t.run.c.started_at.desc()).limit(limit)
+    query = sa.select(*_columns()).order_by(t.run.c.started_at.desc()).limit(limit)
     return [RunRow(**row) for row in conn.execute(query).mappings()]
 
 
 def runs_by_id(conn: sa.Connection, ids: Iterable[str]) -> dict[str, RunRow]:
     """Those that audit knows (a replay is none)."""
-    query = sa.select(t.run).where(t.run.c.run_id.in_(sorted(set(ids))))
+    query = sa.select(*_columns()).where(t.run.c.run_id.in_(sorted(set(ids))))
     return {row["run_id"]: RunRow(**row) for row in conn.execute(query).mappings()}
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [t.run.c[field.name] for field in fields(RunRow)]
 
 
 @dataclass(frozen=True)
