@@ -26,7 +26,8 @@ def ingest(
     quiet_errors()
     with open_platform() as platform:
         order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes), run_ref())
-        result = run(platform, order, as_tasks(perform, platform.settings))
+        with as_tasks(perform, platform.settings) as submit:
+            result = run(platform, order, submit)
         publish(result)
         deliver(platform.engine, send)
     if result.failed:

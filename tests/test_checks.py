@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
+from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
-from conftest import MakeWorld, World
+from conftest import Databases, MakeWorld, World
+from dataplatform.metadata.check import Check
+from dataplatform.metadata.pattern import compiled, pattern
+from dataplatform.quality import records, tables
 from dataplatform.reading.status import status
 from dataplatform.records.refs import EntityRef
 from dataplatform.runs.recover import reprocess
+from psycopg import sql
 
 
 @pytest.fixture
@@ -162,3 +169,114 @@ def test_a_mail_header_is_a_time(make_world: MakeWorld, files: str) -> None:
     with world.platform.engine.connect() as conn:
         shown = conn.execute(sa.text("select t at time zone 'UTC' from silver.s__t")).scalar_one()
     assert shown.isoformat() == "2026-01-31T09:00:00"
+
+
+ALIKE = [
+    ("^[A-Z]{2}$", ["NL", "nl", "NLD", "NL\n", "\nNL", ""]),
+    ("b$", ["ab", "ab\n", "b\nc"]),
+    ("a.c", ["abc", "a\nc", "ac", "aéc", "a\rc"]),
+    ("^.*$", ["", "a", "a\nb"]),
+    ("[^a]", ["a", "b", "\n", "aa"]),
+    (r"\bred\b", ["red", "a red car", "redder", "éred", "red_", "red."]),
+    (r"\Bed", ["red", "ed", "éed", " ed"]),
+    (r"\B", ["", "a", "ab", " "]),
+    (r"^\w+$", ["abc_1", "josé", "", "a b", "²", "٣"]),
+    (r"^\d+$", ["12", "٣", "1.2", "²", "1\n"]),
+    (r"^\s+$", [" ", "\t\n\r\f\v", "\u00a0", "\u2003", "\u0085", "x"]),
+    (r"^\W\D\S$", ["-- ", "---", "a--", "é1é", "ééé"]),
+    (r"[\d\-x]", ["1", "-", "x", "y", "\\"]),
+    (r"^[\W]$", ["a", "-", "é"]),
+    (r"^[^\s\d]+$", ["ab", "a b", "a1", "\u00a0"]),
+    (r"[]\\[^]", ["]", "\\", "[", "^", "a"]),
+    (r"^[^]a-c-e]$", ["]", "b", "-", "e", "d"]),
+    (r"^[ -~]*$", ["ascii only", "é", "\t", ""]),
+    (r"^[\x00-\x7f]*$", ["ascii\n", "é", ""]),
+    (r"^[À-ÿA-Za-z]+$", ["Émile", "Łódź", "x1"]),
+    ("^a{,2}$", ["", "aa", "aaa"]),
+    ("^a{2,}b{1}$", ["aab", "ab", "aaaab"]),
+    ("^{x}{1,$", ["{x}{1,", "x"]),
+    ("^(ab|a)(c|bcd)(d*)$", ["abcd", "abcdd", "ac", "abd"]),
+    ("^(a|)b||c$", ["b", "ab", "x", ""]),
+    ("^a+?b*?$", ["aab", "a", "b"]),
+    ("^(?:(?=a)\\w|-)+$", ["aa", "a-", "b", "ab"]),
+    (r"^(?!.*\.\.)[^@\s]+@[^@\s]+$", ["a@b", "a..b@c", "a@b@c", "a b@c"]),
+    ("(?i)^straße k$", ["STRAße K", "straSSe k", "STRAẞE K", "straße \u212a"]),
+    ("(?i)^[a-f]+[^x]$", ["ABCy", "abX", "Ag", "é!"]),
+    (r"\x41\u00e9\t\.", ["Aé\t.", "Aé\tx"]),
+    (r"\$\^\*\+\?\(\)\{\}\|\/\#\ ", ["$^*+?(){}|/# ", "$^*+"]),
+    ("^😀{2}$", ["😀😀", "😀"]),
+    ('^it\'s "5%" of \\\\$', ['it\'s "5%" of \\', "x"]),
+]
+
+
+@pytest.mark.parametrize(("text", "values"), ALIKE)
+def test_a_pattern_means_the_same_for_records_and_tables(
+    databases: Databases, text: str, values: list[str]
+) -> None:
+    check = Check(pattern={"v": text})
+    screen = records.screening([check], {"v": "v"}, "s.t")
+    assert screen is not None
+    refused = set(screen({"v": values}, len(values)))
+    by_table = set()
+    with psycopg.connect(databases.postgres) as conn:
+        for place, value in enumerate(values):
+            relation = sql.SQL("(values ({}::text))").format(sql.Literal(value))
+            subject = tables.Subject(
+                sql.SQL("(select * from {} x(v))").format(relation), "s", datetime.now(UTC)
+            )
+            if tables.run(conn, subject, [check])[0].status == "failed":
+                by_table.add(place)
+    assert {values[n] for n in refused} == {values[n] for n in by_table}
+    assert refused != set(range(len(values))), "a table of cases with a value that passes"
+
+
+ATOMS = [
+    "a",
+    "b",
+    "é",
+    ".",
+    "$",
+    "^",
+    r"\b",
+    r"\B",
+    r"\d",
+    r"\w",
+    r"\W",
+    r"\s",
+    r"\n",
+    "[ab]",
+    "[^a]",
+    r"[\w-]",
+    "[]a]",
+    "{",
+    "-",
+    "1",
+]
+TIMES = ["", "*", "+", "?", "{2}", "{,2}", "{1,}", "*?", "+?", "??"]
+
+
+def some_pattern(chance: random.Random, depth: int) -> str:
+    kind = chance.random()
+    if depth == 0 or kind < 0.4:
+        return chance.choice(ATOMS)
+    inner = some_pattern(chance, depth - 1)
+    if kind < 0.65:
+        return inner + some_pattern(chance, depth - 1)
+    if kind < 0.8:
+        return f"({inner}){chance.choice(TIMES)}"
+    if kind < 0.9:
+        return f"(?:{inner}|{some_pattern(chance, depth - 1)})"
+    return f"{chance.choice(['(?=', '(?!'])}{inner})"
+
+
+def test_patterns_by_chance_mean_the_same_to_python_and_postgres(databases: Databases) -> None:
+    chance, differ = random.Random(7), []
+    query = 'select v collate "C" ~ %s from unnest(%s::text[]) with ordinality x(v, o) order by o'
+    with psycopg.connect(databases.postgres) as conn:
+        for _ in range(400):
+            text = chance.choice(["", "", "(?i)"]) + some_pattern(chance, 5)
+            values = ["".join(chance.choices("abAB1é- \n_ß", k=chance.randrange(6))) for _ in range(20)]
+            by_record = [compiled(text).search(v) is not None for v in values]
+            by_table = [r[0] for r in conn.execute(query, (pattern(text).postgres, values))]
+            differ += [(text, v) for v, a, b in zip(values, by_record, by_table, strict=True) if a != b]
+    assert differ == []

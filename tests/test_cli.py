@@ -65,7 +65,8 @@ def test_a_day_with_the_program(cli: Run, tmp_path: Path) -> None:
     assert first["entities"] == {"e": {"read": 3, "inserted": 2, "quarantined": 1, **zero}}
     assert cli("run", "s", "e")["entities"]["e"]["unchanged"] == 2
     assert cli("gold")["models"]["m"]["rows"] == 1
-    assert cli("gold", "lineage") == {"m": {"models": [], "tables": ["silver_current.s__e"]}}
+    reads = {"models": [], "tables": ["silver_current.s__e"], "read_by": []}
+    assert cli("gold", "lineage") == {"m": reads}
 
     status = cli("status")["sources"]["s"]["entities"]["e"]
     assert (status["silver_rows"], status["bronze_versions"], status["quarantine"]) == (2, 3, 1)
@@ -73,7 +74,15 @@ def test_a_day_with_the_program(cli: Run, tmp_path: Path) -> None:
     assert trace["batch_id"] == first["batch_id"]
     assert trace["raw_line"] == 4
     assert Path(trace["raw_file"]).exists()
+    assert trace["updated_run_id"] == trace["run_id"] == first["run_id"]
     cli("trace", "s__e", "99", code=1)
+    shown = cli("show", "s.e", "--limit", "1")
+    assert (shown["table"], shown["more"]) == ("silver.s__e", True)
+    assert shown["rows"] in ([{"id": 1, "n": 1}], [{"id": 3, "n": 3}])
+    assert cli("show", "s__e", "3")["versions"][0]["values"] == {"id": 3, "n": 3}
+    written = f"(batch {first['batch_id']}, run {first['run_id']})"
+    assert written in cli("show", "s__e", "3", json_=False)
+    assert "did you mean silver.s__e?" in cli("show", "s__a", code=1)["remedy"]
 
     waiting = cli("quarantine", "list")
     assert waiting["count"] == 1
@@ -95,6 +104,10 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "its entities: e" in cli("run", "s", "nope", code=1)["remedy"]
     assert "models: none" in cli("gold", "nope", code=1)["remedy"]
     assert "DATAPLATFORM_LINGER" in cli("status", code=1, DATAPLATFORM_LINGER="soon")["error"]
+    for command in (("run", "s"), ("deploy",)):
+        wrong = cli(*command, code=1, DATAPLATFORM_TASK_RUNNER="daks")
+        assert "DATAPLATFORM_TASK_RUNNER is 'daks'" in wrong["error"]
+        assert wrong["remedy"] == "legal: threads"
     gone = cli("run", "s", code=1, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert "the Prefect API at http://127.0.0.1:1/api cannot be reached" in gone["error"]
     (tmp_path / "metadata" / "sources" / "t.yaml").write_text("source: t\nentities: [\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Databases
+from conftest import Databases, move_of
 
 pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).parents[1]
@@ -150,6 +150,37 @@ def test_deployments_of_removed_sources_go_away(env: dict[str, str], tmp_path: P
     (tmp_path / "metadata" / "sources" / "s.yaml").unlink()
     assert program(env, "deploy")["removed"] == ["ingest/s"]
     assert program(env, "deploy")["removed"] == []
+
+
+def test_moves_are_done_by_the_task_runner_of_the_settings(
+    prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataplatform.orchestration.runners import RUNNERS
+    from dataplatform.orchestration.tasks import as_tasks, flush
+    from dataplatform.records.counts import Counts
+    from dataplatform.settings import Settings
+    from prefect import flow
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    titles = []
+
+    class Listing(ThreadPoolTaskRunner[Any]):
+        def submit(self, task: Any, parameters: Any, *more: Any, **options: Any) -> Any:
+            titles.append(parameters["move"].title)
+            return super().submit(task, parameters, *more, **options)
+
+    monkeypatch.setitem(RUNNERS, "listing", Listing)
+
+    @flow(persist_result=False)
+    def one_move() -> int:
+        with as_tasks(lambda move: Counts(read=7), Settings(task_runner="listing")) as submit:
+            return submit(move_of("raw", "e", "b")).result().read
+
+    with temporary_settings({PREFECT_API_URL: prefect_url, PREFECT_HOME: tmp_path}):
+        assert one_move() == 7
+        flush()
+    assert titles == ["e: source → raw"]
 
 
 def test_events_are_delivered_once_from_the_outbox(env: dict[str, str], tmp_path: Path) -> None:

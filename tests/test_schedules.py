@@ -131,7 +131,22 @@ def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, s
     with up(env) as again:
         assert again["prefect"] == about["prefect"], "the address of Prefect's pages has changed"
         assert schedules(again, "often") == before, "the interval counts from another moment"
+        for command in ("up", "stop"):
+            assert_is_told_who_is_up(env, command, again["prefect"])
         wait_for(lambda: ids(env, "often") == [1, 2, 3], 60, "no load after the restart")
+    assert not (tmp_path / "home" / "up.json").exists()
+
+
+def assert_is_told_who_is_up(env: dict[str, str], command: str, pages: str) -> None:
+    done = subprocess.run(
+        [PROGRAM, command, "--json"], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    home, told = Path(env["DATAPLATFORM_HOME"]), json.loads(done.stdout)
+    pid = json.loads((home / "up.json").read_text())["pid"]
+    for words in (str(home), f"process {pid}, since 20", f"Prefect's pages at {pages}"):
+        assert words in told["error"]
+    assert "Ctrl-C there" in told["remedy"]
 
 
 @pytest.fixture

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     parallel: int = Field(
         default=4, ge=1, description="Entities of a source that are loaded at the same time."
     )
+    task_runner: str = Field(
+        default="threads",
+        description="Where the tasks of a run are done: `threads` of the process that runs the flow.",
+    )
     http_timeout: float = Field(
         default=60.0,
         gt=0,

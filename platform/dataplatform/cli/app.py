@@ -37,6 +37,10 @@ COMMANDS = {
         "trace:trace",
         "Prints where each version of a record came from: batch, run, bronze version, raw line.",
     ),
+    "show": (
+        "show:show",
+        "Shows the rows of a table, or in words what became of one record.",
+    ),
     "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry."),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
@@ -53,12 +57,12 @@ class Deferred(TyperCommand):
     def load(self) -> Any:
         """The command itself."""
         module, attribute = self.place.split(":")
-        found = getattr(import_module(f"dataplatform.cli.{module}"), attribute)
-        if isinstance(found, typer.Typer):
-            command: Any = typer.main.get_command(found)
+        target = getattr(import_module(f"dataplatform.cli.{module}"), attribute)
+        if isinstance(target, typer.Typer):
+            command: Any = typer.main.get_command(target)
         else:
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            alone.command(self.name)(found)
+            alone.command(self.name)(target)
             command = typer.main.get_command(alone)
         command.name = self.name
         return command

@@ -59,8 +59,8 @@ def as_ours(error: Exception) -> DataplatformError | None:
     try:
         with database_errors(), server_errors():
             raise error
-    except DataplatformError as found:
-        return found
+    except DataplatformError as translated:
+        return translated
     except Exception:
         return None
 

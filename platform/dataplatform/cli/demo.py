@@ -174,8 +174,8 @@ class _TaskNames(logging.Handler):
 
 
 def _read_results(platform: Platform, story: _Story) -> None:
-    found = results(platform)
-    story.history, story.delays, story.weather = found.history, found.delays, found.weather
+    shown = results(platform)
+    story.history, story.delays, story.weather = shown.history, shown.delays, shown.weather
 
 
 def _summary(story: _Story) -> None:

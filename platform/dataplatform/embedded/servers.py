@@ -30,10 +30,10 @@ class Servers:
 
     def close(self) -> None:
         """Gives the shares back; waits for those servers to stop that nobody else uses (unless they linger)."""
-        for found in self.leases:
-            found.release()
-        for found in () if self.linger else self.leases:
-            found.wait_stopped()
+        for lease in self.leases:
+            lease.release()
+        for lease in () if self.linger else self.leases:
+            lease.wait_stopped()
 
 
 def stop_servers(home: Path) -> dict[str, str]:

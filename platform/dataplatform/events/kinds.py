@@ -10,35 +10,31 @@ from dataplatform.records.refs import BatchRef
 
 
 @dataclass(frozen=True)
-class BatchLanded:
+class _OfBatch:
+    """What is told of a batch of an entity: how many records it was about."""
+
+    batch: BatchRef
+    counts: Counts
+
+    @property
+    def resource(self) -> str:
+        return f"dataplatform.{self.batch.entity}"
+
+    def payload(self) -> dict[str, Any]:
+        named = {"source": self.batch.source, "entity": self.batch.name, "batch_id": self.batch.batch_id}
+        return named | asdict(self.counts)
+
+
+class BatchLanded(_OfBatch):
     """What a batch holds of an entity is in raw."""
 
     name: ClassVar = "dataplatform.batch.landed"
-    batch: BatchRef
-    counts: Counts
-
-    @property
-    def resource(self) -> str:
-        return f"dataplatform.{self.batch.entity}"
-
-    def payload(self) -> dict[str, Any]:
-        return _of_batch(self.batch, self.counts)
 
 
-@dataclass(frozen=True)
-class EntityLoaded:
+class EntityLoaded(_OfBatch):
     """What a batch holds of an entity is in silver."""
 
     name: ClassVar = "dataplatform.entity.loaded"
-    batch: BatchRef
-    counts: Counts
-
-    @property
-    def resource(self) -> str:
-        return f"dataplatform.{self.batch.entity}"
-
-    def payload(self) -> dict[str, Any]:
-        return _of_batch(self.batch, self.counts)
 
 
 @dataclass(frozen=True)
@@ -75,12 +71,3 @@ class RunFailed:
 
 
 Event = BatchLanded | EntityLoaded | GoldBuilt | RunFailed
-
-
-def _of_batch(batch: BatchRef, counts: Counts) -> dict[str, Any]:
-    return {
-        "source": batch.source,
-        "entity": batch.name,
-        "batch_id": batch.batch_id,
-        **asdict(counts),
-    }

@@ -85,9 +85,9 @@ def read_catalog(root: Path) -> tuple[Catalog, list[Problem]]:
 
 def _sources(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Source]]:
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        found = read_source(path, problems)
-        if found is not None:
-            yield found.source, found
+        source = read_source(path, problems)
+        if source is not None:
+            yield source.source, source
 
 
 def read_source(path: Path, problems: list[Problem]) -> Source | None:

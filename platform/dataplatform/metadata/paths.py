@@ -34,13 +34,13 @@ def records_in(document: Any, path: str | None) -> list[Any]:
     Raises ValueError saying what the document holds instead.
     """
     if path is not None:
-        found = dig(document, path)
-        if found is None or isinstance(found, list):
-            return found or []
-        if found is MISSING:
+        value = dig(document, path)
+        if value is None or isinstance(value, list):
+            return value or []
+        if value is MISSING:
             fields = sorted(document) if isinstance(document, dict) else type(document).__name__
             raise ValueError(f"nothing at `{path}`; the document has {fields}")
-        return [found]
+        return [value]
     if isinstance(document, list):
         return document
     if isinstance(document, dict):

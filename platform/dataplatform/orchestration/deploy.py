@@ -237,10 +237,10 @@ def _schedules(wanted: Wanted, anchors: Mapping[float, datetime]) -> list[Deploy
 
 def _anchors(old: DeploymentResponse | None) -> dict[float, datetime]:
     """Interval in seconds → the moment that a deployment counts from until now."""
-    found = [s.schedule for s in old.schedules] if old else []
+    schedules = [s.schedule for s in old.schedules] if old else []
     return {
         s.interval.total_seconds(): s.anchor_date
-        for s in found
+        for s in schedules
         if isinstance(s, IntervalSchedule) and s.anchor_date
     }
 
@@ -249,12 +249,12 @@ def _deployed(client: SyncPrefectClient) -> dict[str, DeploymentResponse]:
     """Our deployments in Prefect, by full name."""
     flows = {f.id: f.name for f in _pages(lambda offset: client.read_flows(limit=PAGE, offset=offset))}
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
-    found = _pages(
+    deployments = _pages(
         lambda offset: client.read_deployments(
             deployment_filter=ours, limit=PAGE, offset=offset, sort=DeploymentSort.NAME_ASC
         )
     )
-    return {f"{flows.get(one.flow_id)}/{one.name}": one for one in found}
+    return {f"{flows.get(one.flow_id)}/{one.name}": one for one in deployments}
 
 
 def _pages(read: Callable[[int], list[Any]]) -> Iterator[Any]:

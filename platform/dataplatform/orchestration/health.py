@@ -44,13 +44,13 @@ def look(api: str | None, events_delivered_at: datetime | None = None) -> Health
         return Health(None)
     try:
         now = datetime.now(UTC)
-        found = _unplanned(api, now) + _overdue(api, now) + _lost_events(api, now, events_delivered_at)
+        troubles = _unplanned(api, now) + _overdue(api, now) + _lost_events(api, now, events_delivered_at)
     except urllib.error.HTTPError as error:
         return Health(api, [Trouble("api", f"Prefect at {api} answers {error.code} {error.reason}")])
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return Health(api, [Trouble("api", f"Prefect at {api} does not answer: {reason}")])
-    return Health(api, found)
+    return Health(api, troubles)
 
 
 def _ask(api: str, path: str, body: dict[str, Any]) -> Any:
@@ -111,10 +111,10 @@ def _overdue(api: str, now: datetime) -> list[Trouble]:
             },
         },
     )
-    found = []
+    troubles = []
     unmarked = [r["name"] for r in runs if r["state"]["name"] == "Scheduled"]
     if unmarked:
-        found.append(
+        troubles.append(
             Trouble(
                 "late runs",
                 f"{len(unmarked)} runs are overdue and Prefect has not marked them late, {unmarked[0]} first: "
@@ -122,14 +122,14 @@ def _overdue(api: str, now: datetime) -> list[Trouble]:
             )
         )
     if runs and not any(_alive(api, pool) for pool in {r["work_pool_name"] for r in runs}):
-        found.append(
+        troubles.append(
             Trouble(
                 "worker",
                 f"{len(runs)} runs wait since {runs[0]['expected_start_time'][:16]} and no worker is online: "
                 "run `dataplatform up`, or start the worker's container",
             )
         )
-    return found
+    return troubles
 
 
 def _alive(api: str, pool: str | None) -> bool:

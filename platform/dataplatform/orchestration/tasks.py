@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 
 from dataplatform.errors import DataplatformError, TransientError
+from dataplatform.orchestration.runners import runner_named
 from dataplatform.pipeline import Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import RunRef
@@ -32,10 +33,13 @@ def run_ref() -> RunRef:
     return RunRef(str(flow_run.id))
 
 
-def as_tasks(perform: Perform, settings: Settings) -> Submit:
-    """Every move becomes a task run, submitted to the flow's task runner, tried again where that may help.
+@contextlib.contextmanager
+def as_tasks(perform: Perform, settings: Settings) -> Iterator[Submit]:
+    """Every move becomes a task run of the flow we are in, tried again where that may help.
 
-    `perform` is called where the task runner has it done; it opens that process's platform.
+    The task runner is the one that the settings name, and not one of the flow's decorator: those are read when a
+    flow runs, not when its module is imported. `perform` is called where the runner has it done; it opens that
+    process's platform. Raises SettingsError for a name that no runner has.
     """
     task: Task[[Move], Counts] = Task(
         perform,
@@ -47,7 +51,8 @@ def as_tasks(perform: Perform, settings: Settings) -> Submit:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    return lambda move: task.submit(move)
+    with runner_named(settings.task_runner) as runner:
+        yield lambda move: runner.submit(task, {"move": move})
 
 
 def _may_pass(task_: Any, run: Any, state: Any) -> bool:
@@ -95,11 +100,11 @@ def publish(result: RunResult) -> None:
 
 def _markdown(result: RunResult) -> str:
     lines = [f"## {result.source}: {result.status}", f"Batch `{result.batch_id}`", ""]
-    for name, found in result.entities.items():
-        c = found.counts
+    for name, entity in result.entities.items():
+        c = entity.counts
         text = (
-            f"**{found.error}**"
-            if found.error
+            f"**{entity.error}**"
+            if entity.error
             else (
                 f"{c.read:,} read, {c.inserted:,} inserted, {c.updated:,} updated, {c.closed:,} closed, "
                 f"{c.unchanged:,} unchanged, {c.quarantined:,} in quarantine"

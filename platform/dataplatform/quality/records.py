@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -10,6 +9,7 @@ from typing import Any
 
 from dataplatform.errors import LoadError
 from dataplatform.metadata.check import Bounds, Check
+from dataplatform.metadata.pattern import compiled
 
 Passes = Callable[[Any], bool]
 Screen = Callable[[Mapping[str, Sequence[Any]], int], dict[int, str]]
@@ -47,13 +47,13 @@ def _said(reason: str, value: Any) -> str:
 
 def _path(column: str, paths: Mapping[str, str], entity: str) -> str:
     name = column.replace(".", "__")
-    found = paths.get(name) or paths.get(name.lower())
-    if found is None:
+    path = paths.get(name) or paths.get(name.lower())
+    if path is None:
         raise LoadError(
             f"{entity}: a check names the column {column}, which no record has had",
             f"correct it under `checks:`; its columns: {', '.join(sorted(paths))}",
         )
-    return found
+    return path
 
 
 def _rules(check: Check) -> list[tuple[str, Passes, str]]:
@@ -77,7 +77,7 @@ def _span(bounds: Bounds) -> str:
 
 
 def _matches(text: str) -> Passes:
-    search = re.compile(text).search
+    search = compiled(text).search
     return lambda value: (
         value is None or search(value if isinstance(value, str) else _text(value)) is not None
     )
@@ -104,8 +104,10 @@ def _inside(bounds: Bounds) -> Passes:
     def passes(value: Any) -> bool:
         if value is None:
             return True
-        found = read(value)
-        return found is not None and (low is None or found >= low) and (high is None or found <= high)
+        measured = read(value)
+        return (
+            measured is not None and (low is None or measured >= low) and (high is None or measured <= high)
+        )
 
     return passes
 
@@ -114,12 +116,12 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool):
         return None
     try:
-        found = (
+        number = (
             Decimal(value.strip() if isinstance(value, str) else repr(value)) if value is not None else None
         )
     except (InvalidOperation, AttributeError):
         return value if isinstance(value, Decimal) else None
-    return found if found is not None and found.is_finite() else None
+    return number if number is not None and number.is_finite() else None
 
 
 def _moment(value: Any) -> datetime | None:
@@ -128,7 +130,7 @@ def _moment(value: Any) -> datetime | None:
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     try:
-        found = datetime.fromisoformat(str(value).strip())
+        moment = datetime.fromisoformat(str(value).strip())
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

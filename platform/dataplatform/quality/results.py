@@ -51,15 +51,3 @@ def checks_of(conn: sa.Connection, source: str, batch_id: str) -> list[dict[str,
     c = check_result.c
     query = sa.select(c.entity, c.check, c.status, c.found).where(c.source == source, c.batch_id == batch_id)
     return [dict(row) for row in conn.execute(query.order_by(c.id)).mappings()]
-
-
-def last_checks(conn: sa.Connection) -> list[dict[str, Any]]:
-    """Results of the newest checked batch of every entity."""
-    c = check_result.c
-    newest = sa.select(c.source, c.entity, sa.func.max(c.batch_id).label("batch_id")).group_by(
-        c.source, c.entity
-    )
-    last = newest.subquery()
-    both = sa.and_(c.source == last.c.source, c.entity == last.c.entity, c.batch_id == last.c.batch_id)
-    query = sa.select(c.source, c.entity, c.batch_id, c.check, c.status, c.found).join(last, both)
-    return [dict(row) for row in conn.execute(query.order_by(c.id)).mappings()]

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from dataplatform.metadata.check import Check
+from dataplatform.metadata.pattern import pattern
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,16 @@ def _records(conn: psycopg.Connection, subject: Subject, check: Check) -> list[s
                 where = sql.SQL("{} " + sign + " {}").format(_name(column), _literal(bound))
                 conditions.append((column, where, f"{sign} {bound}"))
     for column, text in (check.pattern or {}).items():
-        where = sql.SQL("{}::text !~ {}").format(_name(column), sql.Literal(text))
+        where = sql.SQL('{}::text collate "C" !~ {}').format(
+            _name(column), sql.Literal(pattern(text).postgres)
+        )
         conditions.append((column, where, f"unlike {text!r}"))
     for column, values in (check.values or {}).items():
         accepted = sql.SQL(", ").join(sql.Literal(_text(v)) for v in values)
         where = sql.SQL("{}::text not in ({})").format(_name(column), accepted)
         conditions.append((column, where, f"beside {', '.join(map(str, values))}"))
-    found = [(column, _count(conn, subject.relation, where), what) for column, where, what in conditions]
-    return [f"{column} is {what} in {count:,} rows" for column, count, what in found if count]
+    counts = [(column, _count(conn, subject.relation, where), what) for column, where, what in conditions]
+    return [f"{column} is {what} in {count:,} rows" for column, count, what in counts if count]
 
 
 def _literal(bound: int | float | str) -> sql.Composable:

@@ -38,8 +38,8 @@ class DemoResults:
 def results(platform: Platform) -> DemoResults:
     """Reads them; all of the demo has to be loaded and built."""
     with connected(platform.engine) as conn:
-        found = [conn.execute(sa.text(query)).mappings().all() for query in (_HISTORY, _DELAYS, _WEATHER)]
-    return DemoResults(*([dict(row) for row in rows] for rows in found))
+        answers = [conn.execute(sa.text(query)).mappings().all() for query in (_HISTORY, _DELAYS, _WEATHER)]
+    return DemoResults(*([dict(row) for row in rows] for rows in answers))
 
 
 def silver_tables(engine: Engine) -> list[str]:

@@ -46,10 +46,10 @@ def quarantine(
 
 def quarantined(platform: Platform, id_: str) -> QuarantinedRecord:
     """The one with that id, also where it is settled; raises MetadataError where there is none."""
-    found = platform.bronze.db["quarantine"].find_one({"_id": id_})
-    if found is None:
+    document = platform.bronze.db["quarantine"].find_one({"_id": id_})
+    if document is None:
         raise MetadataError(f"nothing in quarantine has the id {id_}", "dataplatform quarantine list")
-    return _record(found)
+    return _record(document)
 
 
 def _record(document: dict[str, Any]) -> QuarantinedRecord:

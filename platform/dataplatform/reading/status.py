@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -16,21 +16,28 @@ from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.names import qualified
-from dataplatform.quality.results import last_checks
+from dataplatform.reading.checks import CheckResult, last_checks
+from dataplatform.reading.runs import RunRow, newest_runs
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage.postgres import connected
 
-_LOAD = (
-    "batch_id",
-    "inserted",
-    "updated",
-    "closed",
-    "unchanged",
-    "quarantined",
-    "seconds",
-    "status",
-    "error",
-)
+RUNS = 10  # so many of the newest are shown
+
+
+@dataclass(frozen=True)
+class LastLoad:
+    """A load of silver: records read, versions, wall time in seconds; `status` is done or failed."""
+
+    read: int
+    batch_id: str
+    inserted: int
+    updated: int
+    closed: int
+    unchanged: int
+    quarantined: int
+    seconds: float
+    status: str
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class EntityStatus:
     silver_current: int = 0
     quarantine: int = 0
     cursor: Any = None
-    checks: list[dict[str, Any]] = field(default_factory=list)
-    last_load: dict[str, Any] | None = None
+    checks: tuple[CheckResult, ...] = ()
+    last_load: LastLoad | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Status:
     servers: dict[str, str]
     sources: dict[str, SourceStatus]
     gold: dict[str, GoldStatus]
-    runs: list[dict[str, Any]]
+    runs: list[RunRow]
     events_waiting: int
     events_delivered_at: datetime | None = None
 
@@ -87,7 +94,7 @@ def status(platform: Platform) -> Status:
         names = dict.fromkeys(ref.source for ref in entities)
         sources = {
             source: SourceStatus(
-                {ref.name: found for ref, found in entities.items() if ref.source == source},
+                {ref.name: entity for ref, entity in entities.items() if ref.source == source},
                 len(raw.batches(platform.raw, source)),
             )
             for source in names
@@ -98,7 +105,9 @@ def status(platform: Platform) -> Status:
                 sa.func.max(outbox.c.delivered_at),
             )
         ).one()
-        return Status(_servers(platform), sources, _gold(conn), _runs(conn), int(waiting), delivered)
+        return Status(
+            _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered
+        )
 
 
 def _servers(platform: Platform) -> dict[str, str]:
@@ -115,10 +124,7 @@ def _entities(platform: Platform, conn: sa.Connection) -> dict[EntityRef, Entity
     keys = sorted(known | set(loads))
     rows, waiting = _rows(conn, keys), upkeep.waiting(platform.bronze)
     cursors = {EntityRef(r.source, r.entity): r.value for r in conn.execute(sa.select(t.cursor))}
-    checks: dict[EntityRef, list[dict[str, Any]]] = {}
-    for check in last_checks(conn):
-        shown = {n: check[n] for n in ("batch_id", "check", "status", "found")}
-        checks.setdefault(EntityRef(check["source"], check["entity"]), []).append(shown)
+    checks = last_checks(conn)
     return {
         key: EntityStatus(
             raw_records.get(key, 0),
@@ -126,14 +132,14 @@ def _entities(platform: Platform, conn: sa.Connection) -> dict[EntityRef, Entity
             *rows.get(key, (0, 0)),
             waiting.get(key, 0),
             cursors.get(key),
-            checks.get(key, []),
+            checks.get(key, ()),
             loads.get(key),
         )
         for key in keys
     }
 
 
-def _last_loads(conn: sa.Connection) -> dict[EntityRef, dict[str, Any]]:
+def _last_loads(conn: sa.Connection) -> dict[EntityRef, LastLoad]:
     """The newest load of silver of each entity."""
     c = t.load.c
     query = (
@@ -142,8 +148,9 @@ def _last_loads(conn: sa.Connection) -> dict[EntityRef, dict[str, Any]]:
         .ext(distinct_on(c.source, c.entity))
         .order_by(c.source, c.entity, c.batch_id.desc())
     )
+    names = [f.name for f in fields(LastLoad) if f.name != "read"]
     return {
-        EntityRef(r["source"], r["entity"]): {"read": r["in"], **{n: r[n] for n in _LOAD}}
+        EntityRef(r["source"], r["entity"]): LastLoad(r["in"], **{name: r[name] for name in names})
         for r in conn.execute(query).mappings()
     }
 
@@ -171,8 +178,8 @@ def _rows(conn: sa.Connection, keys: list[EntityRef]) -> dict[EntityRef, tuple[i
     ]
     if not counts:
         return {}
-    found = conn.exec_driver_sql(" union all ".join(counts))
-    return {keys[number]: (rows, current) for number, rows, current in found}
+    counted = conn.exec_driver_sql(" union all ".join(counts))
+    return {keys[number]: (rows, current) for number, rows, current in counted}
 
 
 def _gold(conn: sa.Connection) -> dict[str, GoldStatus]:
@@ -180,8 +187,3 @@ def _gold(conn: sa.Connection) -> dict[str, GoldStatus]:
         r["name"]: GoldStatus(r["materialized"], r["rows"], r["seconds"], r["built_at"])
         for r in conn.execute(sa.select(gold_model).order_by(gold_model.c.name)).mappings()
     }
-
-
-def _runs(conn: sa.Connection) -> list[dict[str, Any]]:
-    query = sa.select(t.run).order_by(t.run.c.started_at.desc()).limit(10)
-    return [dict(r) for r in conn.execute(query).mappings()]

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
-from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 
-from dataplatform.audit import tables as t
 from dataplatform.context import Platform
-from dataplatform.errors import MetadataError
 from dataplatform.layers import raw
 from dataplatform.layers.bronze.load import reading_rule
 from dataplatform.layers.bronze.parse import Record, items_of, parse
 from dataplatform.metadata.source import Entity
 from dataplatform.names import qualified
+from dataplatform.reading.names import entity_named, key_hashes, no_record
+from dataplatform.reading.runs import RunRow, loaded_by, runs_by_id, touches
 from dataplatform.records import hashes as hs
-from dataplatform.records.record import key_hash
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.postgres import connected
 
 
 @dataclass(frozen=True)
 class TracedVersion:
-    """One version of a record and where it came from. Times: ISO 8601, UTC; `raw_line`: of the uncompressed text."""
+    """One version of a record and where it came from. Times: ISO 8601, UTC; `raw_line`: of the uncompressed text.
+
+    `batch_id` and `run_id` wrote it; `updated_batch_id` and `updated_run_id` closed it where it is closed, else changed
+    it last (the same where nothing did, None where audit does not know the run).
+    """
 
     dp_id: int
     dp_key: str
@@ -37,83 +38,54 @@ class TracedVersion:
     bronze_version: str
     raw_file: str | None
     raw_line: int | None
+    updated_batch_id: str
+    updated_run_id: str | None
 
 
 @dataclass(frozen=True)
 class Trace:
-    """All versions of a record, oldest first, and the runs that wrote them. Its dict is `trace --json`."""
+    """All versions of a record, oldest first, and the runs that wrote and closed them. Its dict is `trace --json`."""
 
     table: str
     key: str
     versions: list[TracedVersion]
-    runs: dict[str, dict[str, Any] | None]
+    runs: dict[str, RunRow | None]
 
     def as_json(self) -> dict[str, Any]:
         return {"status": "done", **asdict(self)}
 
 
 def trace(platform: Platform, table: str, key: str) -> Trace:
-    """`table` in silver, with or without the schema; `key`: the business key (a,b for two fields), or dp_key.
+    """`table`: an entity's own in silver, or source.entity; `key`: the business key (a,b for two fields), or dp_key.
 
     Raises MetadataError where there is no such table or record.
     """
-    table = table.removeprefix("silver.")
-    ref, entity = _entity(platform, table)
+    ref, entity = entity_named(platform.catalog, table)
     with connected(platform.engine) as conn:
-        rows = _versions(conn, ref, _candidates(key, len(entity.key)))
+        rows = _versions(conn, ref, key_hashes(key, len(entity.key)))
         if not rows:
-            raise MetadataError(
-                f"silver.{table} has no record with the key {key!r}",
-                f"the key is {', '.join(entity.key)}; several fields are written a,b",
-            )
-        versions = [_version(platform, ref, entity, row) for row in rows]
-        runs = {run_id: _run(conn, run_id) for run_id in {v.run_id for v in versions}}
-    return Trace(f"silver.{table}", key, versions, runs)
-
-
-def _entity(platform: Platform, table: str) -> tuple[EntityRef, Entity]:
-    for source in platform.catalog.sources.values():
-        for name, entity in source.entities.items():
-            ref = EntityRef(source.source, name)
-            if ref.table == table:
-                return ref, entity
-    raise MetadataError(
-        f"no entity of the metadata has the table silver.{table}",
-        "name the entity's own table, such as github__issues",
-    )
-
-
-def _candidates(key: str, fields: int) -> list[str]:
-    """The hashes the text may mean: dp_key itself, or fields as text or as numbers."""
-    try:
-        return [str(UUID(key))]
-    except ValueError:
-        pass
-    parts = key.split(",") if fields > 1 else [key]
-    options: list[list[Any]] = [[]]
-    for part in parts:
-        values: list[Any] = [part]
-        try:
-            number = orjson.loads(part)
-            values += [number] if isinstance(number, int | float) else []
-        except orjson.JSONDecodeError:
-            pass
-        options = [[*o, v] for o in options for v in values]
-    hashes = (key_hash(option) for option in options)
-    return [str(UUID(bytes=found)) for found in hashes if found]
+            raise no_record(ref, entity, key)
+        loads = loaded_by(conn, ref, rows)
+        versions = [_version(platform, ref, entity, row, loads) for row in rows]
+        ids = {run_id for v in versions for run_id in (v.run_id, v.updated_run_id) if run_id}
+        known = runs_by_id(conn, ids)
+    return Trace(f"silver.{ref.table}", key, versions, {run_id: known.get(run_id) for run_id in sorted(ids)})
 
 
 def _versions(conn: sa.Connection, ref: EntityRef, keys: list[str]) -> list[dict[str, Any]]:
     query = sa.text(
-        "select dp_id, dp_key, dp_valid_from, dp_valid_to, dp_deleted, dp_batch_id, dp_run_id "
+        "select dp_id, dp_key, dp_valid_from, dp_valid_to, dp_deleted, dp_batch_id, dp_run_id, dp_updated_batch_id "
         f"from {qualified('silver', ref.table)} where dp_key = any(cast(:keys as uuid[])) "
         "order by dp_valid_from"
     )
     return [dict(r) for r in conn.execute(query, {"keys": keys}).mappings()]
 
 
-def _version(platform: Platform, ref: EntityRef, entity: Entity, row: dict[str, Any]) -> TracedVersion:
+def _version(
+    platform: Platform, ref: EntityRef, entity: Entity, row: dict[str, Any], loads: dict[str, str]
+) -> TracedVersion:
     batch, key = BatchRef(ref, row["dp_batch_id"]), row["dp_key"].bytes
+    written, touched = touches(row, loads)
     file, line = _raw_line(platform, batch, entity, key)
     return TracedVersion(
         row["dp_id"],
@@ -121,11 +93,13 @@ def _version(platform: Platform, ref: EntityRef, entity: Entity, row: dict[str, 
         row["dp_valid_from"].isoformat(),
         row["dp_valid_to"] and row["dp_valid_to"].isoformat(),
         row["dp_deleted"],
-        batch.batch_id,
-        row["dp_run_id"],
+        written.batch_id,
+        written.run_id or "",
         _bronze_version(platform, batch, key),
         file,
         line,
+        touched.batch_id,
+        touched.run_id,
     )
 
 
@@ -155,9 +129,3 @@ def _raw_line(
             if any(isinstance(r, Record) and r.key == key for r in records):
                 return platform.raw.location(page.file), page.line + offset
     return None, None
-
-
-def _run(conn: sa.Connection, run_id: str) -> dict[str, Any] | None:
-    query = sa.select(t.run).where(t.run.c.run_id == run_id)
-    row = conn.execute(query).mappings().first()
-    return dict(row) if row else None

@@ -53,10 +53,10 @@ class LocalStore:
     def delete(self, name: str) -> bool:
         """True where there was one."""
         secrets = self.read()
-        found = secrets.pop(name, None) is not None
-        if found:
+        existed = secrets.pop(name, None) is not None
+        if existed:
             self._write(secrets)
-        return found
+        return existed
 
     def _write(self, secrets: dict[str, str]) -> None:
         self.home.mkdir(parents=True, exist_ok=True)

@@ -78,10 +78,10 @@ def names_in(value: Any) -> set[str]:
 
 
 def _secret_name(value: Any) -> str | None:
-    found = getattr(value, "secret", None)
+    name = getattr(value, "secret", None)
     if isinstance(value, Mapping) and set(value) == {"secret"}:
-        found = value["secret"]
-    return found if isinstance(found, str) else None
+        name = value["secret"]
+    return name if isinstance(name, str) else None
 
 
 def _read(path: Path, what: str) -> str:

@@ -41,10 +41,10 @@ class FileStore:
         system, base = self._system()
         full = f"{base}/{path}".rstrip("/")
         try:
-            found = system.ls(full, detail=False, refresh=True)
+            paths = system.ls(full, detail=False, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        names = {str(f).rstrip("/").rsplit("/", 1)[-1] for f in found}
+        names = {str(f).rstrip("/").rsplit("/", 1)[-1] for f in paths}
         return sorted(n for n in names if not n.startswith("."))
 
     def read_bytes(self, path: str) -> bytes:

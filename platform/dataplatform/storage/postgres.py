@@ -50,9 +50,9 @@ def ping(engine: Engine) -> None:
 
 def raw_connection(connection: sa.Connection) -> psycopg.Connection:
     """psycopg's connection under SQLAlchemy's, in the same transaction; for COPY."""
-    found = connection.connection.driver_connection
-    assert isinstance(found, psycopg.Connection)
-    return found
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw
 
 
 def lock_number(name: str) -> int:
@@ -80,8 +80,8 @@ def exclusive(engine: Engine, name: str, wait: float = 0.0) -> Iterator[None]:
 
     `wait`: seconds to wait for it. The lock goes with its connection, so a killed process frees it.
     """
-    with connected(engine) as found:
-        connection = found.execution_options(isolation_level="AUTOCOMMIT")
+    with connected(engine) as opened:
+        connection = opened.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(sa.text(f"set lock_timeout = {int(wait * 1000) or 1}"))
         number = lock_number(name)
         try:
@@ -105,8 +105,8 @@ def held(engine: Engine, names: Iterable[str]) -> Iterator[set[str]]:
     One connection holds them all; they go with it, so a killed process frees them.
     """
     numbers = {lock_number(name): name for name in names}
-    with connected(engine) as found:
-        connection = found.execution_options(isolation_level="AUTOCOMMIT")
+    with connected(engine) as opened:
+        connection = opened.execution_options(isolation_level="AUTOCOMMIT")
         query = sa.text("select n from unnest(cast(:numbers as bigint[])) n where pg_try_advisory_lock(n)")
         got = list(connection.execute(query, {"numbers": sorted(numbers)}).scalars())
         try:

@@ -216,8 +216,8 @@ def _fill(raw: psycopg.Connection, model: GoldModel, create: str) -> None:
     if not gone:
         _execute(raw, model, create, query)
         return
-    found = _execute(raw, model, "select * from (", query, "\n) q limit 0").description or ()
-    names = [column.name for column in found]
+    columns = _execute(raw, model, "select * from (", query, "\n) q limit 0").description or ()
+    names = [column.name for column in columns]
     if gone not in names:
         raise ModelError(
             f"{model.file}: the query lacks the column {gone!r} that `deleted:` names",

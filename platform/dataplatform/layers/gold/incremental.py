@@ -36,8 +36,8 @@ def seen_until(conn: sa.Connection, model: GoldModel, fingerprint: str, tables: 
     )
     names = {table.partition(".")[2] for table in tables if table.startswith("silver")}
     for source, entity in conn.execute(restated):
-        own = EntityRef(source, entity).table
-        if any(name == own or name.startswith(f"{own}__") for name in names):
+        table = EntityRef(source, entity).table
+        if any(name == table or name.startswith(f"{table}__") for name in names):
             return None
     return str(row["seen_until"].isoformat())
 

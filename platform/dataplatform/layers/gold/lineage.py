@@ -26,19 +26,19 @@ class Lineage:
 def parse(model: GoldModel) -> exp.Query:
     """The one query of a model; raises ModelError with file and line."""
     try:
-        found = [s for s in sqlglot.parse(model.sql, read="postgres") if s is not None]
+        statements = [s for s in sqlglot.parse(model.sql, read="postgres") if s is not None]
     except (ParseError, TokenError) as error:
         details = getattr(error, "errors", None) or [{}]
         line = model.first_line + int(details[0].get("line") or 1) - 1
         what = details[0].get("description") or str(error).splitlines()[0]
         raise ModelError(f"{model.file}:{line}: not SQL: {what}", "correct the model") from None
-    if len(found) != 1 or not isinstance(found[0], exp.Query):
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ModelError(
             f"{model.file}:{model.first_line}: a model is exactly one SELECT, this one has "
-            f"{len(found)} statement(s)",
+            f"{len(statements)} statement(s)",
             "create tables and views by `materialized:` in the header",
         )
-    return found[0]
+    return statements[0]
 
 
 def lineage(model: GoldModel) -> Lineage:
@@ -57,17 +57,17 @@ def lineage(model: GoldModel) -> Lineage:
 
 def order(models: Mapping[str, GoldModel]) -> tuple[list[str], dict[str, Lineage]]:
     """Names in build order, and the lineage of each; raises ModelError for cycles and unknowns."""
-    found = {name: lineage(model) for name, model in models.items()}
-    for name, reads in found.items():
+    reads_of = {name: lineage(model) for name, model in models.items()}
+    for name, reads in reads_of.items():
         for parent in reads.models:
             if parent not in models:
                 raise _unknown(models[name], f"gold.{parent}", [f"gold.{m}" for m in models])
-    return _sorted(models, found), found
+    return _sorted(models, reads_of), reads_of
 
 
-def _sorted(models: Mapping[str, GoldModel], found: Mapping[str, Lineage]) -> list[str]:
+def _sorted(models: Mapping[str, GoldModel], reads_of: Mapping[str, Lineage]) -> list[str]:
     """Every model after those it reads; by name where that leaves a choice."""
-    sorter = TopologicalSorter({name: found[name].models for name in sorted(models)})
+    sorter = TopologicalSorter({name: reads_of[name].models for name in sorted(models)})
     try:
         sorter.prepare()
     except CycleError as error:
@@ -106,10 +106,10 @@ def check_tables(model: GoldModel, reads: Lineage, known: set[str]) -> None:
             raise _unknown(model, table, sorted(known))
 
 
-def downstream(found: Mapping[str, Lineage], name: str) -> set[str]:
+def downstream(reads_of: Mapping[str, Lineage], name: str) -> set[str]:
     """All models that read this one, directly or not."""
     readers: dict[str, set[str]] = {}
-    for reader, reads in found.items():
+    for reader, reads in reads_of.items():
         for parent in reads.models:
             readers.setdefault(parent, set()).add(reader)
     below: set[str] = set()
