@@ -2,7 +2,8 @@
 
 Written from the guarantees alone, without the engine's code. A batch is a dictionary with `id`, `at`,
 `records`, `full`, `clock` (the entity has an `effective_at`, the field e), `partial` and `tick`. A record with
-`gone` is what the source says of a key that ended.
+`gone` is what the source says of a key that ended. Rows are compared by what their columns hold: `typed` makes
+of each record what its columns make of it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,21 @@ def paths(record: Any, prefix: str = "") -> set[str]:
     return {prefix + name for name in scalars | lists} | below
 
 
+def typed(record: Any, convert: Any, prefix: str = "") -> Any:
+    """The record as its columns hold it; `convert(path, value)` gives the value of a scalar at a full path."""
+    if not isinstance(record, dict):
+        return convert(f"{prefix}value", record)
+    result = {}
+    for name, value in record.items():
+        if isinstance(value, list):
+            result[name] = [typed(item, convert, f"{prefix}{name}[].") for item in value]
+        elif isinstance(value, dict):
+            result[name] = typed(value, convert, f"{prefix}{name}__")
+        else:
+            result[name] = convert(f"{prefix}{name}", value)
+    return result
+
+
 def keyed(record: Row) -> bool:
     return all(record.get(field) is not None for field in KEY)
 
@@ -63,7 +79,8 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
                 continue
             good = {clock(r, batch) or batch["at"]: r for r in stretch if r.get("n") != "x"}
             for at, record in sorted(good.items()):
-                e, content = clock(record, batch), json.dumps(record, default=str)
+                told = record if batch["partial"] else {f: v for f, v in record.items() if v is not None}
+                e, content = clock(record, batch), json.dumps(told, default=str, sort_keys=True)
                 if gone is not None:
                     at = max(e if e is not None and e > gone else batch["at"], gone + batch["tick"])
                 elif e is not None and e in seen:

@@ -96,7 +96,8 @@ def observed(entity: Entity, found: list[Batch], key: int) -> Iterator[Observati
         mine = [d for k, d in batch.pairs if k == key]
         for d in mine:
             known = frozenset(DOCS[d]) if entity.partial else present
-            yield Observation(batch.batch_id, at, version(d), effective_at(entity, DOCS[d]), DOCS[d], known)
+            values = {path: str(value) for path, value in DOCS[d].items() if value is not None}
+            yield Observation(batch.batch_id, at, version(d), effective_at(entity, DOCS[d]), values, known)
         if batch.complete and not mine and key not in batch.held:
             yield Absence(batch.batch_id, at)
 

@@ -6,8 +6,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
-import pytest
-from dataplatform.layers.silver.timeline import Absence, Event, Observation, Version, events, fold, same
+from dataplatform.layers.silver.timeline import Absence, Event, Observation, Version, events, fold
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,21 +136,6 @@ def test_events_carry_what_the_observation_brought() -> None:
         Event(20, "b2", None),
     ]
     assert fold(events([one]), NONE)[0].payload == "row"
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "equal"),
-    [
-        (1, 1.0, True), (1, True, False), (0, False, False), (True, True, True), (1, "1", False), ("1", 1, False),
-        (None, None, True), (None, 0, False), (None, False, False), ("a", "a", True),
-        ([1, 2], [1.0, 2], True), ([1], [True], False), ([1], [1, 2], False), ([], None, False),
-        ({"a": 1}, {"a": 1.0}, True), ({"a": 1}, {"b": 1}, False), ({"a": 1}, {"a": True}, False),
-        ({"a": {"b": [True]}}, {"a": {"b": [1]}}, False),
-    ],
-)  # fmt: skip
-def test_same(left: Any, right: Any, equal: bool) -> None:
-    assert same(left, right) is equal
-    assert same(right, left) is equal
 
 
 # laws

@@ -12,7 +12,7 @@ import xxhash
 
 from dataplatform.names import digest
 
-HASH_VERSION = 2  # of row_hash; raise it when the rule changes
+HASH_VERSION = 3  # of row_hash; raise it when the rule changes
 ITEM = "[]."  # between the path of a list and the fields of its items
 
 _NESTED = frozenset({dict, list})
@@ -147,12 +147,12 @@ def content_id(record: Mapping[str, Any]) -> bytes:
     return blake2b(dump(record), digest_size=16).digest()
 
 
-def row_hash(values: Mapping[str, Any]) -> bytes:
-    """Hash of attributes by path: xxh3_128 over `path, kind and text` of each, in the order of the paths.
+def row_hash(fields: Mapping[str, str]) -> bytes:
+    """Hash of what a row's columns hold: xxh3_128 over `path=text` of each that is not null, in the order of the paths.
 
-    Null and missing are the same; 1.0 and 1 are the same number, "1" is another value.
+    The texts are those of COPY, the same for the same value of a column's type (see `layers.silver.convert`).
     """
-    parts = [hash_part(hash_path(p), values[p]) for p in sorted(values)]
+    parts = [f"{hash_path(path)}{fields[path]}\t" for path in sorted(fields)]
     return xxhash.xxh3_128_digest("".join(parts).encode())
 
 
@@ -161,29 +161,29 @@ def hash_path(path: str) -> str:
     return escape(path).replace("=", "\\=") + "="
 
 
-def hash_part(path: str, value: Any) -> str:
-    """What one attribute adds to a row's hash: nothing, for a null."""
-    if value is None:
-        return ""
-    if type(value) is str:
-        return f"{path}s{escape(value)}\t"
-    if value is True or value is False:
-        return f"{path}b{value:d}\t"
-    if isinstance(value, dict | list):
-        return f"{path}j{escape(dump(value).decode())}\t"
-    return f"{path}n{_number(value)}\t"
+def plain(number: int | float | Decimal) -> str:
+    """The digits of a number, the same for the same number whatever its type and however it was written.
+
+    >>> plain(3038.0), plain(Decimal("1.10")), plain(1e3), plain(1e22), plain(-0.0)
+    ('3038', '1.1', '1000', '10000000000000000000000', '0')
+    """
+    if isinstance(number, int):
+        return str(number)
+    text = repr(number) if isinstance(number, float) else format(number, "f")
+    if "e" in text:
+        text = format(Decimal(text), "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
-def _number(value: Any) -> str:
-    """The same digits for the same number, whatever its type."""
-    if type(value) is float:
-        return str(int(value)) if value.is_integer() else repr(value)
-    if type(value) is Decimal:
-        if value == value.to_integral_value():
-            return str(int(value))
-        near = float(value)
-        return repr(near) if Decimal(repr(near)) == value else str(value.normalize())
-    return str(value)
+def canonical(value: Any) -> Any:
+    """A JSON value whose numbers are written plainly: what is equal becomes the same text."""
+    if isinstance(value, float | Decimal):
+        return orjson.Fragment(plain(value).encode())
+    if isinstance(value, dict):
+        return {name: canonical(inner) for name, inner in value.items()}
+    return [canonical(inner) for inner in value] if isinstance(value, list) else value
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})

@@ -112,6 +112,8 @@ class _Writer:
             case Records(kind="unchanged", part=Part(name=name)) if name in self.known:
                 self._end()
                 self.parts.append(self.known[name])
+                if self.state is None and self.landing.before:  # it may be in no other batch that silver gets
+                    self.state = self.landing.before.state
             case Records(kind="records" | "document"):
                 self._in(item.part).write(_header(item), item.data)
             case Schema():

@@ -17,7 +17,7 @@ from dataplatform.layers.silver.convert import INTEGERS, NULL, BadValue
 from dataplatform.layers.silver.plan import ColumnPlan, Plan, TablePlan
 from dataplatform.layers.silver.rows import NO_VALUES, child_key
 from dataplatform.records.columnar import Column, Group, grouped
-from dataplatform.records.record import dump, escape, hash_part, item_fields, within
+from dataplatform.records.record import item_fields, plain, within
 
 Lines = dict[str, list[str]]
 Part = str | Sequence[str]
@@ -164,53 +164,54 @@ def _merged(parts: Iterable[Part]) -> list[Part]:
 
 
 def _column(column: ColumnPlan, values: Column) -> tuple[Sequence[str], list[Part]]:
-    """The values as fields for COPY, and what they add to the rows' hashes (see records.hash_part).
+    """The values as fields for COPY, and what they add to the rows' hashes (see `records.row_hash`).
 
     Raises BadValue. What a column adds are texts, one a row or one for all.
     """
     kinds = set(map(type, values))
-    if len(kinds) > 1 or _NOTHING in kinds:
-        return _mixed(column, values, kinds - {_NOTHING})
-    kind = kinds.pop()
-    if kind is str:
-        plain = not _special(values)
-        text = values if plain and column.type == "text" else _converted(column, values)
-        return text, _tagged(column, "s", values) if plain else _one_by_one(column, values)
-    if kind is int or kind is float:
-        texts = list(map(repr, values))
-        same = kind is int or not any(v.is_integer() for v in values)
-        fits = _fits(column.type, kind, values)
-        return (
-            texts if fits else _converted(column, values),
-            _tagged(column, "n", texts) if same else _one_by_one(column, values),
-        )
-    if column.type == "jsonb" and kind in (dict, list):
-        texts = [escape(dump(v).decode()) for v in values]
-        return texts, _tagged(column, "j", texts)
-    return _converted(column, values), _one_by_one(column, values)
-
-
-def _mixed(column: ColumnPlan, values: Column, kinds: set[type]) -> tuple[Sequence[str], list[Part]]:
-    """Values of several types, or with nulls."""
+    nullable = _NOTHING in kinds
+    kinds.discard(_NOTHING)
     if not kinds:
         return [NULL] * len(values), []
-    present = [v for v in values if v is not None]
-    if kinds == {str} and not _special(present):
-        prefix = column.prefix + "s"
-        text = [NULL if v is None else v for v in values] if column.type == "text" else None
-        return text or _converted(column, values), [["" if v is None else f"{prefix}{v}\t" for v in values]]
-    kind = next(iter(kinds))
-    if len(kinds) == 1 and _fits(column.type, kind, present):
-        return [NULL if v is None else repr(v) for v in values], _one_by_one(column, values)
-    return _converted(column, values), _one_by_one(column, values)
+    texts = _texts(column, kinds, values)
+    if not nullable:
+        return texts, [column.prefix, texts, "\t"]
+    prefix = column.prefix
+    return texts, [["" if v is None else f"{prefix}{t}\t" for v, t in zip(values, texts, strict=True)]]
 
 
-def _tagged(column: ColumnPlan, kind: str, texts: Sequence[str]) -> list[Part]:
-    return [column.prefix + kind, texts, "\t"]
+def _texts(column: ColumnPlan, kinds: set[type], values: Column) -> Sequence[str]:
+    """Fields for COPY; many at once where the values are all of one kind (beside nulls) that fits the type."""
+    if len(kinds) > 1:
+        return _converted(column, values)
+    present = values if None not in values else [v for v in values if v is not None]
+    quick = _quick(column.type, next(iter(kinds)), present)
+    if quick is None:
+        return _converted(column, values)
+    if len(present) == len(values):
+        return quick
+    rest = iter(quick)
+    return [NULL if v is None else next(rest) for v in values]
 
 
-def _one_by_one(column: ColumnPlan, values: Column) -> list[Part]:
-    return [[hash_part(column.prefix, v) for v in values]]
+def _quick(type_: str, kind: type, values: Sequence[Any]) -> Sequence[str] | None:
+    """The fields, where no value needs to be looked at by itself; else None."""
+    if kind is str:
+        return values if type_ == "text" and not _special(values) else None
+    if kind is int:
+        low, high = INTEGERS.get(type_) or _WHOLE.get(type_) or (1, 0)
+        return list(map(repr, values)) if low <= min(values) and max(values) <= high else None
+    if kind is not float or type_ not in ("double precision", "numeric", "text"):
+        return None
+    texts = list(map(repr, values))
+    joined = "\t".join(texts) + "\t"
+    if "n" in joined and type_ == "numeric":
+        return None  # nan and inf
+    return texts if "e" not in joined and ".0\t" not in joined else list(map(plain, values))
+
+
+_ANY = (-(10**4400), 10**4400)  # Python writes no longer ones
+_WHOLE = {"text": _ANY, "numeric": _ANY, "double precision": (-(2**53), 2**53)}
 
 
 def _special(values: Iterable[str]) -> bool:
@@ -225,22 +226,3 @@ def _converted(column: ColumnPlan, values: Column) -> list[str]:
         return [NULL if v is None else convert(v) for v in values]
     except BadValue as error:
         raise BadValue(f"column {column.name} ({column.type}): {error}") from None
-
-
-def _fits(type_: str, kind: type, values: Sequence[Any]) -> bool:
-    """Whether numbers of this kind may be written as Python shows them."""
-    if kind is int and type_ in INTEGERS:
-        low, high = INTEGERS[type_]
-        return bool(low <= min(values) and max(values) <= high)
-    if kind is int:
-        return type_ in ("text", "numeric")
-    if kind is float and type_.startswith("numeric("):
-        return _within(type_, values)
-    return kind is float and type_ in ("double precision", "numeric")
-
-
-def _within(type_: str, values: Sequence[float]) -> bool:
-    """Whether numbers are far inside numeric(p,s)."""
-    precision, _, scale = type_[8:-1].partition(",")
-    limit = 10.0 ** (int(precision) - int(scale or 0)) - 1
-    return bool(-limit < min(values) and max(values) < limit)

@@ -1,7 +1,12 @@
-"""From JSON values to the text that COPY wants, type by type; what does not fit raises BadValue."""
+"""From JSON values to the text that COPY wants, type by type; what does not fit raises BadValue.
+
+The text is the same for the same value of the type, however the source wrote it: rows are compared by it. No type
+rounds or cuts.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
@@ -10,7 +15,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
-from dataplatform.records.record import dump, escape
+import numpy as np
+
+from dataplatform.records.record import canonical, dump, escape, plain
 
 Convert = Callable[[Any], str]
 NULL = "\\N"
@@ -36,8 +43,8 @@ def _text(value: Any) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        return escape(dump(value).decode())
-    return str(value)
+        return _jsonb(value)
+    return plain(value)
 
 
 def _integer(low: int, high: int) -> Convert:
@@ -45,7 +52,7 @@ def _integer(low: int, high: int) -> Convert:
 
     def convert(value: Any) -> str:
         if type(value) is str and len(value) < safe and value.isdigit() and value.isascii():
-            return value  # the usual case, and certainly within the bounds
+            return value if value[0] != "0" else str(int(value))  # certainly within the bounds
         number = value if type(value) is int else _whole(value)
         if not low <= number <= high:
             raise BadValue(f"{value} is beyond {low}…{high}")
@@ -73,22 +80,28 @@ _SPECIAL = {"nan", "infinity", "-infinity", "inf", "-inf", "+inf"}
 
 def _double(value: Any) -> str:
     if type(value) is float:
-        return repr(value)
+        return plain(value)
     if isinstance(value, bool | dict | list):
         raise BadValue(f"{value!r} is no number")
     try:
         number = float(value)
     except (ValueError, OverflowError):
         raise BadValue(f"{value!r} is no number") from None
-    if number in (float("inf"), float("-inf")) and str(value).strip().lower() not in _SPECIAL:
-        raise BadValue(f"{value!r} is beyond double precision")
-    return repr(number)
+    if not math.isfinite(number):
+        if str(value).strip().lower() not in _SPECIAL:
+            raise BadValue(f"{value!r} is beyond double precision")
+    elif Decimal(repr(number)) != Decimal(value.strip() if isinstance(value, str) else value):
+        raise BadValue(f"{value!r} has more digits than double precision holds; numeric holds them")
+    return plain(number)
 
 
 def _real(value: Any) -> str:
     text = _double(value)
-    if 3.4028235e38 < abs(float(text)) < float("inf"):
+    number = float(text)
+    if 3.4028235e38 < abs(number) < float("inf"):
         raise BadValue(f"{value!r} is beyond real")
+    if math.isfinite(number) and Decimal(str(np.float32(number))) != Decimal(text):
+        raise BadValue(f"{value!r} has more digits than real holds; double precision holds them")
     return text
 
 
@@ -112,11 +125,14 @@ def _numeric(value: Any, precision: int | None = None, scale: int = 0) -> str:
         raise BadValue(f"{value!r} is no finite number")
     if number and not -16_000 < number.adjusted() < 130_000:
         raise BadValue(f"{value!r} is beyond numeric")
+    text = plain(number)
     if precision is not None:
-        limit = Decimal(10) ** (precision - scale)
-        if abs(number) >= limit - Decimal(5) * Decimal(10) ** (-scale - 1):
+        whole, _, fraction = text.lstrip("-").partition(".")
+        if len(fraction) > scale:
+            raise BadValue(f"{value!r} has more decimals than numeric({precision},{scale}) holds")
+        if len(whole.lstrip("0")) > precision - scale:
             raise BadValue(f"{value!r} is beyond numeric({precision},{scale})")
-    return str(number)
+    return text
 
 
 _TRUE = {"true", "t", "yes", "y", "on", "1"}
@@ -193,12 +209,16 @@ def moment(value: Any) -> datetime:
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             seconds = float(value) / 1000 if abs(float(value)) > 1e11 else float(value)
             return datetime.fromtimestamp(seconds, UTC)
+    except BadValue:
+        raise
     except (ValueError, OverflowError, OSError):
         pass
     raise BadValue(f"{value!r} is no time; write 2026-01-31T12:00:00Z, or give the column a `format:`")
 
 
 def _aware(text: str) -> datetime:
+    if _beyond_micros(text):
+        raise BadValue(f"{text!r} is finer than microseconds; text holds it")
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -210,25 +230,44 @@ def _aware(text: str) -> datetime:
 
 
 def _timestamptz(value: Any) -> str:
-    if type(value) is str and len(value) <= 20 and value[-1:] == "Z":
+    """In UTC, in one form only."""
+    if type(value) is str and len(value) == 20 and value[10] == "T" and value[-1] == "Z":
         try:
             datetime.fromisoformat(value)
             return value
         except ValueError:
             pass
-    return moment(value).isoformat()
+    try:
+        return moment(value).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        raise BadValue(f"{value!r} is beyond the years 1 to 9999 in UTC") from None
 
 
 def _timestamp(value: Any) -> str:
-    found = moment(value)
-    return found.astimezone(UTC).replace(tzinfo=None).isoformat()
+    try:
+        return moment(value).astimezone(UTC).replace(tzinfo=None).isoformat()
+    except OverflowError:
+        raise BadValue(f"{value!r} is beyond the years 1 to 9999 in UTC") from None
 
 
 def _time(value: Any) -> str:
     try:
-        return time.fromisoformat(value.strip()).isoformat()
+        found = time.fromisoformat(value.strip())
     except (ValueError, AttributeError):
         raise BadValue(f"{value!r} is no time of day; write 12:30:00") from None
+    if found.tzinfo is not None:
+        raise BadValue(f"{value!r} has a zone, which a time of day has not; use timestamptz, or text")
+    if _beyond_micros(value):
+        raise BadValue(f"{value!r} is finer than microseconds; text holds it")
+    return found.isoformat()
+
+
+_FINE = re.compile(r"[.,]\d{6}\d*[1-9]")
+
+
+def _beyond_micros(text: str) -> bool:
+    """Whether a time has digits that neither Python nor Postgres keeps."""
+    return len(text) > 14 and _FINE.search(text) is not None
 
 
 def _uuid(value: Any) -> str:
@@ -239,7 +278,7 @@ def _uuid(value: Any) -> str:
 
 
 def _jsonb(value: Any) -> str:
-    return escape(dump(value).decode())
+    return escape(dump(canonical(value)).decode())
 
 
 INTEGERS = {

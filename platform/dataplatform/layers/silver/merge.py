@@ -14,7 +14,7 @@ from psycopg import sql
 
 from dataplatform.layers.silver.evolve import SCHEMA, indexes
 from dataplatform.layers.silver.plan import Plan, TablePlan
-from dataplatform.layers.silver.rows import Row, Rows, moment_text, row_hashes, texts
+from dataplatform.layers.silver.rows import Row, Rows, moment_text, row_hashes, texts, typed
 from dataplatform.layers.silver.staging import (
     CopyBuffer,
     copy_keys,
@@ -87,13 +87,14 @@ def prepare(plan: Plan, root: Row, children: Rows, valid_from: int) -> Staged:
 
 
 def _fields(table: TablePlan, row: Row, root: bytes, start: str) -> list[str]:
-    hash1, hash2 = row_hashes(table, row.values)
+    values = typed(table, row.values)
+    hash1, hash2 = row_hashes(table, values)
     head = [row.key.hex(), hash1.hex(), hash2.hex(), start]
     if table.is_child:
         assert row.parent is not None
         index = "\\N" if row.index is None else str(row.index)
         head += [root.hex(), row.parent.hex(), index]
-    return head + texts(table, row.values)
+    return head + texts(table, values)
 
 
 class Merger:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from dataplatform.layers.silver.convert import BadValue, moment
 from dataplatform.layers.silver.items import Payload
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.layers.silver.rebuild import Seen
-from dataplatform.layers.silver.rows import Rows, child_rows, micros, texts
+from dataplatform.layers.silver.rows import Rows, child_rows, micros, typed, typed_rows
 from dataplatform.layers.silver.runs import Run, Traced
 from dataplatform.layers.silver.timeline import Absence, Observation
 from dataplatform.metadata.paths import MISSING, dig
@@ -18,7 +19,7 @@ from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import BadVersion, Ended, Held, History, Manifest
-from dataplatform.records.record import Lists, Scalars, flatten
+from dataplatform.records.record import Lists, dump, flatten
 
 BLOCK = 1_000  # keys whose records are read together
 
@@ -54,12 +55,16 @@ class About:
 
 
 class Taken(NamedTuple):
-    """A version as silver takes it: its id, the record (or what ended it), flattened."""
+    """A version as silver takes it: the record (or what ended it), its columns' values, its lists, what it names.
 
-    version: bytes
+    `content`: the same for versions that silver's columns cannot tell apart.
+    """
+
     doc: dict[str, Any]
-    scalars: Scalars
+    values: Mapping[str, str]
     lists: Lists
+    said: frozenset[str]
+    content: bytes
 
 
 def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tuple[bytes, Seen]]:
@@ -118,43 +123,54 @@ def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, Taken | None]
     """Of each version what silver takes; None where a value does not fit its column."""
     for version, doc in (pair for block in work.history.documents(hs.hashes(ids)) for pair in block):
         if isinstance(doc, Ended):
-            yield version, Taken(version, doc, {}, {})
+            yield version, Taken(doc, {}, {}, frozenset(), b"")
             continue
-        scalars, lists = flatten(doc, work.plan.whole)
         try:
-            _fitting(work, scalars, lists)
+            yield version, _taken(work, doc)
         except BadValue as error:
             work.bad.append((str(error), version, doc))
             yield version, None
-            continue
-        yield version, Taken(version, doc, scalars, lists)
 
 
-def _fitting(work: Reader, scalars: Scalars, lists: Lists) -> None:
+def _taken(work: Reader, doc: dict[str, Any]) -> Taken:
     """Raises BadValue where a check keeps the record out, or a value does not fit its column."""
+    plan = work.plan
+    scalars, lists = flatten(doc, plan.whole)
     refused = work.screen({p: [v] for p, v in scalars.items()}, 1) if work.screen else None
     if refused:
         raise BadValue(refused[0])
-    texts(work.plan.root, scalars)
-    if not work.plan.root.children:
-        return
-    children: Rows = {}
-    child_rows(work.plan.root, b"", lists, work.plan.whole, children)
-    for table in work.plan.root.tables():
-        for row in children.get(table.name, ()) if table.is_child else ():
-            texts(table, row.values)
+    values, rows = typed(plan.root, scalars), _items(plan, b"", lists)
+    said = frozenset([*scalars, *lists])
+    content = b""  # of no use to the timeline where records have no time of their own
+    if work.entity.effective_at:
+        content = _content(values, rows, said if work.entity.partial else frozenset())
+    return Taken(doc, values, lists, said, content)
+
+
+def _items(plan: Plan, key: bytes, lists: Lists) -> Rows:
+    """Rows of the lists of a record, their values typed."""
+    if not plan.root.children:
+        return {}
+    rows: Rows = {}
+    child_rows(plan.root, key, lists, plan.whole, rows)
+    return typed_rows(plan.root, rows)
+
+
+def _content(values: Mapping[str, str], rows: Rows, said: frozenset[str]) -> bytes:
+    """Of records of one key: the same where their columns hold the same (and partial ones name the same)."""
+    items = {
+        name: sorted([row.key.hex(), sorted(row.values.items())] for row in found)
+        for name, found in rows.items()
+    }
+    return blake2b(dump([dict(values), items, sorted(said)]), digest_size=16).digest()
 
 
 def _observation(work: Reader, key: bytes, taken: Taken, effective: int | None, about: About) -> Observation:
-    rows: Rows = {}
     present, known = about.present, about.known
-    if work.plan.root.children:
-        child_rows(work.plan.root, key, taken.lists, work.plan.whole, rows)
     if work.entity.partial:
-        present = frozenset([*taken.scalars, *taken.lists])
-        known = present & work.plan.root.paths
-    payload = Payload(rows, present, work.entity.partial)
-    return Observation(about.batch_id, about.at, taken.version, effective, taken.scalars, known, payload)
+        present, known = taken.said, taken.said & work.plan.root.paths
+    payload = Payload(_items(work.plan, key, taken.lists), present, work.entity.partial)
+    return Observation(about.batch_id, about.at, taken.content, effective, taken.values, known, payload)
 
 
 def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:

@@ -98,7 +98,7 @@ def _types(table: TablePlan) -> dict[str, str]:
 
 
 def _fields(table: TablePlan, row: Row, root: bytes, version: Version) -> list[str]:
-    values: Mapping[str, object] = version.values
+    values = {path: text for path, text in version.values.items() if text is not None}
     hash1, hash2 = row_hashes(table, values)
     end = "\\N" if version.valid_to is None else moment_text(version.valid_to)
     head = [

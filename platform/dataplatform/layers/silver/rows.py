@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -56,6 +56,15 @@ def moment_text(at: int) -> str:
     return f"{day:%Y-%m-%d} {hours:02}:{seconds // 60:02}:{seconds % 60:02}.{rest:06}+00"
 
 
+def typed_rows(root: TablePlan, rows: Rows) -> Rows:
+    """The rows of the tables below a root, their values typed."""
+    return {
+        table.name: [replace(row, values=typed(table, row.values)) for row in rows.get(table.name, ())]
+        for table in root.tables()
+        if table.is_child
+    }
+
+
 def child_rows(table: TablePlan, parent: bytes, lists: Lists, whole: frozenset[str], into: Rows) -> None:
     """Rows of all child tables below a record; a repeated key: the last one wins."""
     for child in table.children:
@@ -82,23 +91,30 @@ def child_key(table: TablePlan, parent: bytes, values: Mapping[str, Any], index:
     return found
 
 
-def row_hashes(table: TablePlan, values: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """dp_hash1 (attributes that are overwritten) and dp_hash2 (attributes with history)."""
-    scd2 = table.scd2
-    second = row_hash({p: v for p, v in values.items() if v is not None and p in scd2})
-    scd1 = table.scd1
-    return (row_hash({p: values.get(p) for p in scd1}) if scd1 else NO_VALUES), second
+def row_hashes(table: TablePlan, fields: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """dp_hash1 (attributes that are overwritten) and dp_hash2 (attributes with history), of typed values."""
+    scd1, scd2 = table.scd1, table.scd2
+    second = row_hash({p: text for p, text in fields.items() if p in scd2})
+    return row_hash({p: t for p, t in fields.items() if p in scd1}) if scd1 else NO_VALUES, second
 
 
-def texts(table: TablePlan, values: Mapping[str, Any]) -> list[str]:
-    """Fields for COPY in the order of the table's columns; raises BadValue naming the column."""
+def typed(table: TablePlan, values: Mapping[str, Any]) -> dict[str, str]:
+    """What the table's columns hold of these values: by path the text for COPY; nulls are left out.
+
+    Raises BadValue naming the column.
+    """
     get = values.get
     try:
-        return [
-            NULL if (value := get(path)) is None else convert(value) for path, convert in table.converters
-        ]
+        return {
+            path: convert(value) for path, convert in table.converters if (value := get(path)) is not None
+        }
     except BadValue:
         raise _naming_the_column(table, values) from None
+
+
+def texts(table: TablePlan, fields: Mapping[str, str]) -> list[str]:
+    """The fields in the order of the table's columns."""
+    return [fields.get(column.path, NULL) for column in table.columns]
 
 
 def _naming_the_column(table: TablePlan, values: Mapping[str, Any]) -> BadValue:

@@ -17,8 +17,9 @@ Values = Mapping[str, Any]
 class Observation:
     """A record as one batch held it. Times are microseconds since 1970.
 
-    `effective`: the source's own valid time, or None. `known`: paths the batch knew of (a path it
-    did not know says nothing), None for those of the record alone.
+    `effective`: the source's own valid time, or None. `known`: paths the batch knew of (a path it did not know
+    says nothing). `values`: what the columns hold, so that what is equal there is equal here; `content` likewise
+    is the same for records that their columns cannot tell apart.
     """
 
     batch: str
@@ -158,27 +159,16 @@ def _apply(event: Event, state: dict[str, Any], present: bool) -> bool:
     moved = not present
     for path in event.known:
         value = event.values.get(path)
-        moved = moved or not same(state.get(path), value)
+        moved = moved or state.get(path) != value
         state[path] = value
     return moved
 
 
 def _changed(before: Values, after: Values, scd1: frozenset[str]) -> bool:
     """Whether a column with history, known before, has another value now."""
-    return any(path not in scd1 and not same(value, after[path]) for path, value in before.items())
+    return any(path not in scd1 and value != after[path] for path, value in before.items())
 
 
 def _different(before: Values, after: Values) -> bool:
     """Whether any value is another one; null and never known are the same to see."""
-    return any(not same(before.get(path), value) for path, value in after.items())
-
-
-def same(left: Any, right: Any) -> bool:
-    """Equality of JSON values: 1 is 1.0, but neither is true."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(v, right[k]) for k, v in left.items())
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right) and isinstance(left, str) == isinstance(right, str)
+    return any(before.get(path) != value for path, value in after.items())
