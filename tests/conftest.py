@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dataplatform.embedded import Servers
     from dataplatform.pipeline import Move
     from dataplatform.records.counts import Counts
+    from dataplatform.records.quarantined import QuarantinedRecord
     from dataplatform.runs import RunResult
 
 for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
@@ -115,7 +116,7 @@ class World:
         with self.platform.engine.connect() as conn:
             return [tuple(row) for row in conn.execute(sa.text(query))]
 
-    def quarantine(self) -> list[dict[str, Any]]:
+    def quarantine(self) -> list[QuarantinedRecord]:
         from dataplatform.layers.bronze import upkeep
 
         return upkeep.quarantined(self.platform.bronze)

@@ -27,7 +27,7 @@ def load_json(world: World, *texts: str) -> Any:
 
 
 def reasons(world: World) -> str:
-    return " | ".join(q["reason"] for q in world.quarantine())
+    return " | ".join(q.reason for q in world.quarantine())
 
 
 GOOD = '{"id": 99, "v": "good"}'
@@ -57,9 +57,9 @@ def test_a_bad_record_is_set_aside_and_the_others_are_loaded(world: World, bad: 
     assert (counts.read, counts.inserted, counts.quarantined) == (2, 1, 1)
     assert why in reasons(world)
     item = world.quarantine()[0]
-    assert item["raw_file"]
-    assert item["raw_line"] == 2
-    assert item["record"].startswith(bad[:50].encode("utf-8", "backslashreplace").decode()[:20])
+    assert item.raw_file
+    assert item.raw_line == 2
+    assert item.record.startswith(bad[:50].encode("utf-8", "backslashreplace").decode()[:20])
 
 
 def test_a_raw_nul_byte_and_invalid_utf8(world: World) -> None:
@@ -124,7 +124,7 @@ def test_broken_csv_rows_are_set_aside(world: World) -> None:
     assert world.rows("select id, name from silver.s__c order by id") == [
         (1, "Ann"), (5, "Eve"), (6, 'a "b"'),
     ]  # fmt: skip
-    records = {q["record"] for q in world.quarantine()}
+    records = {q.record for q in world.quarantine()}
     assert records == {"2,Ben,extra", "3", '4,"never closed'}
 
 

@@ -60,7 +60,7 @@ def test_a_bad_record_goes_to_quarantine(make: Any, check: str, bad: dict[str, A
     result = load(world, {"id": 1, "v": value, "a": {"b": "x"}}, {"id": 2} | bad)
     assert result.entities["t"].counts.quarantined == 1
     assert ids(world) == [1]
-    assert why in world.quarantine()[0]["reason"]
+    assert why in world.quarantine()[0].reason
 
 
 def test_what_was_right_before_stays_while_the_bad_one_waits(make: Any) -> None:
@@ -81,7 +81,7 @@ def test_a_changed_check_is_applied_to_all_and_retry_lets_records_in(
     load(world, {"id": 1, "v": 10}, {"id": 2, "v": 2})
     assert ids(world) == [2]
     world = make_world(s=files + entity % "{range: {v: {max: 99}}}")
-    reprocess(world.platform, EntityRef("s", "t"), [world.quarantine()[0]["batch_id"]])
+    reprocess(world.platform, EntityRef("s", "t"), [world.quarantine()[0].batch_id])
     assert ids(world) == [1, 2]
     assert world.quarantine() == []
 

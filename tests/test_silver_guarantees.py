@@ -319,7 +319,7 @@ def test_a_value_that_does_not_fit_goes_to_quarantine(entity: Any) -> None:
     load(world, {"id": 1, "n": 1}, {"id": 2, "n": 2})
     counts = load(world, {"id": 1, "n": "many"}, {"id": 2, "n": 3})
     assert (counts.quarantined, counts.closed, counts.inserted) == (1, 1, 1)
-    assert "'many' is no integer" in world.quarantine()[0]["reason"]
+    assert "'many' is no integer" in world.quarantine()[0].reason
     assert versions(world, "n", "id = 1") == [(1, True, False)]
 
 

@@ -305,11 +305,7 @@ def _history(platform: Platform, ref: EntityRef) -> History:
         stored=lambda: stored(bronze, ref),
         documents=lambda ids: bronze.documents(ref, ids),
         quarantine=set_aside,
-        set_aside=lambda: [
-            bytes.fromhex(d["version"])
-            for d in upkeep.quarantined(bronze, ref.source, ref.name)
-            if d.get("version")
-        ],
+        set_aside=lambda: upkeep.versions_aside(bronze, ref),
     )
 
 

@@ -134,7 +134,7 @@ def test_openai_is_imported_by_one_module() -> None:
         ("prefect", {"orchestration"}),
         ("kink", {"bootstrap"}),
         ("openai", {"auto_dw"}),
-        ("mongoengine", {"layers.bronze", "storage"}),
+        ("mongoengine", {"layers.bronze"}),
         ("alembic", {"audit"}),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import mongoengine
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
 from dataplatform.errors import ServerError, SettingsError
@@ -18,7 +17,7 @@ def server_errors(url: str = "") -> Iterator[None]:
     where = f" at {redact(url)}" if url else ""
     try:
         yield
-    except (InvalidURI, ConfigurationError, mongoengine.ConnectionFailure) as error:
+    except (InvalidURI, ConfigurationError) as error:
         raise SettingsError(
             f"the MongoDB URL{where} cannot be used: {redact(str(error))}",
             "write DATAPLATFORM_MONGO_URL as mongodb://user:password@host:27017/database",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pymongo import ReplaceOne
 from pymongo.database import Database
 
+from dataplatform.layers.bronze.documents import Quarantined, checked, collection_of
 from dataplatform.records.refs import BatchRef
 
 LONGEST = 1_000_000  # bytes of a record kept here; the raw line always has all of it
@@ -31,30 +32,27 @@ class Bad:
 
 def store(db: Database[Any], batch: BatchRef, layer: Literal["bronze", "silver"], bad: Iterable[Bad]) -> int:
     """Stores them; the same record of the same batch is stored once. Returns how many there were."""
-    documents = [_document(batch, layer, item) for item in bad]
+    documents = [checked(_document(batch, layer, item)) for item in bad]
     if documents:
         operations = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
-        db["quarantine"].bulk_write(operations, ordered=False)
+        collection_of(db, Quarantined).bulk_write(operations, ordered=False)
     return len(documents)
 
 
-def _document(batch: BatchRef, layer: str, bad: Bad) -> dict[str, Any]:
+def _document(batch: BatchRef, layer: str, bad: Bad) -> Quarantined:
     parts = (batch.source, batch.name, batch.batch_id, layer, bad.raw_file, str(bad.raw_line), bad.reason)
     place = "\0".join(parts)
-    identity = blake2b(place.encode("utf-8", "replace") + bad.record, digest_size=12).hexdigest()
-    text = bad.record[:LONGEST].decode("utf-8", "backslashreplace")
-    return {
-        "_id": identity,
-        "source": batch.source,
-        "entity": batch.name,
-        "batch_id": batch.batch_id,
-        "layer": layer,
-        "reason": bad.reason,
-        "record": text,
-        "truncated": len(bad.record) > LONGEST,
-        "raw_file": bad.raw_file,
-        "raw_line": bad.raw_line,
-        "version": bad.version,
-        "status": "open",
-        "created_at": datetime.now(UTC),
-    }
+    return Quarantined(
+        id=blake2b(place.encode("utf-8", "replace") + bad.record, digest_size=12).hexdigest(),
+        source=batch.source,
+        entity=batch.name,
+        batch_id=batch.batch_id,
+        layer=layer,
+        reason=bad.reason,
+        record=bad.record[:LONGEST].decode("utf-8", "backslashreplace"),
+        truncated=len(bad.record) > LONGEST,
+        raw_file=bad.raw_file,
+        raw_line=bad.raw_line,
+        version=bad.version,
+        created_at=datetime.now(UTC),
+    )

@@ -1,22 +1,19 @@
-"""Access to bronze: versions, manifests, quarantine; mongoengine defines them, pymongo moves them."""
+"""Access to bronze: versions and chunks in bulk through pymongo, heads of manifests as mongoengine's documents."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-import mongoengine
 import numpy as np
 import pymongo
 from bson.binary import Binary
+from mongoengine.queryset import QuerySetNoCache
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DocumentTooLarge
@@ -24,15 +21,15 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge
 from dataplatform.errors import LoadError, StorageError
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze.documents import (
-    ALIAS,
-    ManifestChunk,
     ManifestHead,
-    Quarantined,
+    checked,
+    collection_of,
+    make_indexes,
+    within,
 )
 from dataplatform.layers.bronze.parse import from_bson
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Ended, Found, Held, Manifest, manifest_id
-from dataplatform.records.record import dump
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.mongo import server_errors
 
@@ -58,8 +55,9 @@ class Bronze:
                 url, serverSelectionTimeoutMS=SELECTION_MS, tz_aware=True, uuidRepresentation="standard"
             )
             client.admin.command("ping")
-            _make_indexes(url)
-            return cls(client.get_default_database("dataplatform"))
+            db = client.get_default_database("dataplatform")
+            make_indexes(db)
+            return cls(db)
 
     def close(self) -> None:
         """Lets go of the server at once; pymongo's threads, which are daemons, end by themselves."""
@@ -118,20 +116,17 @@ class Bronze:
     # manifests
 
     def manifest(self, ref: BatchRef) -> Manifest | None:
-        found = self.db["batch_manifest"].find_one({"_id": manifest_id(ref)})
-        return _manifest(found) if found else None
+        return self._manifest(manifest_id(ref))
 
     def manifests(self, ref: EntityRef) -> list[Manifest]:
         """All of an entity, oldest batch first."""
-        query = {"source": ref.source, "entity": ref.name}
-        found = self.db["batch_manifest"].find(query).sort("batch_id", pymongo.ASCENDING)
-        return [_manifest(document) for document in found]
+        found = self._heads.filter(source=ref.source, entity=ref.name).order_by("batch_id")
+        return [ManifestHead.read(head) for head in found]
 
     def heads(self, ref: EntityRef, batches: list[str]) -> list[Manifest]:
         """Those of the batches, oldest first; raises StorageError where one is not in bronze."""
         ids = [manifest_id(BatchRef(ref, batch_id)) for batch_id in batches]
-        found = self.db["batch_manifest"].find({"_id": {"$in": ids}}).sort("_id", pymongo.ASCENDING)
-        heads = [_manifest(document) for document in found]
+        heads = [ManifestHead.read(head) for head in self._heads.filter(id__in=ids).order_by("id")]
         lost = set(batches) - {head.batch_id for head in heads}
         if lost:
             raise StorageError(
@@ -142,15 +137,18 @@ class Bronze:
 
     def base(self, ref: BatchRef, rule: str) -> Manifest | None:
         """The newest older full batch that was read by the same rule."""
-        query = {
-            "source": ref.source,
-            "entity": ref.name,
-            "batch_id": {"$lt": ref.batch_id},
-            "load": "full",
-            "rule": rule,
-        }
-        found = self.db["batch_manifest"].find_one(query, sort=[("batch_id", pymongo.DESCENDING)])
-        return _manifest(found) if found else None
+        older = self._heads.filter(source=ref.source, entity=ref.name, batch_id__lt=ref.batch_id)
+        head = older.filter(load="full", rule=rule).order_by("-batch_id").first()
+        return ManifestHead.read(head) if head else None
+
+    def _manifest(self, id_: str) -> Manifest | None:
+        # asked for with every step of a chain: a queryset would cost as much again as the answer
+        head = collection_of(self.db, ManifestHead).find_one({"_id": id_})
+        return ManifestHead.read(head) if head else None
+
+    @property
+    def _heads(self) -> QuerySetNoCache:
+        return within(self.db, ManifestHead).as_pymongo()
 
     def held(self, manifest: Manifest) -> Held:
         """All entries of a batch, its bases resolved."""
@@ -161,13 +159,13 @@ class Bronze:
 
     def base_of(self, manifest: Manifest) -> Manifest:
         """The manifest that this one is written as a difference to."""
-        found = self.db["batch_manifest"].find_one({"_id": manifest.base})
+        found = self._manifest(manifest.base) if manifest.base else None
         if found is None:
             raise StorageError(
                 f"bronze lacks the manifest {manifest.base}",
                 f"rebuild it from raw: dataplatform replay {manifest.ref.source}",
             )
-        return _manifest(found)
+        return found
 
     def streamed(self, manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
         """The stored pieces of manifests, in the order of their ids; never all in memory."""
@@ -194,16 +192,15 @@ class Bronze:
             }
             piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
             pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
-        document = {**manifest.__dict__, **_address(manifest.ref)}
-        del document["ref"]
-        document["chunks"], document["stored"] = -(-count // CHUNK), len(entries) + len(gone)
-        for name in ("kinds", "types"):  # as pairs: a path may hold what a field's name may not
-            document[name] = [list(pair) for pair in document[name].items()]
-        document["state"] = dump(manifest.state).decode() if manifest.state is not None else None
-        document["created_at"] = datetime.now(UTC)
-        heads = self.db.get_collection("batch_manifest", write_concern=pymongo.WriteConcern(w=1, j=True))
-        heads.replace_one({"_id": document["_id"]}, document, upsert=True)
-        return _manifest(document)
+        head = replace(manifest, chunks=-(-count // CHUNK), stored=len(entries) + len(gone))
+        self._put(ManifestHead.of(head))
+        return head
+
+    def _put(self, head: ManifestHead) -> None:
+        # not `save()`: that asks mongoengine's registry for a database, and is two commands
+        journaled = pymongo.WriteConcern(w=1, j=True)
+        heads = collection_of(self.db, ManifestHead).with_options(write_concern=journaled)
+        heads.replace_one({"_id": head.id}, checked(head), upsert=True)
 
     def count(self, ref: EntityRef) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
@@ -243,37 +240,5 @@ def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[di
         yield block if known.all() else [d for d, hit in zip(block, known.tolist(), strict=True) if hit]
 
 
-_defining = threading.Lock()
-
-
-def _make_indexes(url: str) -> None:
-    """mongoengine's registry of connections is global: we are in it only for this moment."""
-    with _defining:
-        mongoengine.disconnect(alias=ALIAS)
-        mongoengine.connect(
-            host=url, alias=ALIAS, serverSelectionTimeoutMS=SELECTION_MS, uuidRepresentation="standard"
-        )
-        try:
-            for document in (ManifestHead, ManifestChunk, Quarantined):
-                document.ensure_indexes()
-        finally:
-            mongoengine.disconnect(alias=ALIAS)
-
-
-def _address(ref: BatchRef) -> dict[str, str]:
-    return {"_id": manifest_id(ref), "source": ref.source, "entity": ref.name, "batch_id": ref.batch_id}
-
-
 def _binary(array: hs.Hashes) -> Binary:
     return Binary(np.ascontiguousarray(array).tobytes())
-
-
-def _manifest(document: dict[str, Any]) -> Manifest:
-    fields = {name: value for name, value in document.items() if name not in ("_id", "created_at")}
-    entity = EntityRef(fields.pop("source"), fields.pop("entity"))
-    fields["kinds"] = dict(fields["kinds"])
-    fields["types"] = dict(fields.get("types") or ())
-    cursor = fields.pop("cursor", None)  # what was kept before connectors had states
-    state = fields.pop("state", None)
-    fields["state"] = json.loads(state) if state is not None else cursor
-    return Manifest(ref=BatchRef(entity, fields.pop("batch_id")), **fields)

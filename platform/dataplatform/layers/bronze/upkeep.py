@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pymongo
-
+from dataplatform.layers.bronze.documents import ManifestChunk, ManifestHead, Quarantined, within
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.records.holdings import manifest_id
+from dataplatform.records.quarantined import QuarantinedRecord
 from dataplatform.records.refs import BatchRef, EntityRef
 
 
 def forget(bronze: Bronze, ref: EntityRef) -> None:
     """Drops everything bronze knows of an entity (a replay writes it again from raw)."""
     bronze.versions(ref).drop()
-    prefix = {"$regex": f"^{ref.source}/{ref.name}/"}
-    bronze.db["batch_manifest"].delete_many({"_id": prefix})
-    bronze.db["batch_manifest_chunk"].delete_many({"_id": prefix})
-    bronze.db["quarantine"].delete_many({"source": ref.source, "entity": ref.name})
+    prefix = f"{ref.source}/{ref.name}/"
+    for kind in (ManifestHead, ManifestChunk):
+        within(bronze.db, kind).filter(id__startswith=prefix).delete()
+    within(bronze.db, Quarantined).filter(source=ref.source, entity=ref.name).delete()
 
 
 def forget_batches(bronze: Bronze, ref: EntityRef, since: str) -> None:
     """Drops the manifests of batches from `since` on; versions stay, they are known by content."""
-    query = {"source": ref.source, "entity": ref.name, "batch_id": {"$gte": since}}
-    bronze.db["batch_manifest"].delete_many(query)
+    heads = within(bronze.db, ManifestHead).filter(source=ref.source, entity=ref.name)
+    heads.filter(batch_id__gte=since).delete()
 
 
 def leaning_on(bronze: Bronze, ref: EntityRef, batches: set[str]) -> list[str]:
@@ -39,25 +37,36 @@ def leaning_on(bronze: Bronze, ref: EntityRef, batches: set[str]) -> list[str]:
 
 def forget_batch(bronze: Bronze, ref: BatchRef) -> None:
     """Drops one batch's manifest and what it put into quarantine."""
-    query = {"source": ref.source, "entity": ref.name, "batch_id": ref.batch_id}
-    bronze.db["batch_manifest"].delete_one(query)
-    bronze.db["quarantine"].delete_many(query)
+    for kind in (ManifestHead, Quarantined):
+        found = within(bronze.db, kind).filter(source=ref.source, entity=ref.name, batch_id=ref.batch_id)
+        found.delete()
 
 
 def quarantined(
     bronze: Bronze, source: str | None = None, entity: str | None = None, status: str | None = "open"
-) -> list[dict[str, Any]]:
+) -> list[QuarantinedRecord]:
     """What is in quarantine, newest first."""
     wanted = {"source": source, "entity": entity, "status": status}
     query = {name: value for name, value in wanted.items() if value is not None}
-    return list(bronze.db["quarantine"].find(query).sort("created_at", pymongo.DESCENDING))
+    found = within(bronze.db, Quarantined).filter(**query).order_by("-created_at")
+    return [item.as_record() for item in found]
+
+
+def quarantined_as(bronze: Bronze, id_: str) -> QuarantinedRecord | None:
+    """The one with that id, whatever its status."""
+    found = within(bronze.db, Quarantined).filter(id=id_).first()
+    return found.as_record() if found else None
+
+
+def versions_aside(bronze: Bronze, ref: EntityRef) -> list[bytes]:
+    """Ids of the versions that bronze holds and silver could not take; every load asks, so nothing else is read."""
+    found = within(bronze.db, Quarantined).filter(source=ref.source, entity=ref.name, status="open")
+    ids = found.filter(version__nin=("", None)).only("version").as_pymongo()
+    return [bytes.fromhex(item["version"]) for item in ids]
 
 
 def waiting(bronze: Bronze) -> dict[EntityRef, int]:
     """How many records of each entity are in quarantine."""
-    steps: list[dict[str, Any]] = [
-        {"$match": {"status": "open"}},
-        {"$group": {"_id": {"source": "$source", "entity": "$entity"}, "number": {"$sum": 1}}},
-    ]
-    found = bronze.db["quarantine"].aggregate(steps)
+    each = {"$group": {"_id": {"source": "$source", "entity": "$entity"}, "number": {"$sum": 1}}}
+    found = within(bronze.db, Quarantined).filter(status="open").aggregate([each])
     return {EntityRef(d["_id"]["source"], d["_id"]["entity"]): int(d["number"]) for d in found}

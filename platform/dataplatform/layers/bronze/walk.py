@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
 
 from dataplatform.layers.bronze import manifest as mf
+from dataplatform.layers.bronze.documents import ManifestHead, within
 from dataplatform.layers.bronze.manifest import Difference
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.records.holdings import Held, Manifest
@@ -44,8 +44,5 @@ def _stored(bronze: Bronze, heads: list[Manifest]) -> Iterator[tuple[Manifest, D
 def stored(bronze: Bronze, ref: EntityRef) -> int:
     """Entries written for all batches together: what a walk through all of history meets that is new."""
     total = {"$sum": {"$ifNull": ["$stored", "$entries"]}}
-    stages: list[dict[str, Any]] = [
-        {"$match": {"source": ref.source, "entity": ref.name}},
-        {"$group": {"_id": None, "stored": total}},
-    ]
-    return sum(found["stored"] for found in bronze.db["batch_manifest"].aggregate(stages))
+    heads = within(bronze.db, ManifestHead).filter(source=ref.source, entity=ref.name)
+    return sum(found["stored"] for found in heads.aggregate([{"$group": {"_id": None, "stored": total}}]))
