@@ -167,7 +167,7 @@ def test_a_delete_without_a_key_goes_to_quarantine(make_world: MakeWorld, tmp_pa
     one = Scripted(make_world, tmp_path, ONE_BY_ONE, "  e: {key: [id], load: delta}\n")
     counts = one.run(script={"e": [("records", [{"id": 1}]), ("deleted", [{"x": 1}])]}).entities["e"].counts
     assert (counts.inserted, counts.closed, counts.quarantined) == (1, 0, 1)
-    assert "a deletion: the key field `id` is missing" in one.world.quarantine()[0]["reason"]
+    assert "a deletion: the key field `id` is missing" in one.world.quarantine()[0].reason
 
 
 @pytest.mark.parametrize(
