@@ -173,22 +173,22 @@ def _column(column: ColumnPlan, values: Column) -> tuple[Sequence[str], list[Par
     kinds.discard(_NOTHING)
     if not kinds:
         return [NULL] * len(values), []
-    texts = _texts(column, kinds, values)
+    texts = _texts(column, kinds, values, nullable)
     if not nullable:
         return texts, [column.prefix, texts, "\t"]
     prefix = column.prefix
     return texts, [["" if v is None else f"{prefix}{t}\t" for v, t in zip(values, texts, strict=True)]]
 
 
-def _texts(column: ColumnPlan, kinds: set[type], values: Column) -> Sequence[str]:
+def _texts(column: ColumnPlan, kinds: set[type], values: Column, nullable: bool) -> Sequence[str]:
     """Fields for COPY; many at once where the values are all of one kind (beside nulls) that fits the type."""
     if len(kinds) > 1:
         return _converted(column, values)
-    present = values if None not in values else [v for v in values if v is not None]
+    present = [v for v in values if v is not None] if nullable else values
     quick = _quick(column.type, next(iter(kinds)), present)
     if quick is None:
         return _converted(column, values)
-    if len(present) == len(values):
+    if not nullable:
         return quick
     rest = iter(quick)
     return [NULL if v is None else next(rest) for v in values]
@@ -207,7 +207,9 @@ def _quick(type_: str, kind: type, values: Sequence[Any]) -> Sequence[str] | Non
     joined = "\t".join(texts) + "\t"
     if "n" in joined and type_ == "numeric":
         return None  # nan and inf
-    return texts if "e" not in joined and ".0\t" not in joined else list(map(plain, values))
+    if "e" in joined or "-0.0\t" in joined:
+        return list(map(plain, values))
+    return [t[:-2] if t[-2:] == ".0" else t for t in texts] if ".0\t" in joined else texts
 
 
 _ANY = (-(10**4400), 10**4400)  # Python writes no longer ones
