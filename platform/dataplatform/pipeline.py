@@ -300,6 +300,7 @@ def _history(platform: Platform, ref: EntityRef) -> History:
 
     return History(
         manifest=lambda batch_id: bronze.heads(ref, [batch_id])[0],
+        heads=lambda batches: bronze.heads(ref, batches),
         entries=lambda manifest: replace(bronze.held(manifest), lines=hs.EMPTY),  # silver has no use for them
         walk=lambda batches: walk(bronze, ref, batches),
         stored=lambda: stored(bronze, ref),

@@ -23,10 +23,12 @@ from dataplatform.records.kinds import (
     TEXT,
     TIMESTAMP,
     TIMESTAMPTZ,
+    decided,
     join,
     join_all,
+    join_types,
     kind_of,
-    kind_of_values,
+    kinds_of_values,
 )  # fmt: skip
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,4 +129,36 @@ scalars = st.one_of(
 
 @given(st.lists(scalars), st.booleans())
 def test_many_at_once_have_the_kind_of_one_by_one(values: list[Any], textual: bool) -> None:
-    assert kind_of_values(values, textual) == join_all(kind_of(v, textual) for v in values)
+    counts = kinds_of_values(values, textual)
+    kinds_ = [kind_of(v, textual) for v in values]
+    assert join_all(counts) == join_all(kinds_)
+    assert sum(counts.values()) == sum(kind != NULL for kind in kinds_)
+
+
+@pytest.mark.parametrize(
+    ("counts", "kind"),
+    [
+        ({}, NULL), ({INT: 5}, INT), ({INT: 5, BIG: 1}, BIG), ({INT: 990, DOUBLE: 1}, DOUBLE), ({BIG: 990, DOUBLE: 1}, DECIMAL),
+        ({INT: 19, TEXT: 1}, INT), ({INT: 18, TEXT: 1}, TEXT), ({INT: 18, TEXT: 2}, TEXT), ({INT: 198, TEXT: 2}, INT),
+        ({INT: 197, TEXT: 2}, TEXT), ({DATE: 50, TIMESTAMP: 50, TEXT: 1}, TIMESTAMP), ({TEXT: 99, INT: 1}, TEXT),
+        ({BOOLEAN: 30, TEXT: 1}, BOOLEAN), ({INT: 50, DATE: 50}, TEXT), ({DATE: 99, INT: 1}, DATE), ({JSON: 30}, JSON),
+        ({JSON: 300, TEXT: 3}, JSON), ({TEXT: 5, JSON: 5}, TEXT), ({INT: 0, TEXT: 3}, TEXT),
+    ],
+)  # fmt: skip
+def test_a_kind_fits_all_values_but_a_small_share(counts: dict[str, int], kind: str) -> None:
+    assert decided(counts, 0.01) == kind
+
+
+def test_without_misfits_every_value_counts() -> None:
+    assert decided({INT: 10_000, TEXT: 1}, 0) == TEXT
+    assert decided({INT: 100, TEXT: 5}, 0.05) == INT
+
+
+@given(st.lists(st.sampled_from([None, "text", "smallint", "integer", "bigint", "numeric", "numeric(10,2)", "numeric(3,3)",
+                                 "date", "timestamp", "timestamptz", "real", "double precision", "boolean", "jsonb"]),
+                min_size=3, max_size=3))  # fmt: skip
+def test_types_that_a_source_says_join_in_any_order(types: list[str | None]) -> None:
+    one, two, three = types
+    assert join_types(one, two) == join_types(two, one)
+    assert join_types(one, one) == one
+    assert join_types(join_types(one, two), three) == join_types(one, join_types(two, three))

@@ -183,6 +183,14 @@ class Entity(Metadata):
     max_delete: Share = Field(
         default=0.5, description="Stop a full load that would delete more than this share of rows."
     )
+    max_misfits: Share = Field(
+        default=0.01,
+        description="Of the values of a column without a declared type, the share that may be of another kind: they "
+        "wait in quarantine instead of turning it into text. From twenty values on, one may be.",
+    )
+    max_quarantine: Share = Field(
+        default=0.1, description="More records set aside than this share: the load fails, nothing moves."
+    )
     retention: Retention = Field(
         default=Retention(), description="How long data are kept. Accepted, but not applied yet."
     )

@@ -43,7 +43,7 @@ def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[st
     """Takes nested objects apart; where the rows of a group differ in shape, it is split."""
     scalars: dict[str, Column] = {}
     lists: dict[str, Column] = {}
-    todo = list(columns.items())
+    todo = list(reversed(columns.items()))  # a stack: the source's order
     while todo:
         path, column = todo.pop()
         if path in scalars:
@@ -54,13 +54,13 @@ def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[st
         shapes = list(map(_shape, column))
         shape = shapes[0]
         if shapes.count(shape) < len(shapes):
-            rest = dict([*todo, (path, column), *lists.items(), *scalars.items()])
+            rest = dict([*scalars.items(), *lists.items(), (path, column), *reversed(todo)])
             if len(rest) < len(todo) + 1 + len(lists) + len(scalars):
                 raise _TwoForOne
             yield from _split(places, rest, shapes, whole)
             return
         if isinstance(shape, tuple):
-            todo.extend(_fields(path, shape, column))
+            todo.extend(reversed(list(_fields(path, shape, column))))
         elif path in lists:
             raise _TwoForOne
         else:

@@ -81,7 +81,8 @@ class Manifest:
     """What a batch held of an entity: its head; the entries (`Held`) are read on demand.
 
     `stored`: entries written for it, those that are gone included; None in manifests of older releases.
-    `state`: the connector's, any JSON. `types`: of the columns whose type the source itself says.
+    `state`: the connector's, any JSON. `types`: of the columns whose type the source itself says. `counts`: of each
+    path how many values of which kind the versions have that this batch brought first; None in older manifests.
     """
 
     ref: BatchRef
@@ -103,6 +104,7 @@ class Manifest:
     state: Any = None
     types: dict[str, str] = field(default_factory=dict)
     stored: int | None = None
+    counts: dict[str, dict[str, int]] | None = None
 
     @property
     def id(self) -> str:
@@ -127,12 +129,13 @@ def manifest_id(ref: BatchRef) -> str:
 class History:
     """Bronze as silver sees it, of one entity; handed in by the pipeline: the layers do not know one another.
 
-    `walk`: manifests and entries of batches, oldest first; `stored`: the entries of all batches, those
-    that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a batch
+    `heads`: manifests of batches, `walk`: these and their entries, oldest first; `stored`: the entries of all batches,
+    those that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a batch
     aside, `set_aside` names those that are.
     """
 
     manifest: Callable[[str], Manifest]
+    heads: Callable[[list[str]], list[Manifest]]
     entries: Callable[[Manifest], Held]
     walk: Callable[[list[str]], Iterator[tuple[Manifest, Held]]]
     stored: Callable[[], int]

@@ -7,11 +7,11 @@ does not depend on their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 NULL, BOOLEAN, INT, BIG, HUGE = "null", "boolean", "int", "big", "huge"
@@ -82,47 +82,126 @@ def _kind_of_int(value: int) -> str:
     return BIG if -(2**63) <= value < 2**63 else HUGE
 
 
-def kind_of_values(values: Iterable[Any], textual: bool) -> str:
-    """Kind of many scalars at once: each distinct text is looked at once, numbers by their range."""
-    column = list(values)
-    result = NULL
-    for type_ in set(map(type, column)):
+def kinds_of_values(column: Sequence[Any], textual: bool) -> dict[str, int]:
+    """How many of the scalars are of which kind, nulls left out. Integers count as the narrowest kind of them all.
+
+    >>> kinds_of_values([1, 2**60, None, "x", "2026-01-31"], False)
+    {'big': 2, 'text': 1, 'date': 1}
+    """
+    types = set(map(type, column))
+    alone = len(types) == 1
+    types.discard(type(None))
+    counts: dict[str, int] = {}
+    for type_ in sorted(types, key=str):
+        values: Sequence[Any] = column if alone else [v for v in column if type(v) is type_]
         if type_ is str:
-            texts = {v for v in column if type(v) is str}
-            found = _kind_of_texts(texts, textual)
+            counts |= _kinds_of_texts(values, textual)
         elif type_ is int:
-            numbers = [v for v in column if type(v) is int]
-            found = join(_kind_of_int(min(numbers)), _kind_of_int(max(numbers)))
+            counts[join(_kind_of_int(min(values)), _kind_of_int(max(values)))] = len(values)
         else:
-            found = kind_of(next(v for v in column if type(v) is type_), textual)
-        result = join(result, found)
-    return result
+            kind = kind_of(values[0], textual)
+            counts[kind] = counts.get(kind, 0) + len(values)
+    return counts
 
 
-def _kind_of_texts(texts: set[str], textual: bool) -> str:
-    if _surely_text(texts, textual):
-        return TEXT
+def _kinds_of_texts(texts: Sequence[str], textual: bool) -> dict[str, int]:
+    """What may be something else than text is told by its looks; only that is looked at closely."""
+    if textual:
+        maybe = [t for t in texts if t[:1] in _STARTS or t[4:5] == "-"]
+    else:
+        maybe = [t for t in texts if t[4:5] == "-" and t[7:8] == "-"]
+    counts = {TEXT: len(texts) - len(maybe)} if len(maybe) < len(texts) else {}
+    if _are_instants(maybe):
+        return counts | {TIMESTAMPTZ: len(maybe)}
+    for text, number in Counter(maybe).items():
+        kind = _kind_of_text(text, textual)
+        counts[kind] = counts.get(kind, 0) + number
+    return counts
+
+
+_STARTS = frozenset("-.0123456789tTfF")
+
+
+def _are_instants(texts: list[str]) -> bool:
+    """Whether all are times in the usual form, such as 2026-01-31T10:00:00Z."""
     joined = "".join(texts)
+    if len(joined) != 20 * len(texts) or not _INSTANTS.fullmatch(joined):
+        return False
     try:
-        if len(joined) == 20 * len(texts) and _INSTANTS.fullmatch(joined):
-            for text in texts:
-                datetime.fromisoformat(text)
-            return TIMESTAMPTZ
+        for text in texts:
+            datetime.fromisoformat(text)
     except ValueError:
-        pass  # the 30th of February: one by one
-    return join_all(_kind_of_text(v, textual) for v in texts)
+        return False  # the 30th of February
+    return True
 
 
-def _surely_text(texts: set[str], textual: bool) -> bool:
-    """One that is text settles it: try a few before looking at all."""
-    return any(_kind_of_text(v, textual) == TEXT for v in islice(texts, 3))
+_FAMILY = (
+    frozenset({BOOLEAN}),
+    frozenset(_NUMERIC),
+    frozenset({DATE, TIMESTAMP, TIMESTAMPTZ}),
+    frozenset({JSON}),
+)
+
+
+def decided(counts: Mapping[str, int], max_misfits: float) -> str:
+    """The kind of a column with so many values of each kind: the narrowest that fits all but a small share.
+
+    Numbers are never misfits among numbers, nor times among times: a wider kind of the family holds them all. Text
+    among these is one, up to the share `max_misfits` of all values; but from twenty values on, one always may be.
+
+    >>> decided({INT: 990, DOUBLE: 3, TEXT: 9}, 0.01), decided({INT: 10, TEXT: 1}, 0.01)
+    ('double', 'text')
+    """
+    total = sum(counts.values())
+    allowed = max(int(total * max_misfits), 1 if total >= 20 and max_misfits > 0 else 0)
+    for family in _FAMILY:
+        fitting = [kind for kind in counts if kind in family and counts[kind]]
+        if fitting and total - sum(counts[kind] for kind in fitting) <= allowed:
+            return join_all(fitting)
+    return TEXT if total else NULL
+
+
+_WIDTHS = ("smallint", "integer", "bigint")
+_PRECISION = re.compile(r"numeric\((\d+)(?:,\s*(\d+))?\)")
+
+
+def join_types(left: str | None, right: str | None) -> str | None:
+    """The narrowest column type that holds the values of both; None: nothing is said.
+
+    >>> join_types("integer", "bigint"), join_types("numeric(10,2)", "numeric(8,4)"), join_types("date", "boolean")
+    ('bigint', 'numeric(12,4)', 'text')
+    """
+    if left is None or right is None or left == right:
+        return left or right
+    if left in _WIDTHS and right in _WIDTHS:
+        return max(left, right, key=_WIDTHS.index)
+    shapes = [_digits(type_) for type_ in (left, right)]
+    if all(shape is not None for shape in shapes):
+        whole, fraction = max(s[0] for s in shapes if s), max(s[1] for s in shapes if s)
+        return f"numeric({whole + fraction},{fraction})"
+    if "numeric" in (left, right) and all(t == "numeric" or _digits(t) for t in (left, right)):
+        return "numeric"
+    if {left, right} <= {"date", "timestamp", "timestamptz"}:
+        return "timestamptz" if "timestamptz" in (left, right) else "timestamp"
+    if {left, right} == {"real", "double precision"}:
+        return "double precision"
+    return "text"
+
+
+def _digits(type_: str) -> tuple[int, int] | None:
+    """Digits before and after the point that an integer type or a numeric(p,s) holds."""
+    if type_ in _WIDTHS:
+        return (5, 10, 19)[_WIDTHS.index(type_)], 0
+    match = _PRECISION.fullmatch(type_)
+    return (int(match[1]) - int(match[2] or 0), int(match[2] or 0)) if match else None
 
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _INSTANTS = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)+", re.ASCII)  # the usual form, many in a row
 _MOMENT = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?P<zone>Z|[+-](?:0\d|1[0-5])(?::?\d\d)?)?",
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,6}(?P<fine>\d{1,3})?)?)?"
+    r"(?P<zone>Z|[+-](?:0\d|1[0-5])(?::?\d\d)?)?",
     re.ASCII,
 )
 
@@ -156,8 +235,8 @@ def _kind_of_moment(value: str) -> str:
             date.fromisoformat(value)
             return DATE if value.isascii() and value[:4] != "0000" else TEXT
         match = _MOMENT.fullmatch(value)
-        if match is None:
-            return TEXT
+        if match is None or (match["fine"] or "").strip("0"):
+            return TEXT  # also where it is finer than microseconds, which no type keeps
         datetime.fromisoformat(value)
         return TIMESTAMPTZ if match["zone"] else TIMESTAMP
     except ValueError:

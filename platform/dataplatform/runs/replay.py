@@ -71,7 +71,8 @@ def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef)
     """All batches in one transaction: readers see the old table until the new one is there."""
     total, flags = Counts(), Flags(allow_deletes=True)
     with transaction(platform.engine) as conn:
-        pending.reset(conn, ref, platform.catalog.source(ref.source).entities[ref.name])
+        entity = platform.catalog.source(ref.source).entities[ref.name]
+        pending.reset(conn, ref, entity, platform.bronze.heads(ref, batches))
         audit.forget_loads(conn, ref, "silver", batches)
         for number, batch_id in enumerate(batches):
             move = Move("silver", BatchRef(ref, batch_id), run, flags)

@@ -69,6 +69,28 @@ class Kinds(BaseField):
             self.error("must be pairs of a path and its kind")
 
 
+class Tallies(BaseField):
+    """Numbers by path and kind; kept as triples, since a path may be no name that MongoDB takes."""
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return value
+        try:
+            tallies: dict[str, dict[str, int]] = {}
+            for path, kind, number in value:
+                tallies.setdefault(path, {})[kind] = number
+            return tallies
+        except (TypeError, ValueError):
+            return value  # no triples: `validate` refuses it
+
+    def to_mongo(self, value: dict[str, dict[str, int]]) -> list[list[Any]]:
+        return [[path, kind, number] for path, kinds in value.items() for kind, number in kinds.items()]
+
+    def validate(self, value: Any, clean: bool = True) -> None:
+        if not isinstance(value, dict) or not _texts(value):
+            self.error("must be triples of a path, a kind and a number")
+
+
 def _one_of(*legal: str) -> Callable[[Any], None]:
     """Not `choices`: for those mongoengine makes a method of each document, a cycle that only gc can free."""
 
@@ -120,6 +142,7 @@ class ManifestHead(Document):
     kinds = Kinds()
     state = StringField(null=True)
     types = Kinds()
+    counts = Tallies(null=True)
     fingerprint = StringField()
     stored = IntField(null=True)
     created_at = DateTimeField()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from dataplatform.layers.bronze.manifest import Difference
 from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block, to_bson
 from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
-from dataplatform.layers.bronze.store import Bronze
+from dataplatform.layers.bronze.store import Bronze, Inserted
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import DELETED, Held, Manifest
@@ -77,6 +77,7 @@ class _Work:
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+    seen: set[bytes] | None = None  # versions so far, where some came twice
     records: int = 0
     new_versions: int = 0
     quarantined: int = 0
@@ -144,6 +145,7 @@ def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
         chunks=0,
         new_versions=0,
         state=raw.state,
+        counts={},
     )
     held = bronze.held(base).held if base.quarantined else hs.EMPTY
     return bronze.put(same, Held(held=held), hs.EMPTY)
@@ -246,7 +248,7 @@ def _deleted(work: _Work, page: RawPage) -> None:
     work.masks.extend([mask_of(work.profile, "", (DELETED,))] * len(documents))
     work.delivered += len(parsed)
     work.records += len(bad)
-    work.bronze.insert(work.raw.ref.entity, documents, work.first)
+    work.bronze.insert(work.raw.ref, documents, work.first)
     _quarantine(work, bad)
 
 
@@ -275,6 +277,7 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
 def _parsed(work: _Work, piece: _Piece) -> None:
     """Stores what is new."""
     work.records += len(piece.parsed)
+    before = len(work.versions)
     bad: list[Bad] = []
     documents: list[dict[str, Any]] = []
     for i, item in enumerate(piece.parsed):
@@ -285,11 +288,33 @@ def _parsed(work: _Work, piece: _Piece) -> None:
         line = piece.digests[i] if piece.digests is not None else version
         _enter(work, item.key, version, line, work.delivered + piece.places[i])
         documents.append(_document(version, item, work.raw.ref.batch_id))
+    inserted = work.bronze.insert(work.raw.ref, documents, work.first)
+    fresh = _fresh(work, inserted, before)
     records = [item.doc for item in piece.parsed if isinstance(item, Record)]
-    work.masks.extend(noted(work.profile, records))
-    work.new_versions += work.bronze.insert(work.raw.ref.entity, documents, work.first)
+    flags = [document["_id"] in fresh for document in documents]
+    if len(fresh) < len(documents):  # the same version twice: it counts once
+        first = {document["_id"]: i for i, document in reversed(list(enumerate(documents)))}
+        flags = [
+            flag and first[d["_id"]] == i for i, (flag, d) in enumerate(zip(flags, documents, strict=True))
+        ]
+    work.masks.extend(noted(work.profile, records, flags))
+    work.new_versions += len(inserted.new)
     if bad:
         _quarantine(work, bad)
+
+
+def _fresh(work: _Work, inserted: Inserted, before: int) -> Set[bytes]:
+    """Versions that this batch brought first, and that did not count yet. `before`: bytes of versions until here.
+
+    Where the batch had brought one already, it was an earlier try that broke off, or the same record stood before.
+    """
+    if inserted.mine and work.seen is None:
+        work.seen = set(hs.pieces(hs.hashes(bytes(work.versions[:before]))))
+    if work.seen is None:
+        return inserted.new
+    fresh = inserted.new | (inserted.mine - work.seen)
+    work.seen |= fresh
+    return fresh
 
 
 def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
@@ -326,6 +351,7 @@ def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:
         fingerprint=raw.fingerprint(),
         state=raw.state,
         types=work.types,
+        counts=work.profile.counts,
     )
     return work.bronze.put(manifest, change.entries, change.gone)
 

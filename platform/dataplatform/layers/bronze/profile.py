@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dataplatform.records.columnar import grouped
-from dataplatform.records.kinds import LISTS, NULL, TEXT, join, kind_of_values
+from dataplatform.records.kinds import LISTS, NULL, join, join_all, kinds_of_values
 from dataplatform.records.record import ITEM, item_fields, within
 
 
 @dataclass
 class Profile:
-    """Grows while the records go by. `whole`: paths that stay JSON; bit i of a mask stands for `paths[i]`."""
+    """Grows while the records go by. `whole`: paths that stay JSON; bit i of a mask stands for `paths[i]`.
+
+    `kinds`: of all values of a path together; `counts`: how many values of which kind the versions have that this
+    batch brought first, so that over all batches each version counts once.
+    """
 
     whole: frozenset[str]
     textual: bool
@@ -21,13 +25,19 @@ class Profile:
     kinds: dict[str, str]
     bits: dict[str, int] = field(init=False)
     masks_of: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bits = {path: i for i, path in enumerate(self.paths)}
 
 
-def noted(profile: Profile, records: Sequence[Mapping[str, Any]], prefix: str = "") -> list[int]:
-    """Notes the kinds of the records' values, column by column; returns the mask of each's paths."""
+def noted(
+    profile: Profile, records: Sequence[Mapping[str, Any]], fresh: Sequence[bool], prefix: str = ""
+) -> list[int]:
+    """Notes the kinds of the records' values, column by column; returns the mask of each's paths.
+
+    `fresh`: which of the records are versions that this batch brought first.
+    """
     whole = within(profile.whole, prefix) if prefix and profile.whole else profile.whole
     nested: dict[str, tuple[list[Any], list[int]]] = {}
     masks = [0] * len(records)
@@ -36,28 +46,34 @@ def noted(profile: Profile, records: Sequence[Mapping[str, Any]], prefix: str = 
     for group in grouped(records, whole):
         # an item may have no field at all: that it is there is a path of its own
         mask = mask_of(profile, prefix, ("", *group.scalars) if prefix else tuple(group.scalars))
+        counted = [fresh[number] for number in group.places]
         for path, column in group.scalars.items():
-            _note_kind(profile, prefix + path, column)
+            _note_kinds(profile, prefix + path, column, counted)
         for path, column in group.lists.items():
             mask |= mask_of(profile, prefix, (path,))
-            found = nested.setdefault(path, ([], []))
+            into = nested.setdefault(path, ([], []))
             for number, items in zip(group.places, column, strict=True):
-                found[0].extend(map(item_fields, items))
-                found[1].extend([number] * len(items))
+                into[0].extend(map(item_fields, items))
+                into[1].extend([number] * len(items))
         for number in group.places:
             masks[number] = mask
     for path, (items, owners) in nested.items():
         profile.kinds[prefix + path] = join(profile.kinds.get(prefix + path, NULL), LISTS)
-        inner = noted(profile, items, prefix + path + ITEM)
+        inner = noted(profile, items, [fresh[owner] for owner in owners], prefix + path + ITEM)
         for owner, mask in zip(owners, inner, strict=True):
             masks[owner] |= mask
     return masks
 
 
-def _note_kind(profile: Profile, path: str, column: Iterable[Any]) -> None:
-    known = profile.kinds.get(path, NULL)
-    if known != TEXT:
-        profile.kinds[path] = join(known, kind_of_values(column, profile.textual))
+def _note_kinds(profile: Profile, path: str, column: Sequence[Any], fresh: Sequence[bool]) -> None:
+    counts = kinds_of_values(column, profile.textual)
+    profile.kinds[path] = join_all([profile.kinds.get(path, NULL), *counts])
+    if not all(fresh):
+        values = [value for value, first in zip(column, fresh, strict=True) if first]
+        counts = kinds_of_values(values, profile.textual)
+    total = profile.counts.setdefault(path, {})
+    for kind, number in counts.items():
+        total[kind] = total.get(kind, 0) + number
 
 
 def mask_of(profile: Profile, prefix: str, paths: tuple[str, ...]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import itemgetter
@@ -42,6 +42,14 @@ SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
 
 @dataclass(frozen=True)
+class Inserted:
+    """What became of some versions: `new` ones, and those that this batch brought before (or an earlier try of it)."""
+
+    new: Set[bytes]
+    mine: Set[bytes]
+
+
+@dataclass(frozen=True)
 class Bronze:
     """A connection to bronze's database."""
 
@@ -73,29 +81,31 @@ class Bronze:
 
     # versions
 
-    def insert(self, ref: EntityRef, documents: list[dict[str, Any]], first: bool) -> int:
-        """Inserts those versions that are not there yet; returns how many were new.
+    def insert(self, batch: BatchRef, documents: list[dict[str, Any]], first: bool) -> Inserted:
+        """Inserts those versions that are not there yet.
 
         `first`: the collection was empty before this batch, so only its own repeats can be there.
         """
-        collection = self.versions(ref)
-        known = set() if first else self._known(collection, [d["_id"] for d in documents])
+        collection = self.versions(batch.entity)
+        known = {} if first else self._known(collection, [d["_id"] for d in documents])
+        mine = {version for version, brought in known.items() if brought == batch.batch_id}
         new = {d["_id"]: d for d in documents if d["_id"] not in known}
         if not new:
-            return 0
+            return Inserted(set(), mine)
         ordered = sorted(new.values(), key=itemgetter("_id"))  # as the index wants them
         problems = _inserted(collection, ordered)
         refused = [e for e in problems if e["code"] != _DUPLICATE]
         if refused:
             raise LoadError(f"MongoDB refused a document: {refused[0]['errmsg']}")
-        return len(new) - len(problems)
+        return Inserted(new.keys() - {ordered[e["index"]]["_id"] for e in problems}, mine)
 
-    def _known(self, collection: Collection[Any], ids: list[bytes]) -> set[bytes]:
-        found: set[bytes] = set()
+    def _known(self, collection: Collection[Any], ids: list[bytes]) -> dict[bytes, str]:
+        """Those that are there, each with the batch that brought it first."""
+        known: dict[bytes, str] = {}
         for start in range(0, len(ids), FETCH):
-            cursor = collection.find({"_id": {"$in": ids[start : start + FETCH]}}, {"_id": 1})
-            found.update(bytes(d["_id"]) for d in cursor)
-        return found
+            cursor = collection.find({"_id": {"$in": ids[start : start + FETCH]}}, {"_id": 1, "batch": 1})
+            known.update((bytes(d["_id"]), d["batch"]) for d in cursor)
+        return known
 
     def documents(self, ref: EntityRef, versions: hs.Hashes) -> Iterator[Found]:
         """Version id and record of each distinct version wanted, in blocks, in any order."""

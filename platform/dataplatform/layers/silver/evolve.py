@@ -104,8 +104,8 @@ def changes(plan: Plan, there: Existing) -> list[Change]:
 
 def _create(table: TablePlan) -> Change:
     system = SYSTEM | (CHILD_SYSTEM if table.is_child else {})
-    lines = [f"{quote(name)} {ddl}" for name, (ddl, _) in system.items()]
-    lines += [f"{quote(c.name)} {c.type}" for c in table.columns]
+    lines = [f"{quote(c.name)} {c.type}" for c in table.columns]
+    lines += [f"{quote(name)} {ddl}" for name, (ddl, _) in system.items()]
     name = qualified(SCHEMA, table.name)
     # fillfactor: closing a version updates its row; room on the page keeps that cheap (HOT)
     sql = [f"create table {name} ({', '.join(lines)}) with (fillfactor = 90)"]
@@ -152,14 +152,12 @@ def _alter(plan: Plan, table: TablePlan, there: dict[str, str]) -> list[Change]:
     return result
 
 
+# casts that keep the values, and how COPY writes them (rows are hashed by that)
 _EXACT = {
     ("bigint", "numeric"),
     ("bigint", "double precision"),
     ("integer", "bigint"),
     ("double precision", "numeric"),
-    ("date", "timestamp"),
-    ("date", "timestamptz"),
-    ("timestamp", "timestamptz"),
 }
 
 
@@ -170,7 +168,8 @@ def _retype(table: TablePlan, column: ColumnPlan, old: str) -> Change:
     exact = (old, new) in _EXACT
     using = f"{col}::{column.type}" if exact else f"null::{column.type}"
     sql = f"alter table {name} alter column {col} type {column.type} using {using}"
-    return Change(table.name, column.name, "widen", old, column.type, sql, rebuild=not exact)
+    change = "narrow" if old == "text" else "widen"
+    return Change(table.name, column.name, change, old, column.type, sql, rebuild=not exact)
 
 
 def _index(table: TablePlan, purpose: str) -> str:

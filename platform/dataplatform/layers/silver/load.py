@@ -20,7 +20,7 @@ from dataplatform.layers.silver.observe import Screen, effective_at, present_pat
 from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
-from dataplatform.layers.silver.task import Task, Work, still_bad, too_many
+from dataplatform.layers.silver.task import Mode, Task, Work, still_bad, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
@@ -40,7 +40,9 @@ def load(
     """
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
-    before = state.known_paths(conn, task.batch.entity)
+    stored = before = state.known_paths(conn, task.batch.entity)
+    if task.mode is Mode.UNSETTLED:  # what is loaded again has counted already
+        before = planning.tallied(stored, history.heads(task.applied), task.entity)
     entries = history.entries(manifest)
     plan, widened = _evolve(conn, task, manifest, entries, before)
     rule = state.rule_digest(planning.history_rule(task.batch.entity, task.entity))
@@ -51,7 +53,7 @@ def load(
     work = Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
     newest = not task.applied or task.batch.batch_id > task.applied[-1]
     done = restate(work, everything) if everything or not newest else _merge(work)
-    state.put_known(conn, plan, before)
+    state.put_known(conn, plan, stored)
     state.put_rule(conn, task.batch.entity, rule)
     if work.bad:
         history.quarantine(task.batch.batch_id, work.bad)
@@ -94,10 +96,7 @@ def _evolve(
     conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, before: dict[str, KnownPath]
 ) -> tuple[Plan, bool]:
     """Brings the tables in line with what this batch adds; True where values have to be made anew."""
-    kinds = dict(manifest.kinds)
-    for name in manifest.columns:
-        kinds.setdefault(name, "null")
-    after = planning.merged(before, kinds, task.batch.batch_id)
+    after = planning.merged(before, manifest, task.entity, counted=task.mode is Mode.RESTATED)
     if not entries.ended(manifest.paths).all():
         newest = task.applied[-1] if task.applied else ""
         present = present_paths(manifest, entries)

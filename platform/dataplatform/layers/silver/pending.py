@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
 from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import qualified
+from dataplatform.records.holdings import Manifest
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage.postgres import connected, transaction
 
@@ -61,10 +63,16 @@ def apply(engine: Engine, pending: Pending) -> None:
         state.put_known(conn, pending.plan, pending.before)
 
 
-def reset(conn: sa.Connection, ref: EntityRef, entity: Entity) -> None:
-    """Empties an entity's tables, for a replay; what is known of its columns stays."""
-    plan = planning.make_plan(ref, entity, state.known_paths(conn, ref), UNBORN)
-    there = evolve.existing(conn, [t.name for t in plan.root.tables()])
-    for table in plan.root.tables():
-        if table.name in there.tables:
-            conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table.name)}")
+def reset(conn: sa.Connection, ref: EntityRef, entity: Entity, heads: Iterable[Manifest] = ()) -> None:
+    """Empties an entity's tables, for a replay.
+
+    What is known of its columns stays; their types are decided by what the manifests of the batches to come hold.
+    """
+    before = state.known_paths(conn, ref)
+    there = evolve.existing(conn, {known.table for known in before.values()} | {ref.table})
+    for table in there.tables:
+        conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table)}")
+    plan = planning.make_plan(ref, entity, planning.tallied(before, heads, entity), UNBORN)
+    changed = evolve.changes(plan, evolve.existing(conn, [t.name for t in plan.root.tables()]))
+    evolve.apply(conn, plan, [c for c in changed if c.table in there.tables])
+    state.put_known(conn, plan, before)

@@ -12,6 +12,7 @@ from dataplatform.layers.silver.convert import Convert, converter
 from dataplatform.metadata.source import Column, Entity
 from dataplatform.names import child_table, column_names, digest
 from dataplatform.records import kinds as k
+from dataplatform.records.holdings import Manifest
 from dataplatform.records.record import HASH_VERSION, ITEM, hash_path
 from dataplatform.records.refs import EntityRef
 
@@ -20,7 +21,10 @@ UNBORN = "~"  # sorts after every batch: a declared column that no batch has had
 
 @dataclass(frozen=True)
 class KnownPath:
-    """What is known of a path: the kind of its values, the oldest batch that had it, the newest that lacked it."""
+    """What is known of a path: the kind of its values, the oldest batch that had it, the newest that lacked it.
+
+    `counts`: how many values of which kind all versions have, sorted; `said`: the type that the source says it has.
+    """
 
     kind: str
     first_batch: str
@@ -28,6 +32,8 @@ class KnownPath:
     table: str = ""
     type: str | None = None
     silent_batch: str = ""
+    counts: tuple[tuple[str, int], ...] = ()
+    said: str | None = None
 
 
 @dataclass(frozen=True)
@@ -172,17 +178,55 @@ def _normal(path: str) -> str:
     return ITEM.join(part.replace(".", "__") for part in parts)
 
 
-def merged(before: Mapping[str, KnownPath], kinds: Mapping[str, str], batch_id: str) -> dict[str, KnownPath]:
-    """What is known after a batch whose values have these kinds; kinds only widen."""
+def tallied(
+    known: Mapping[str, KnownPath], manifests: Iterable[Manifest], entity: Entity
+) -> dict[str, KnownPath]:
+    """What is known, with the values of these batches and of no others counted."""
+    result = {path: replace(one, counts=()) for path, one in known.items()}
+    for manifest in manifests:
+        result = _counted(result, manifest)
+    return {path: _decided(one, k.NULL, entity) for path, one in result.items()}
+
+
+def merged(
+    before: Mapping[str, KnownPath], manifest: Manifest, entity: Entity, counted: bool = False
+) -> dict[str, KnownPath]:
+    """What is known after a batch; a kind is decided by the values of all versions, whatever their order.
+
+    `counted`: the batch's values are among those that count already.
+    """
+    kinds = dict.fromkeys(manifest.columns, k.NULL) | manifest.kinds
     result = dict(before)
-    for path, kind in kinds.items():
-        old = result.get(path)
-        if old is None:
-            result[path] = KnownPath(kind, batch_id)
-        else:
-            first = min(old.first_batch, batch_id)
-            result[path] = replace(old, kind=k.join(old.kind, kind), first_batch=first)
+    for path in kinds:
+        old = result.get(path) or KnownPath(k.NULL, manifest.batch_id)
+        said = k.join_types(old.said, manifest.types.get(path))
+        result[path] = replace(old, first_batch=min(old.first_batch, manifest.batch_id), said=said)
+    if not counted:
+        result = _counted(result, manifest)
+    return {path: _decided(one, kinds.get(path, k.NULL), entity) for path, one in result.items()}
+
+
+def _counted(known: Mapping[str, KnownPath], manifest: Manifest) -> dict[str, KnownPath]:
+    result = dict(known)
+    counts = manifest.counts
+    if counts is None:  # of an older release: its values count as what they were together
+        counts = {path: {kind: max(1, manifest.new_versions)} for path, kind in manifest.kinds.items()}
+    for path, more in counts.items():
+        old = result.get(path) or KnownPath(k.NULL, manifest.batch_id)
+        total = dict(old.counts)
+        for kind, number in more.items():
+            if kind not in (k.NULL, k.LISTS):
+                total[kind] = total.get(kind, 0) + number
+        result[path] = replace(old, counts=tuple(sorted(total.items())))
     return result
+
+
+def _decided(known: KnownPath, kind: str, entity: Entity) -> KnownPath:
+    """`kind`: of its values in the batch; of no use but to tell lists from nothing at all."""
+    if known.counts:
+        return replace(known, kind=k.decided(dict(known.counts), entity.max_misfits))
+    lists = k.LISTS in (known.kind, kind)
+    return replace(known, kind=k.LISTS if lists else k.NULL)
 
 
 def silenced(
@@ -219,7 +263,7 @@ def _typed(path: str, paths: Mapping[str, KnownPath], said: Mapping[str, Column]
     is_object = known.kind == k.NULL and any(p.startswith(path + "__") for p in paths)
     if known.kind == k.LISTS or is_object:
         return replace(known, type=None)
-    return replace(known, type=k.POSTGRES[known.kind])
+    return replace(known, type=known.said or k.POSTGRES[known.kind])
 
 
 def _prefixes(paths: Mapping[str, KnownPath]) -> list[str]:
@@ -314,13 +358,7 @@ def without_new(
 ) -> dict[str, KnownPath]:
     """Applies `schema_changes`: freeze refuses what is new, discard leaves it out."""
     fresh = [p for p in after if p not in before and after[p].kind not in (k.NULL, k.LISTS)]
-    wider = [
-        p
-        for p in after
-        if p in before
-        and after[p].kind != before[p].kind
-        and k.POSTGRES.get(after[p].kind) != k.POSTGRES.get(before[p].kind)
-    ]
+    wider = [p for p in after if p in before and _type_of(after[p]) != _type_of(before[p])]
     said = declared(entity)
     fresh = [p for p in fresh if p not in said]
     wider = [p for p in wider if not (p in said and said[p].type)]
@@ -333,4 +371,9 @@ def without_new(
             "set `schema_changes: evolve` (or discard) for the entity, then run again",
         )
     kept = {p: i for p, i in after.items() if p not in fresh}
-    return {p: replace(i, kind=before[p].kind) if p in wider else i for p, i in kept.items()}
+    same = {p: replace(kept[p], kind=before[p].kind, said=before[p].said) for p in wider}
+    return kept | same
+
+
+def _type_of(known: KnownPath) -> str | None:
+    return known.said or k.POSTGRES.get(known.kind)

@@ -19,14 +19,39 @@ from dataplatform.records.refs import EntityRef
 
 
 def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, KnownPath]:
+    """What is known of an entity's paths, in the source's order."""
     c = t.entity_column.c
-    query = sa.select(t.entity_column).where(c.source == ref.source, c.entity == ref.name).order_by(c.path)
+    query = sa.select(t.entity_column).where(c.source == ref.source, c.entity == ref.name)
+    rows = conn.execute(query.order_by(c.position.nulls_first(), c.path)).all()
+    older = max(1, _count(conn, ref)) if any(row.counts is None for row in rows) else 0
     return {
         row.path: KnownPath(
-            row.kind, row.first_batch, row.column_name, row.table_name, row.type, row.silent_batch
+            row.kind,
+            row.first_batch,
+            row.column_name,
+            row.table_name,
+            row.type,
+            row.silent_batch,
+            _counts(row.counts, row.kind, older),
+            row.said,
         )
-        for row in conn.execute(query)
+        for row in rows
     }
+
+
+def _counts(counts: Mapping[str, int] | None, kind: str, rows: int) -> tuple[tuple[str, int], ...]:
+    """Where an older release counted nothing, every row counts as of the kind they all have."""
+    if counts is None:
+        return () if kind in ("null", "lists") else ((kind, rows),)
+    return tuple(sorted(counts.items()))
+
+
+def _count(conn: sa.Connection, ref: EntityRef) -> int:
+    if not sa.inspect(conn).has_table(ref.table, schema=SCHEMA):
+        return 0
+    return int(
+        conn.execute(sa.select(sa.func.count()).select_from(sa.table(ref.table, schema=SCHEMA))).scalar_one()
+    )
 
 
 def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) -> None:
@@ -42,8 +67,11 @@ def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) 
             "table_name": known.table,
             "type": known.type,
             "silent_batch": known.silent_batch,
+            "counts": dict(known.counts),
+            "said": known.said,
+            "position": position,
         }
-        for path, known in plan.known.items()
+        for position, (path, known) in enumerate(plan.known.items())
         if before.get(path) != known
     ]
     if rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from dataplatform.audit.tables import metadata
 
@@ -32,4 +33,7 @@ entity_column = sa.Table(
         server_default="",
         comment="Newest batch that lacks it; '': none",
     ),
+    sa.Column("counts", JSONB, comment="How many values of which kind all versions have"),
+    sa.Column("said", sa.Text, comment="Type that the source itself says it has"),
+    sa.Column("position", sa.Integer, comment="Its place among the paths, as the source gives them"),
 )
