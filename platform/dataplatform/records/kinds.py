@@ -95,12 +95,13 @@ def kinds_of_values(column: Sequence[Any], textual: bool) -> dict[str, int]:
     for type_ in sorted(types, key=str):
         values: Sequence[Any] = column if alone else [v for v in column if type(v) is type_]
         if type_ is str:
-            counts |= _kinds_of_texts(values, textual)
+            more = _kinds_of_texts(values, textual)
         elif type_ is int:
-            counts[join(_kind_of_int(min(values)), _kind_of_int(max(values)))] = len(values)
+            more = {join(_kind_of_int(min(values)), _kind_of_int(max(values))): len(values)}
         else:
-            kind = kind_of(values[0], textual)
-            counts[kind] = counts.get(kind, 0) + len(values)
+            more = {kind_of(values[0], textual): len(values)}
+        for kind, number in more.items():
+            counts[kind] = counts.get(kind, 0) + number
     return counts
 
 
