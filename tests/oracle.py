@@ -66,7 +66,7 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
     gone = None
     for batch in sorted(batches, key=lambda b: b["id"]):
         records = [r for r in batch["records"] if keyed(r)]
-        known = {p for r in records if "gone" not in r for p in paths(r)}
+        known = {p for r in records if "gone" not in r for p in paths(r)} - {"misfit"}
         mine = [r for r in records if tuple(r[field] for field in KEY) == key]
         if not mine and batch["full"]:
             mine = [{"gone": True}]
@@ -77,7 +77,8 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
                     gone = max([ends[0], *(r[0] + batch["tick"] for r in result)])
                     result.append((gone, batch["id"], None, set()))
                 continue
-            good = {clock(r, batch) or batch["at"]: r for r in stretch if r.get("n") != "x"}
+            fitting = [r for r in stretch if r.get("n") != "x" and "misfit" not in r]
+            good = {clock(r, batch) or batch["at"]: r for r in fitting}
             for at, record in sorted(good.items()):
                 told = record if batch["partial"] else {f: v for f, v in record.items() if v is not None}
                 e, content = clock(record, batch), json.dumps(told, default=str, sort_keys=True)

@@ -14,8 +14,8 @@ from dataplatform.errors import DataplatformError, MetadataError, ServerError, S
 @pytest.fixture
 def world(make_world: MakeWorld, files: str) -> World:
     return make_world(
-        s=files + "  j: {file: j.jsonl, key: [id], max_delete: 1.0}\n"
-        "  c: {file: 'c*.csv', key: [id], max_delete: 1.0}\n"
+        s=files + "  j: {file: j.jsonl, key: [id], max_delete: 1.0, max_quarantine: 1.0}\n"
+        "  c: {file: 'c*.csv', key: [id], max_delete: 1.0, max_quarantine: 1.0}\n"
     )
 
 

@@ -195,7 +195,7 @@ def test_entities_of_one_process(make_world: MakeWorld, tmp_path: Path) -> None:
     assert (tmp_path / "data" / "processes").read_text() == "."
     assert both.state() == {"a": {"a": 1}, "b": {"b": 1}}
     both.asked()
-    both.run("b", script={"b": [("records", [{"id": 8}]), ("state", {"b": 2})]}, full=True)
+    both.run("b", script={"b": [("records", [{"id": 7}, {"id": 8}]), ("state", {"b": 2})]}, full=True)
     assert both.asked() == [["b", None, None]]
     assert both.state() == {"a": {"a": 1}, "b": {"b": 2}}, "a full read of one leaves the other's state alone"
     both.run(script={"b": [("records", [{"id": 9}])]})

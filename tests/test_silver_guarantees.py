@@ -440,7 +440,9 @@ def test_items_without_fields_are_items(entity: Any) -> None:
 
 
 def test_records_that_did_not_fit_do_not_count_as_deleted_rows(make_world: MakeWorld, files: str) -> None:
-    world = make_world(s=files + "  e: {file: e.jsonl, key: [id], columns: {n: {type: integer}}}\n")
+    world = make_world(
+        s=files + "  e: {file: e.jsonl, key: [id], max_quarantine: 1.0, columns: {n: {type: integer}}}\n"
+    )
     load(world, {"id": 1, "n": 1}, {"id": 2, "n": 1}, *({"id": n, "n": "x"} for n in range(3, 9)))
     assert load(world, {"id": 1, "n": 1}).closed == 1
 

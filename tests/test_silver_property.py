@@ -264,7 +264,7 @@ def as_stored(world: World, entity: str, batch: dict[str, Any]) -> dict[str, Any
     def convert(path: str, value: Any) -> Any:
         head, _, name = path.rpartition("[].")
         stored = tables[f"{head}[]." if head else ""].get(name)
-        if value is None or name == "gone" or stored not in CONVERT:
+        if value is None or name in ("gone", "misfit") or stored not in CONVERT:
             return value
         fitting = CONVERT[stored](value)
         return value if not head and name in KEY else fitting  # keys keep their identity
@@ -273,7 +273,7 @@ def as_stored(world: World, entity: str, batch: dict[str, Any]) -> dict[str, Any
         try:
             return typed(record, convert)
         except MisfitError:
-            return {**record, "n": "x"}
+            return {**record, "misfit": True}
 
     return {**batch, "records": [held(record) for record in batch["records"]]}
 

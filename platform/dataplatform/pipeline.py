@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 import sqlalchemy as sa
@@ -147,7 +147,8 @@ def _reading(platform: Platform, batch: BatchRef, flags: Flags) -> tuple[Wanted,
     """What is asked of the connector, and how it is landed."""
     entity = _entity(platform, batch)
     before = None if flags.force else _latest_manifest(platform, batch)
-    since = Since() if flags.full else _since(platform, batch.entity, entity)
+    full = flags.full or _full_is_due(platform, batch, entity)
+    since = Since() if full else _since(platform, batch.entity, entity)
     since = replace(since, digests=before.digests() if before else {})
     request = Request(
         platform.catalog.source(batch.source),
@@ -158,7 +159,17 @@ def _reading(platform: Platform, batch: BatchRef, flags: Flags) -> tuple[Wanted,
         {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
         platform.settings.http_timeout,
     )
-    return Wanted(request, since), raw_layer.Landing(entity.load, since.cursor, before)
+    load: Literal["full", "delta"] = "full" if full else entity.load
+    return Wanted(request, since), raw_layer.Landing(load, since.cursor, before)
+
+
+def _full_is_due(platform: Platform, batch: BatchRef, entity: Entity) -> bool:
+    """Whether a delta entity is to be reconciled: read as a whole, so that what is no longer there ends."""
+    if entity.load == "full" or entity.full_every is None:
+        return False
+    with connected(platform.engine) as conn:
+        last = audit.last_full(conn, batch.entity)
+    return last is None or batch.time - BatchRef(batch.entity, last).time >= entity.full_every
 
 
 def _since(platform: Platform, ref: EntityRef, entity: Entity) -> Since:
@@ -217,8 +228,24 @@ def load_silver(platform: Platform, move: Move) -> Counts:
             return done[1]
         applied = audit.loaded_batches(conn, move.batch.entity, "silver")
         counts = apply_silver(platform, conn, move, applied)
+        _guard(_entity(platform, move.batch), move.batch, counts)
         _check(conn, _entity(platform, move.batch), move, counts)
-        return counts
+    return counts
+
+
+def _guard(entity: Entity, batch: BatchRef, counts: Counts) -> None:
+    """Many records that cannot be taken are more likely a wrong declaration than bad records.
+
+    One record never stops a batch, however small that is (unless `max_quarantine: 0` asks for it).
+    """
+    if counts.quarantined <= max(entity.max_quarantine * counts.read, 1 if entity.max_quarantine else 0):
+        return
+    raise LoadError(
+        f"{batch.entity}: {counts.quarantined:,} of {counts.read:,} records were set aside, more than max_quarantine = "
+        f"{entity.max_quarantine:.0%}; nothing was loaded",
+        f"see why: dataplatform quarantine list {batch.source} {batch.name}; correct the metadata, or allow more "
+        "(`max_quarantine: 100%`)",
+    )
 
 
 def apply_silver(
@@ -236,7 +263,7 @@ def apply_silver(
     if mode is Mode.RESTATED:
         detail["restated"] = True
     seconds = time.perf_counter() - started
-    audit.put_load(conn, Load("silver", batch, move.run, counts, seconds, entity.load, detail))
+    audit.put_load(conn, Load("silver", batch, move.run, counts, seconds, manifest.load, detail))
     _advance_cursor(conn, batch, entity, manifest.state)
     emit(conn, EntityLoaded(batch, counts))
     return counts

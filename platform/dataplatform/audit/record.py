@@ -52,11 +52,11 @@ def start_run(conn: Connection, run: RunRef, source: str, batch_id: str, paramet
     return str(conn.execute(statement.returning(t.run.c.batch_id)).scalar_one())
 
 
-def finish_run(conn: Connection, run: RunRef, error: str | None) -> None:
+def finish_run(conn: Connection, run: RunRef, status: str, error: str | None) -> None:
     conn.execute(
         t.run.update()
         .where(t.run.c.run_id == run.run_id)
-        .values(status="failed" if error else "done", error=error, finished_at=datetime.now(UTC))
+        .values(status=status, error=error, finished_at=datetime.now(UTC))
     )
 
 
@@ -100,6 +100,27 @@ def loaded_batches(conn: Connection, ref: EntityRef, layer: Layer) -> list[str]:
     c = t.load.c
     query = sa.select(c.batch_id).where(*_of(ref), c.layer == layer, c.status == "done")
     return list(conn.execute(query.order_by(c.batch_id)).scalars())
+
+
+def last_full(conn: Connection, ref: EntityRef) -> str | None:
+    """The newest batch in silver that held everything there was."""
+    c = t.load.c
+    query = sa.select(sa.func.max(c.batch_id)).where(
+        *_of(ref), c.layer == "silver", c.status == "done", c.mode == "full"
+    )
+    return conn.execute(query).scalar_one()  # type: ignore[no-any-return]  # text or None
+
+
+def remarks(conn: Connection, source: str, batch_id: str) -> dict[str, dict[str, list[str]]]:
+    """By entity what its load into silver said: `notes` and `warnings`."""
+    c = t.load.c
+    query = sa.select(c.entity, c.detail).where(
+        c.source == source, c.batch_id == batch_id, c.layer == "silver", c.status == "done"
+    )
+    return {
+        entity: {kind: list((detail or {}).get(kind) or ()) for kind in ("notes", "warnings")}
+        for entity, detail in conn.execute(query)
+    }
 
 
 def refused_batches(conn: Connection, ref: EntityRef) -> set[str]:

@@ -17,7 +17,7 @@ run = sa.Table(
     sa.Column("run_id", sa.Text, primary_key=True, comment="Prefect's flow run, or our own id"),
     sa.Column("source", sa.Text, nullable=False, comment="Source that ran"),
     sa.Column("batch_id", sa.Text, nullable=False, comment="Batch the run brought"),
-    sa.Column("status", sa.Text, nullable=False, comment="running, done or failed"),
+    sa.Column("status", sa.Text, nullable=False, comment="running, done, done with warnings or failed"),
     sa.Column("parameters", JSONB, comment="What the run was asked to do"),
     sa.Column("error", sa.Text, comment="Why it failed"),
     sa.Column("started_at", moment, nullable=False, comment="UTC"),

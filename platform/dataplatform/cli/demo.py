@@ -137,7 +137,7 @@ def _catalog(settings: Settings) -> Catalog:
 
 def _ingest() -> dict[str, Any]:
     result = run_flow(SOURCE, [], full=False, force=False, allow_deletes=False)
-    if result["status"] != "done":
+    if result["status"] == "failed":
         raise LoadError("the demo's source could not be loaded; see the errors above")
     return result
 

@@ -84,10 +84,18 @@ def show(result: dict[str, Any], json_: bool) -> None:
         for name, counts in result["entities"].items():
             table.add_row(name, *(f"{counts[c]:,}" for c in COLUMNS))
         out.print(table)
+    for kind, style in (("notes", ""), ("warnings", "yellow")):
+        for name, texts in result[kind].items():
+            for text in texts:
+                err.print(
+                    f"{kind[:-1]}: {name}: {text}", highlight=False, markup=False, style=style, soft_wrap=True
+                )
     for name, counts in result["entities"].items():
         if counts.get("error"):
             err.print(f"error: {name}: {counts['error']}", highlight=False, markup=False, style="red")
-    if result["status"] != "done":
+    if not json_ and result["status"] == "done with warnings":
+        err.print("done with warnings", style="yellow")
+    if result["status"] == "failed":
         raise typer.Exit(1)
 
 

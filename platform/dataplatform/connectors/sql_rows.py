@@ -133,7 +133,8 @@ def _since(statement: sa.Select[Any], column: Any, since: Since) -> sa.Select[An
         value = datetime.fromisoformat(value)
         if not getattr(column.type, "timezone", False):
             value = value.replace(tzinfo=None)
-    return statement.where(column >= value).order_by(column)
+    # what has no cursor could be new every time
+    return statement.where(sa.or_(column >= value, column.is_(None))).order_by(column)
 
 
 def _table(connection: sa.Connection, wanted: _Wanted) -> sa.Table:

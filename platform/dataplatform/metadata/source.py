@@ -191,6 +191,10 @@ class Entity(Metadata):
     max_quarantine: Share = Field(
         default=0.1, description="More records set aside than this share: the load fails, nothing moves."
     )
+    full_every: Duration | None = Field(
+        default=None,
+        description="delta: how often everything is read, so that what is no longer there ends.",
+    )
     retention: Retention = Field(
         default=Retention(), description="How long data are kept. Accepted, but not applied yet."
     )
@@ -211,6 +215,8 @@ class Entity(Metadata):
     def _delta_cursor(self) -> Entity:
         if cursor_of(self) and self.load == "full":
             raise ValueError("a cursor needs `load: delta`; a full load always reads everything")
+        if self.full_every is not None and self.load == "full":
+            raise ValueError("`full_every` needs `load: delta`; a full load always reads everything")
         return self
 
 

@@ -22,11 +22,16 @@ class Order:
 
 @dataclass(frozen=True)
 class EntityResult:
-    """What became of one entity: the counts of its silver load, or the error."""
+    """What became of one entity: the counts of its silver load, or the error; and what the load said.
+
+    `notes`: what it did beside counting; `warnings`: what somebody should look at.
+    """
 
     counts: Counts = field(default_factory=Counts)
     error: str | None = None
     transient: bool = False
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,13 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        return "failed" if self.failed else "done"
+        """`failed`, `done with warnings` or `done`."""
+        if self.failed:
+            return "failed"
+        warned = any(r.warnings for r in self.entities.values()) or any(
+            check.get("status") == "warned" for check in self.checks
+        )
+        return "done with warnings" if warned else "done"
 
     def as_json(self) -> dict[str, Any]:
         """The document that `dataplatform run --json` prints."""
@@ -61,4 +72,6 @@ class RunResult:
             "status": self.status,
             "entities": entities,
             "checks": self.checks,
+            "notes": {name: r.notes for name, r in self.entities.items() if r.notes},
+            "warnings": {name: r.warnings for name, r in self.entities.items() if r.warnings},
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from dataplatform import pipeline
@@ -155,7 +156,11 @@ def _note_failure(platform: Platform, move: Move, error: DataplatformError) -> N
 def _finish(platform: Platform, result: RunResult) -> None:
     error = "\n".join(f"{n}: {e}" for n, e in result.failed.items()) or None
     with transaction(platform.engine) as conn:
-        audit.finish_run(conn, result.run, error)
+        for name, said in audit.remarks(conn, result.source, result.batch_id).items():
+            if name in result.entities:
+                old = result.entities[name]
+                result.entities[name] = replace(old, notes=said["notes"], warnings=said["warnings"])
         result.checks.extend(checks_of(conn, result.source, result.batch_id))
+        audit.finish_run(conn, result.run, result.status, error)
         if error:
             emit(conn, RunFailed(result.source, result.batch_id, error))

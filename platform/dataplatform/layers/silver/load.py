@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from dataplatform.audit.record import note_schema_change
 from dataplatform.errors import LoadError
-from dataplatform.layers.silver import evolve, state
+from dataplatform.layers.silver import evolve, notes, state
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
+from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
 from dataplatform.layers.silver.observe import Screen, effective_at, present_paths
 from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
@@ -44,7 +45,9 @@ def load(
     if task.mode is Mode.UNSETTLED:  # what is loaded again has counted already
         before = planning.tallied(stored, history.heads(task.applied), task.entity)
     entries = history.entries(manifest)
-    plan, widened = _evolve(conn, task, manifest, entries, before)
+    plan, changed = _evolve(conn, task, manifest, entries, before)
+    widened = any(change.rebuild for change in changed)
+    rows = state.count_rows(conn, plan) if changed else 0
     rule = state.rule_digest(planning.history_rule(task.batch.entity, task.entity))
     known_rule = state.known_rule(conn, task.batch.entity)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
@@ -57,10 +60,16 @@ def load(
     state.put_rule(conn, task.batch.entity, rule)
     if work.bad:
         history.quarantine(task.batch.batch_id, work.bad)
-    how: dict[str, Any] = {"path": work.path, "rebuilt_keys": work.rebuilt}
+    counts = _counts(work, done)
+    newest_before = task.applied[-1] if task.applied else ""
+    said = notes.of_columns(changed, rows) + notes.of_silence(before, plan.known, newest_before)
+    warned = notes.of_entries(manifest, entries) + notes.of_quarantine(work, counts.quarantined)
+    how: dict[str, Any] = {"path": work.path, "rebuilt_keys": work.rebuilt, "notes": said, "warnings": warned}
+    if everything:
+        how["everything"] = True
     if done.removed:
         how["restated"] = True  # incremental models of gold cannot see rows that are no more
-    return _counts(work, done), how
+    return counts, how
 
 
 def _screen(task: Task, plan: Plan) -> Screen | None:
@@ -94,8 +103,8 @@ def _counts(work: Work, done: Done) -> Counts:
 
 def _evolve(
     conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, before: dict[str, KnownPath]
-) -> tuple[Plan, bool]:
-    """Brings the tables in line with what this batch adds; True where values have to be made anew."""
+) -> tuple[Plan, list[Change]]:
+    """Brings the tables in line with what this batch adds; the changes that took."""
     after = planning.merged(before, manifest, task.entity, counted=task.mode is Mode.RESTATED)
     if not entries.ended(manifest.paths).all():
         newest = task.applied[-1] if task.applied else ""
@@ -107,7 +116,7 @@ def _evolve(
     found = evolve.changes(plan, there)
     evolve.apply(conn, plan, found)
     note_schema_change(conn, evolve.rows_of(plan, found, task.batch.batch_id))
-    return plan, any(c.rebuild for c in found)
+    return plan, found
 
 
 # the fast path

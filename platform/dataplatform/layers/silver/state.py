@@ -126,6 +126,11 @@ def count_open(conn: psycopg.Connection, plan: Plan) -> int:
     return int(row[0]) if row else 0
 
 
+def count_rows(conn: sa.Connection, plan: Plan) -> int:
+    """Rows of the entity's table, closed ones included."""
+    return _count(conn, plan.ref)
+
+
 def is_empty(conn: psycopg.Connection, plan: Plan) -> bool:
     query = sql.SQL("select exists (select from {})").format(sql.Identifier(SCHEMA, plan.root.name))
     row = conn.execute(query).fetchone()

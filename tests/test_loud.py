@@ -1,0 +1,155 @@
+"""A load says what it did beside counting, and fails where too much was set aside."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import Databases, MakeWorld, World
+from dataplatform.runs.replay import replay
+
+
+def lines(*records: dict[str, Any]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def world(make_world: MakeWorld, files: str) -> World:
+    return make_world(s=files + "  e: {file: e.jsonl, key: [id], max_delete: 1.0}\n")
+
+
+def load(world: World, *records: dict[str, Any], **flags: bool) -> Any:
+    world.write("e.jsonl", lines(*records))
+    return world.run(**flags)
+
+
+def test_too_much_in_quarantine_fails_the_load(make_world: MakeWorld, own_lines: str) -> None:
+    world = make_world(s=own_lines + "  e: {key: [id], load: delta, cursor: {field: at}}\n")
+    good = [{"id": n, "at": n} for n in range(18)]
+    first = load(world, *good, {"x": 1}, {"x": 2})
+    assert first.status == "done with warnings"
+    assert first.as_json()["warnings"]["e"] == [
+        "2 of 20 records set aside; look: dataplatform quarantine list s e"
+    ]
+    assert world.rows("select status from audit.run") == [("done with warnings",)]
+    again = load(world, *good, {"id": 99, "at": 99}, {"x": 1}, {"x": 2}, {"x": 3})
+    assert "3 of 22 records were set aside, more than max_quarantine = 10%" in again.failed["e"]
+    assert world.rows("select value from audit.cursor") == [(17,)], "the cursor has not moved"
+    assert world.rows("select count(*) from silver.s__e") == [(18,)]
+    assert world.quarantine(), "what was set aside can be looked at"
+
+
+def test_one_record_never_stops_a_batch(world: World) -> None:
+    assert load(world, {"id": 1}, {"x": 1}).status == "done with warnings"
+    assert world.rows("select id from silver.s__e") == [(1,)]
+
+
+def test_all_of_a_batch_in_quarantine_is_not_done(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [no_such_field]}\n")
+    result = load(world, *({"id": n} for n in range(403)))
+    assert "403 of 403 records were set aside" in result.failed["e"]
+
+
+def test_columns_that_come_go_and_widen_are_told(world: World) -> None:
+    assert load(world, {"id": 1, "a": 1, "b": 1}, {"id": 2, "a": 1, "b": 2}).entities["e"].notes == []
+    notes = load(world, {"id": 1, "a": "x", "c": "y"}, {"id": 2, "a": 1, "c": "y"}).entities["e"].notes
+    assert notes == [
+        "2 rows re-written: `a` is now text, it was bigint",
+        "`c` came, as text",
+        "`b` went: the batch does not have it; its last values stay",
+    ]
+    assert world.rows("select detail -> 'notes' from audit.load where layer = 'silver' order by batch_id")[
+        1
+    ] == (notes,)
+
+
+def test_deletes_that_were_not_looked_for_are_told(world: World) -> None:
+    load(world, {"id": 1}, {"id": 2})
+    world.write("e.jsonl", lines({"id": 1}) + "not JSON\n")
+    result = world.run()
+    assert result.entities["e"].counts.closed == 0
+    assert "deletes were not looked for: 1 record could not be read" in result.entities["e"].warnings[0]
+
+
+def test_rows_that_fell_together_are_told(world: World) -> None:
+    result = load(world, {"id": 1, "v": 1}, {"id": 1, "v": 2}, {"id": 2})
+    assert result.entities["e"].counts.inserted == 2
+    assert "3 records became 2 rows: 1 had the key of another" in result.entities["e"].warnings[0]
+    assert result.status == "done with warnings"
+
+
+def test_one_bad_value_does_not_turn_a_column_into_text(world: World) -> None:
+    """From twenty values on a misfit waits; when more come, the column widens and they come in."""
+    numbers = [{"id": n, "price": n} for n in range(30)]
+    result = load(world, *numbers, {"id": 98, "price": "n/a"})
+    assert world.rows("select pg_typeof(price)::text from silver.s__e limit 1") == [("bigint",)]
+    assert "column price (bigint): 'n/a' is no integer" in result.entities["e"].warnings[0]
+    result = load(world, *numbers, {"id": 98, "price": "n/a"}, {"id": 99, "price": "?"})
+    assert world.rows("select count(*), min(pg_typeof(price)::text) from silver.s__e") == [(32, "text")]
+    assert result.status == "done", result.as_json()
+    assert world.quarantine() == [], "what came in waits no more"
+    many = [{"id": n, "price": n} for n in range(300)]
+    result = load(world, *many, {"id": 98, "price": "n/a"}, {"id": 99, "price": "?"})
+    assert world.rows("select count(*), min(pg_typeof(price)::text) from silver.s__e where dp_current") == [
+        (300, "bigint")
+    ]
+    assert len(world.quarantine()) == 2
+    rows = world.rows("select id, price from silver.s__e order by id, dp_valid_from")
+    assert not replay(world.platform, "s").failed
+    assert world.rows("select id, price from silver.s__e order by id, dp_valid_from") == rows
+
+
+def test_columns_stand_in_the_sources_order(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  c: {file: c.csv, key: [id]}\n  e: {file: e.jsonl, key: [id]}\n")
+    world.write("c.csv", "note,id,amount\nx,1,2\n")
+    world.write("e.jsonl", lines({"z": 1, "id": 1, "o": {"y": 1, "x": 2}, "a": 1}))
+    world.run()
+    query = (
+        "select column_name from information_schema.columns where table_schema = 'silver' "
+        "and table_name = '{}' order by ordinal_position"
+    )
+    columns = [row[0] for row in world.rows(query.format("s__c"))]
+    assert columns[:4] == ["note", "id", "amount", "dp_id"]
+    columns = [row[0] for row in world.rows(query.format("s__e"))]
+    assert columns[:6] == ["z", "id", "o__y", "o__x", "a", "dp_id"]
+
+
+def test_a_full_read_of_a_delta_entity_reconciles(make_world: MakeWorld, own_lines: str) -> None:
+    world = make_world(s=own_lines + "  e: {key: [id], load: delta, cursor: {field: at}}\n")
+    load(world, {"id": 1, "at": 1}, {"id": 2, "at": 1}, {"id": 3, "at": 1})
+    assert load(world, {"id": 3, "at": 2}).entities["e"].counts.closed == 1
+    assert load(world, {"id": 2, "at": 1}, {"id": 3, "at": 2}, full=True).entities["e"].counts.closed == 1
+    assert world.rows("select id from silver.s__e where dp_deleted") == [(1,)]
+    refused = load(world, {"id": 9, "at": 1}, full=True)
+    assert "lacks 2 of 2 rows, more than max_delete" in refused.failed["e"]
+    assert not replay(world.platform, "s").failed
+    assert world.rows("select id from silver.s__e where dp_deleted") == [(1,)]
+
+
+def test_a_delta_entity_is_reconciled_by_schedule(make_world: MakeWorld, own_lines: str) -> None:
+    head = own_lines + "  e: {key: [id], load: delta, max_delete: 1.0, cursor: {field: at}"
+    world = make_world(s=head + ", full_every: 1h}\n")
+    load(world, {"id": 1, "at": 1}, {"id": 2, "at": 1})
+    assert load(world, {"id": 3, "at": 2}).entities["e"].counts.closed == 0, "an hour has not passed"
+    world = make_world(s=head + ", full_every: 1s}\n")
+    time.sleep(1.1)
+    assert load(world, {"id": 3, "at": 2}, {"id": 1, "at": 1}).entities["e"].counts.closed == 1
+    modes = world.rows("select mode from audit.load where layer = 'silver' order by batch_id")
+    assert modes == [("full",), ("delta",), ("full",)]
+
+
+def test_a_record_without_a_cursor_is_read(make_world: MakeWorld, databases: Databases) -> None:
+    with psycopg.connect(databases.postgres) as conn:
+        conn.execute("create table public.t (id int primary key, at timestamptz)")
+        conn.execute("insert into public.t values (1, '2026-01-01'), (2, null)")
+    world = make_world(
+        s=f"source: s\nconnector: {{type: sql, url: '{databases.postgres}'}}\n"
+        "entities: {t: {table: public.t, key: [id], load: delta, cursor: {field: at}}}\n"
+    )
+    assert world.run().entities["t"].counts.inserted == 2
+    with psycopg.connect(databases.postgres) as conn:
+        conn.execute("insert into public.t values (3, null)")
+    assert world.run().entities["t"].counts.inserted == 1
