@@ -8,20 +8,17 @@ from typing import Any
 
 import pytest
 from dataplatform.layers.bronze.parse import (
-    MAX_BYTES,
     MAX_DEPTH,
-    NUMBER,
     Record,
     Rule,
     accept,
-    from_bson,
     items_of,
     key_of,
     parse,
     parse_block,
-    to_bson,
 )  # fmt: skip
 from dataplatform.layers.bronze.quarantine import Bad
+from dataplatform.layers.bronze.texts import MAX_BYTES, NUMBER, from_bson, to_bson
 from dataplatform.records.record import dump, key_hash
 from hypothesis import given
 from hypothesis import strategies as st

@@ -13,10 +13,11 @@ import xxhash
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference
-from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block, to_bson
+from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block
 from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.store import Bronze
+from dataplatform.layers.bronze.texts import to_bson
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import DELETED, Held, Manifest

@@ -29,7 +29,7 @@ from dataplatform.layers.bronze.documents import (
     ManifestHead,
     Quarantined,
 )
-from dataplatform.layers.bronze.parse import from_bson
+from dataplatform.layers.bronze.texts import from_bson
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Ended, Found, Held, Manifest, manifest_id
 from dataplatform.records.record import dump
