@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dataplatform.metadata.source import Entity
+
 _SPACES = " \u00a0\u202f"
 
 
@@ -43,6 +45,14 @@ class Notation:
         else:
             whole = f"{whole.lstrip('0') or '0'}.{found['part']}"
         return f"-{whole}" if "-" in (found["sign"], found["behind"]) else whole
+
+
+def notation_of(entity: Entity) -> Notation | None:
+    """How an entity of a kind whose files people write says its numbers are written; None where it does not."""
+    decimal, thousands = getattr(entity, "decimal", None), getattr(entity, "thousands", None)
+    if decimal is None and thousands is None:
+        return None
+    return Notation(decimal or ("," if thousands == "." else "."), thousands or "")
 
 
 def plain_numbers(record: dict[str, Any], notation: Notation) -> dict[str, Any]:

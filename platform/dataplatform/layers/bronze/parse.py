@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from traceback import extract_tb
@@ -28,11 +29,15 @@ from dataplatform.layers.bronze.texts import (
     to_bson,
 )
 from dataplatform.metadata.paths import MISSING, dig, records_in
-from dataplatform.records.record import dump, key_hash, key_hashes
+from dataplatform.records.record import ITEM, dump, key_hash, key_hashes
 
 MAX_DEPTH = 90  # MongoDB's limit is 100
 MAX_NAME = 1_000  # bytes of a field's path; Postgres' indexes end at 2,700
 MAX_BSON = 16_700_000  # of the 16 MiB that a document may have; the rest is for our own fields
+# what a block is looked at more closely for: escapes of NUL, surrogates, $ and [; names that mean something to others
+_SUSPICIOUS = (b"\\u", b"$ref", b"[].")
+_CLOSER = (b"\\u0000", b"\\ud", b"\\uD", b"\\u0024", b"\\u005", b"$ref", b"[].")
+_NAME = re.compile(rb'"[^"]{100,}"[ \t\r\n]*:')
 SURE = 2_000_000  # bytes of JSON that are less than that in BSON, whatever they are: [1,1,…] takes 6.5 times the room
 
 log = logging.getLogger(__name__)
@@ -55,7 +60,7 @@ class Rule:
 
 
 class Record(NamedTuple):
-    """A record that bronze can hold. `exotic`: it has numbers that BSON has no type for."""
+    """A record that bronze can hold. `exotic`: it has what BSON has no type for, or takes for something else."""
 
     key: bytes
     doc: dict[str, Any]
@@ -74,9 +79,11 @@ def parse_block(lines: list[bytes], rule: Rule) -> list[Record | Bad]:
 def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
     """The records where all lines are ordinary; None where one needs a closer look."""
     joined = b"\n".join(lines)
-    if len(joined) > SURE or (not rule.textual and precise_needed(joined)):
+    if len(joined) > MAX_BYTES or (not rule.textual and precise_needed(joined)):
         return None
-    if b"\\u" in joined and any(code in joined for code in (b"\\u0000", b"\\ud", b"\\uD")):
+    if len(joined) > SURE and max(map(len, lines)) > SURE:
+        return None
+    if any(code in joined for code in _SUSPICIOUS) and any(code in joined for code in _CLOSER):
         return None
     if any(line.count(b"{") + line.count(b"[") > MAX_DEPTH for line in lines):
         return None
@@ -116,7 +123,9 @@ def accept(value: Any, rule: Rule, line: bytes, exotic: bool) -> Record | Bad:
     key, missing = key_of(value, rule)
     if key is None:
         return Bad(f"the key field `{missing}` is missing, null or not a scalar", line, readable=True)
-    return Bad(problem, line, key=key, readable=True) if problem else Record(key, value, exotic)
+    if problem:
+        return Bad(problem, line, key=key, readable=True)
+    return Record(key, value, exotic or b"$ref" in line or b"\\u0024" in line)
 
 
 def _defect(error: Exception, text: bytes, rule: Rule) -> Bad:
@@ -153,19 +162,28 @@ def _unfit(value: dict[str, Any], line: bytes) -> str:
         return "a lone surrogate in a string: not valid Unicode"
     if _long_name(value, line):
         return f"the name of a field, with those above it, is longer than {MAX_NAME:,} bytes"
+    if (b"[]." in line or b"\\u005" in line) and any(ITEM in name for name in _names(value)):
+        return f"a field's name holds `{ITEM}`, which stands for the items of a list in silver's paths"
     if len(line) > SURE and (size := len(bson.encode(to_bson(value)))) > MAX_BSON:
         return f"too large: {size:,} bytes in MongoDB, which holds 16 MB"
     return ""
 
 
 def _long_name(value: dict[str, Any], line: bytes) -> bool:
-    """Whether the path of a field is too long for a name; most lines cannot hold one, and are not walked."""
+    """Whether the path of a field is too long for a name; few lines may hold one, and only those are walked."""
     if len(line) <= MAX_NAME:
         return False
-    longest = max(map(len, line.split(b'"')))
-    if b'\\"' not in line and longest * line.count(b"{") <= MAX_NAME:
+    if line.count(b"{") <= 20 and line.count(b'\\"') <= 200 and not _NAME.search(line):
         return False
     return any(length > MAX_NAME for length in _name_lengths(value))
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _names(inner)
 
 
 def _name_lengths(value: Any, above: int = 0) -> Iterator[int]:

@@ -153,10 +153,11 @@ def _decimal(text: str) -> Decimal | None:
 
 
 def to_bson(value: Any) -> Any:
-    """Numbers that BSON has no type for become {"$number": digits}; an object that looks so, {"$number": [it]}."""
+    """Numbers that BSON has no type for become {"$number": digits}; objects that look so, or that MongoDB's driver
+    takes for references, {"$number": [[name, value], …]}."""
     if isinstance(value, dict):
-        if value.keys() == {NUMBER}:
-            return {NUMBER: [to_bson(value[NUMBER])]}
+        if value.keys() == {NUMBER} or {"$ref", "$id"} <= value.keys():
+            return {NUMBER: [[name, to_bson(inner)] for name, inner in value.items()]}
         return {name: to_bson(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [to_bson(inner) for inner in value]
@@ -171,15 +172,20 @@ def from_bson(value: Any) -> Any:
     """The inverse of `to_bson`."""
     if isinstance(value, dict):
         if value.keys() == {NUMBER}:
-            return _number(value[NUMBER])
+            return _unpacked(value[NUMBER])
         return {name: from_bson(inner) for name, inner in value.items()}
     return [from_bson(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _number(stored: Any) -> Any:
-    if isinstance(stored, list):
-        return {NUMBER: from_bson(stored[0])}
+def _unpacked(stored: Any) -> Any:
     try:
+        if isinstance(stored, list):
+            return {name: from_bson(inner) for name, inner in stored}
         return int(stored) if stored.lstrip("-").isdigit() else Decimal(stored)
-    except (AttributeError, ArithmeticError):  # somebody's own field, stored before it was told apart
+    except (
+        AttributeError,
+        ArithmeticError,
+        TypeError,
+        ValueError,
+    ):  # somebody's own field, of before we told it apart
         return {NUMBER: stored}
