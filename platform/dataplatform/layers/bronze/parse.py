@@ -34,9 +34,7 @@ from dataplatform.records.record import ITEM, dump, key_hash, key_hashes
 MAX_DEPTH = 90  # MongoDB's limit is 100
 MAX_NAME = 1_000  # bytes of a field's path; Postgres' indexes end at 2,700
 MAX_BSON = 16_700_000  # of the 16 MiB that a document may have; the rest is for our own fields
-# what a block is looked at more closely for: escapes of NUL, surrogates, $ and [; names that mean something to others
-_SUSPICIOUS = (b"\\u", b"$ref", b"[].")
-_CLOSER = (b"\\u0000", b"\\ud", b"\\uD", b"\\u0024", b"\\u005", b"$ref", b"[].")
+_ESCAPES = (b"\\u0000", b"\\ud", b"\\uD", b"\\u0024", b"\\u005")  # of NUL, surrogates, $ and [
 _NAME = re.compile(rb'"[^"]{100,}"[ \t\r\n]*:')
 SURE = 2_000_000  # bytes of JSON that are less than that in BSON, whatever they are: [1,1,…] takes 6.5 times the room
 
@@ -83,7 +81,11 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
         return None
     if len(joined) > SURE and max(map(len, lines)) > SURE:
         return None
-    if any(code in joined for code in _SUSPICIOUS) and any(code in joined for code in _CLOSER):
+    if b"[]." in joined or (
+        b"$" in joined and b"$ref" in joined
+    ):  # the first look is for one byte: much cheaper
+        return None
+    if b"\\" in joined and b"\\u" in joined and any(code in joined for code in _ESCAPES):
         return None
     if any(line.count(b"{") + line.count(b"[") > MAX_DEPTH for line in lines):
         return None
@@ -173,7 +175,7 @@ def _long_name(value: dict[str, Any], line: bytes) -> bool:
     """Whether the path of a field is too long for a name; few lines may hold one, and only those are walked."""
     if len(line) <= MAX_NAME:
         return False
-    if line.count(b"{") <= 20 and line.count(b'\\"') <= 200 and not _NAME.search(line):
+    if line.count(b"{") <= 20 and (b"\\" not in line or line.count(b'\\"') <= 200) and not _NAME.search(line):
         return False
     return any(length > MAX_NAME for length in _name_lengths(value))
 
