@@ -70,6 +70,9 @@ def declared(name: str, head: bytes = b"") -> Encoding:
     marked = next((c for mark, c in _MARKS if head.startswith(mark)), "")
     if codec == "utf-8" or (marked and codec.startswith(marked)):
         return Encoding(marked if codec != "utf-8" else "utf-8-sig")  # the mark is no part of the text
+    if codec in ("utf-16", "utf-32"):  # without a mark Python reads no UTF-16
+        wide = _wide(head)
+        return Encoding(wide if wide.startswith(codec) else f"{codec}-le")
     return Encoding(codec)
 
 

@@ -285,11 +285,8 @@ def _encoding(entity: FilesEntity, head: bytes, about: Mapping[str, str], kind: 
         return encodings.declared(entity.encoding, head)
     found = encodings.found(head, unicode_only=kind in ("json", "jsonl"))
     if found.guessed:
-        log.info(
-            "%s: read as %s, a guess; `encoding:` says otherwise",
-            about.get("member") or about["file"],
-            found.name,
-        )
+        name = about.get("member", about["file"])
+        log.info("%s is read as %s, which is a guess; `encoding:` says what it is", name, found.name)
     return found
 
 
