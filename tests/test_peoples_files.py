@@ -173,6 +173,17 @@ def test_a_correction_of_how_a_file_is_read_takes_effect_by_itself(make_world: M
     assert again.rows("select v, w from silver_current.s__c") == [("Zürich", "1,5")]
 
 
+def test_decimals_that_are_said_later_take_effect_by_themselves(make_world: MakeWorld, files: str) -> None:
+    world = load(make_world, files + "  c: {file: c.csv, key: id}\n", "c.csv", "id;v\n1;1,5\n2;2,5\n")
+    assert world.rows("select v from silver_current.s__c order by id") == [("1,5",), ("2,5",)]
+    again = make_world(s=files + "  c: {file: c.csv, key: id, decimal: ','}\n")
+    assert not again.run().failed
+    assert again.rows("select v::numeric from silver_current.s__c order by id") == [
+        (Decimal("1.5"),),
+        (Decimal("2.5"),),
+    ]
+
+
 def test_the_connectors_word_holds_where_an_entity_has_none(make_world: MakeWorld) -> None:
     yaml = """source: s
 connector: {type: files, path: "{data}", delimiter: "|", decimal: ","}
