@@ -107,3 +107,18 @@ def test_times_that_postgres_knows_and_python_does_not(make_world: MakeWorld, da
     )
     assert "column `until`: '12000-01-01'" in said
     assert "column `since`: '0044-03-15 00:00:00 BC'" in said
+
+
+def test_a_row_that_cannot_be_written_as_json(make_world: MakeWorld, databases: Databases) -> None:
+    with psycopg.connect(databases.postgres) as connection:
+        connection.execute("create table public.t (id int, j jsonb)")
+        connection.execute(
+            "insert into public.t values (1, '{}'), (2, (repeat('[', 300) || repeat(']', 300))::jsonb), (3, '[1]')"
+        )
+    world = make_world(
+        s=f"source: s\nconnector: {{type: sql, url: '{databases.postgres}'}}\nentities: {{t: {{table: public.t, key: id}}}}\n"
+    )
+    result = world.run()
+    assert not result.failed, result.failed
+    assert world.rows("select id from silver.s__t order by id") == [(1,), (3,)]
+    assert "public.t, row 2 (id 2), it cannot be written as JSON" in world.quarantine()[0]["reason"]

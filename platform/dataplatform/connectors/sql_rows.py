@@ -15,10 +15,12 @@ from sqlalchemy.engine import Engine
 from dataplatform.connectors.contract import Item, Records, Reject, Request, Since, State, encode, of_kind
 from dataplatform.connectors.cursors import greatest_value
 from dataplatform.connectors.sql import SqlConnector, SqlEntity
-from dataplatform.connectors.sql_values import Read, Unread, prepare, readers, untyped
+from dataplatform.connectors.sql_values import Read, Unread, UnreadTime, prepare, readers, untyped
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.source import CursorField
 from dataplatform.secrets import redact
+
+_UNREAD = frozenset({Unread, UnreadTime})
 
 
 def read(request: Request, since: Since) -> Iterator[Item]:
@@ -56,10 +58,11 @@ def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEnt
             row += 1
             record = dict(zip(columns, values, strict=True))
             ill = _ill(record, asked.readers)
-            if ill:
-                rejects.append(_reject(record, ill, row, asked, entity.key))
+            text = ill or _encoded(record)
+            if isinstance(text, str):
+                rejects.append(_reject(record, text, row, asked, entity.key))
                 continue
-            data.append(encode(record))
+            data.append(text)
             cursors.append(record.get(cursor) if cursor else None)
         yield Records(data, {**asked.described, "row": first}, columns=columns, rejects=tuple(rejects))
         newest = greatest_value(newest, cursors, _as_json)
@@ -71,6 +74,8 @@ def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEnt
 
 def _ill(record: dict[str, Any], readers: Mapping[str, Read]) -> str:
     """Puts in what is read of stored values; says which column has a value that cannot be."""
+    if not readers and _UNREAD.isdisjoint(map(type, record.values())):
+        return ""
     for name, value in record.items():
         try:
             if isinstance(value, Unread):
@@ -82,8 +87,16 @@ def _ill(record: dict[str, Any], readers: Mapping[str, Read]) -> str:
     return ""
 
 
+def _encoded(record: dict[str, Any]) -> bytes | str:
+    """The row as JSON, or why it cannot be that."""
+    try:
+        return encode(record)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"it cannot be written as JSON: {error}"
+
+
 def _reject(record: dict[str, Any], problem: str, row: int, asked: _Asked, key: tuple[str, ...]) -> Reject:
-    shown = {name: str(v) if isinstance(v, Unread) else v for name, v in record.items()}
+    shown = {name: str(v) if isinstance(v, Unread | dict | list) else v for name, v in record.items()}
     table = asked.described.get("table", "the query")
     keys = ", ".join(f"{name} {shown[name]!r}" for name in key if name in shown)
     where = f"{table}, row {row}" + (f" ({keys})" if keys else "")
