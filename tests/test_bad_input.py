@@ -128,7 +128,8 @@ def test_broken_csv_rows_are_set_aside(world: World) -> None:
     assert records == {"2,Ben,extra", "3", '4,"never closed'}
 
 
-def test_csv_that_is_not_utf8(world: World) -> None:
+def test_csv_that_is_not_in_the_encoding_that_was_said(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  c: {file: 'c*.csv', key: [id], encoding: utf-8}\n")
     world.write("c.csv", b"id,name\n1,Ann\n2,Z\xfcrich\n")
     counts = world.run("s", "c").entities["c"].counts
     assert (counts.inserted, counts.quarantined) == (1, 1)
@@ -160,8 +161,23 @@ def test_a_broken_zip_and_a_broken_gz(make_world: MakeWorld, files: str) -> None
 
 def test_a_broken_json_document_names_line_and_column(make_world: MakeWorld, files: str) -> None:
     world = make_world(s=files + "  d: {file: d.json, key: [id]}\n")
-    world.write("d.json", '[{"id": 1},\n {"id": }]')
+    world.write("d.json", '[{"id": 1},\n {"id": ]')
     assert "line 2, column" in world.run().failed["d"]
+    world.write("d.json", '{"all": [{"id": 1},\n {"id": }]}')
+    assert "line 2, column" in world.run().failed["d"]
+
+
+def test_a_broken_item_of_a_json_array_is_set_aside(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  d: {file: d.json, key: [id], max_quarantine: 1.0}\n")
+    world.write("d.json", '[{"id": 1},\n {"id": },\n nonsense, {"id": 2, "l": [{"x": 01}]}, {"id": 3}]')
+    counts = world.run().entities["d"].counts
+    assert (counts.read, counts.inserted, counts.quarantined) == (5, 2, 3)
+    assert "line 2: not JSON" in reasons(world)
+    assert {q["record"] for q in world.quarantine()} == {
+        '{"id": }',
+        "nonsense",
+        '{"id": 2, "l": [{"x": 01}]}',
+    }
 
 
 def test_wrong_database_urls(make_world: MakeWorld, files: str, monkeypatch: Any, tmp_path: Path) -> None:

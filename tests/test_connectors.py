@@ -183,6 +183,20 @@ def test_rest_delta_with_overlap(make_world: MakeWorld, api: str) -> None:
     assert world.run(full=True).entities["p"].counts.read == 7
 
 
+def test_an_ill_record_of_an_api_stops_no_other(make_world: MakeWorld, api: str) -> None:
+    items = (
+        r'{"id": 1, "at": "2026-01-01", "v": "\udfaa"}, {"id": 2, "at": "2026-01-02", "v": NaN}, {"id": 3, "at": "2026-01-03"}, '
+        r'{"id": 4, "at": "\ud800"}, {"id": 5, "at": "2026-01-01", "n": 1e400, "\udfaa": 1}, {"id": 6, "at": 1e999999999}'
+    )
+    Api.plan = [(200, {}, f'{{"data": {{"items": [{items}]}}}}')]
+    world = rest(make_world, api, "/one", "", ", load: delta, cursor: {field: at, param: since}")
+    result = world.run()
+    assert not result.failed, result.failed
+    counts = result.entities["p"].counts
+    assert (counts.read, counts.inserted, counts.quarantined) == (6, 1, 5)
+    assert world.rows("select id from silver.s__p") == [(3,)]
+
+
 def test_files_of_every_format(make_world: MakeWorld, files: str) -> None:
     world = make_world(s=files + "".join(
         f"  {name}: {{file: '{file}', key: [id]}}\n"

@@ -6,23 +6,22 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import bson
 import pytest
 from dataplatform.layers.bronze.parse import (
-    MAX_BYTES,
     MAX_DEPTH,
-    NUMBER,
     Record,
     Rule,
     accept,
-    from_bson,
     items_of,
     key_of,
     parse,
     parse_block,
-    to_bson,
 )  # fmt: skip
+from dataplatform.layers.bronze.profile import Profile, noted
 from dataplatform.layers.bronze.quarantine import Bad
-from dataplatform.records.record import dump, key_hash
+from dataplatform.layers.bronze.texts import MAX_BYTES, NUMBER, from_bson, to_bson
+from dataplatform.records.record import content_id, dump, key_hash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,3 +265,51 @@ def test_from_bson_is_the_inverse_of_to_bson(value: Any) -> None:
 def test_a_parsed_value_is_accepted_as_its_line_is() -> None:
     line = b'{"id": 1, "v": "x"}'
     assert accept(json.loads(line), RULE, line, False) == parse(line, RULE)
+
+
+# whatever comes, a record that parse gives can be stored, profiled and read back
+
+keys = st.sampled_from(["id", "v", "", "$ref", "$id", "$number", "a.b", "[].", "é", "\ud800"]) | st.text(
+    max_size=3
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text(max_size=4)
+    | st.sampled_from(["\0", "\ud800", "\udfaa", "x" * 2000]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8,
+)  # fmt: skip
+texts = st.one_of(
+    st.binary(max_size=30),
+    anything.map(lambda value: json.dumps({"id": 1, "v": value}).encode()),
+    anything.map(lambda value: json.dumps({"id": 1, "v": value}, ensure_ascii=False).encode("utf-8", "surrogatepass")),
+    anything.map(lambda value: json.dumps({"id": 1, "v": value}).encode("utf-16")),
+    st.from_regex(rb'\{"id":[0-9.eE+-]{1,12},"v":[-+0-9.eE]{1,400}\}', fullmatch=True),
+)  # fmt: skip
+
+
+def assert_storable(item: Record | Bad) -> None:
+    if isinstance(item, Bad):
+        assert "a defect of dataplatform" not in item.reason
+        item.reason.encode()
+        return
+    stored = bson.decode(bson.encode({"doc": to_bson(item.doc) if item.exotic else item.doc}))["doc"]
+    back = from_bson(stored) if item.exotic else stored
+    assert content_id(back) == content_id(item.doc)
+    noted(Profile(frozenset(), False, [], {}), [item.doc], [True])
+
+
+@given(st.lists(texts, min_size=1, max_size=4), st.sampled_from([RULE, CSV]))
+def test_whatever_comes_is_a_record_that_can_be_stored_or_says_why_not(
+    found: list[bytes], rule: Rule
+) -> None:
+    together = parse_block(found, rule)
+    assert together == [parse(line, rule) for line in found]
+    for item in together:
+        assert_storable(item)
+
+
+@given(st.lists(anything, max_size=3) | anything)
+def test_so_are_the_items_of_any_document(document: Any) -> None:
+    for ascii_ in (True, False):
+        text = json.dumps(document, ensure_ascii=ascii_).encode("utf-8", "surrogatepass")
+        for item in items_of(text, None, RULE):
+            assert_storable(item)

@@ -1,10 +1,13 @@
-"""CSV as pages: streaming, with bad rows set aside instead of stopping the rest."""
+"""CSV as pages: streaming, with bad rows set aside instead of stopping the rest; how people's programs write it."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Any
 
 import orjson
@@ -12,14 +15,28 @@ import orjson
 from dataplatform.connectors.contract import Part, Records, Reject
 from dataplatform.errors import SourceError
 
+_SEPARATOR = re.compile("sep=(.)", re.IGNORECASE)
 FIELD_LIMIT = 16 * 1024 * 1024  # characters; more could not be stored as a document anyway
 
 
-class _Lines:
-    """Lines of the text; remembers those of the current row, takes lines back."""
+@dataclass(frozen=True)
+class Layout:
+    """What a person says of a CSV file: `delimiter` None is guessed; lines before the header and at the end to leave
+    out; how lines begin that are comments; `size`: rows in a page."""
 
-    def __init__(self, text: IO[str]) -> None:
+    size: int
+    delimiter: str | None = None
+    skip_rows: int = 0
+    skip_footer: int = 0
+    comment: str = ""
+
+
+class _Lines:
+    """Lines of the text; remembers those of the current row, takes lines back. Leaves comments out."""
+
+    def __init__(self, text: Iterator[str], comment: str = "") -> None:
         self._text = text
+        self._comment = comment
         self._waiting: deque[str] = deque()
         self.current: list[str] = []
         self.number = 0
@@ -28,8 +45,14 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._waiting.popleft() if self._waiting else next(self._text)
+        line = self._next()
+        while self._comment and not self.current and line.startswith(self._comment):
+            line = self._next()  # within a row that goes over many lines there are none
         self.current.append(line)
+        return line
+
+    def _next(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._text)
         self.number += 1
         return line
 
@@ -37,14 +60,30 @@ class _Lines:
         self._waiting.extendleft(reversed(lines))
         self.number -= len(lines)
 
+    def skip(self, count: int) -> None:
+        for _ in islice(self._text, count):
+            self.number += 1
 
-def pages(
-    text: IO[str], about: dict[str, Any], part: Part, delimiter: str | None, size: int
-) -> Iterator[Records]:
+
+def _but_last(text: Iterable[str], count: int) -> Iterator[str]:
+    """The lines without the last `count` that are not empty."""
+    held: deque[str] = deque()
+    filled = 0
+    for line in text:
+        held.append(line)
+        filled += bool(line.strip())
+        while filled > count:
+            first = held.popleft()
+            filled -= bool(first.strip())
+            yield first
+
+
+def pages(text: IO[str], about: dict[str, Any], part: Part, layout: Layout) -> Iterator[Records]:
     """A page every `size` rows. The first row names the columns; each value stays text."""
     csv.field_size_limit(FIELD_LIMIT)
-    lines = _Lines(text)
-    header, separator = _header(lines, delimiter, str(about["file"]))
+    lines = _Lines(_but_last(text, layout.skip_footer) if layout.skip_footer else text, layout.comment)
+    lines.skip(layout.skip_rows)
+    header, separator = _header(lines, layout.delimiter, str(about["file"]))
     if not header:
         yield Records([], about, columns=(), part=part, textual=True)
         return
@@ -52,17 +91,22 @@ def pages(
     rejects: list[Reject] = []
     first = lines.number + 1
     for row in _rows(lines, separator, len(header)):
-        if isinstance(row, Reject):
-            rejects.append(row)
+        record = row if isinstance(row, Reject) else _record(header, row, lines)
+        if isinstance(record, Reject):
+            rejects.append(record)
         else:
-            try:
-                data.append(orjson.dumps(dict(zip(header, row, strict=True))))
-            except (orjson.JSONEncodeError, TypeError):
-                rejects.append(_reject(lines.current, "not valid text in this encoding", lines))
-        if len(data) + len(rejects) >= size:
+            data.append(record)
+        if len(data) + len(rejects) >= layout.size:
             yield _page(data, rejects, about, header, part, first)
             data, rejects, first = [], [], lines.number + 1
     yield _page(data, rejects, about, header, part, first)
+
+
+def _record(header: list[str], row: list[str], lines: _Lines) -> bytes | Reject:
+    try:
+        return orjson.dumps(dict(zip(header, row, strict=True)))
+    except (orjson.JSONEncodeError, TypeError, ValueError):
+        return _reject(lines.current, "not valid text in this encoding", lines)
 
 
 def _page(
@@ -79,7 +123,9 @@ def _page(
 
 def _header(lines: _Lines, delimiter: str | None, name: str) -> tuple[list[str], str]:
     """Names of the columns (empty ones numbered, repeated ones too) and the separator."""
-    first = next(lines, "")
+    first = next((line for line in lines if line.strip()), "")
+    if named := _SEPARATOR.fullmatch(first.strip()):  # as spreadsheets write it above the header
+        delimiter, first = delimiter or named[1], next(lines, "")
     lines.give_back([first] if first else [])
     lines.current.clear()
     separator = delimiter or max(",;\t|", key=first.count)
@@ -87,13 +133,18 @@ def _header(lines: _Lines, delimiter: str | None, name: str) -> tuple[list[str],
         row = next(csv.reader(lines, delimiter=separator, strict=True), [])
     except (csv.Error, TypeError) as error:
         raise SourceError(
-            f"{name}, line 1: the header is no row of CSV: {error}",
-            "correct the header, or set `delimiter` in the connector",
+            f"{name}, line {lines.number}: the header is no row of CSV: {error}",
+            "correct the header; `skip_rows` leaves out lines before it, `delimiter` says what is between fields",
         ) from None
     names: list[str] = []
     for position, cell in enumerate(row, 1):
-        label = cell.strip().encode("utf-8", "backslashreplace").decode() or f"column_{position}"
-        names.append(label if label not in names else f"{label}_{position}")
+        label = (
+            cell.strip().encode("utf-8", "backslashreplace").decode().replace("\0", "")
+            or f"column_{position}"
+        )
+        while label in names:
+            label = f"{label}_{position}"
+        names.append(label)
     lines.current.clear()
     return names, separator
 

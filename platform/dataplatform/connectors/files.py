@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import lzma
 import zipfile
 import zlib
@@ -16,13 +16,31 @@ from typing import IO, Any, Literal
 import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dataplatform.connectors import csv_rows, json_text
+from dataplatform.connectors import csv_rows, encodings, json_text
 from dataplatform.connectors.contract import Part, Records, Request, Since, of_kind
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.base import Scalar, Text
 from dataplatform.metadata.source import Connector, Entity, Name, Source
+
+DecimalPoint = Literal[".", ","]
+Thousands = Literal[".", ",", " ", "'", "’"]
+_ENCODING = (
+    "Encoding of the text, such as windows-1252; guessed when absent, for JSON among those of Unicode."
+)
+_DELIMITER = "What is between the fields of CSV files; guessed when absent."
+_DECIMAL = "What stands before the decimals of numbers in CSV files: `.` or `,`."
+_THOUSANDS = "What stands between groups of three digits in CSV files."
+_ELSE = " Overrides the connector's."
+
+
+def check_notation(decimal: str | None, thousands: str | None, where: str = "") -> None:
+    """Raises ValueError where one character would stand for both."""
+    if decimal is not None and decimal == thousands:
+        raise ValueError(
+            f"{where}`decimal` and `thousands` are both {decimal!r}: one character cannot stand for both"
+        )
 
 
 class FilesConnector(Connector):
@@ -33,10 +51,17 @@ class FilesConnector(Connector):
         description="Folder or fsspec URL; relative to the working directory, then to the YAML file. "
         "${DATAPLATFORM_HOME} stands for the platform's folder."
     )
-    encoding: str = Field(default="utf-8", description="Encoding of text files.")
-    delimiter: str | None = Field(default=None, description="Of CSV files; guessed when absent.")
+    encoding: str | None = Field(default=None, description=_ENCODING)
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description=_DELIMITER)
+    decimal: DecimalPoint | None = Field(default=None, description=_DECIMAL)
+    thousands: Thousands | None = Field(default=None, description=_THOUSANDS)
     page_size: int = Field(default=5_000, ge=1, description="Records in a page.")
     options: dict[str, Scalar] = Field(default={}, description="Options for fsspec.")
+
+    @model_validator(mode="after")
+    def _numbers(self) -> FilesConnector:
+        check_notation(self.decimal, self.thousands)
+        return self
 
 
 class FilesEntity(Entity):
@@ -47,6 +72,24 @@ class FilesEntity(Entity):
         default=None, description="The format, when the name does not tell."
     )
     records: str | None = Field(default=None, description="Path of the list of records in a JSON document.")
+    encoding: str | None = Field(default=None, description=_ENCODING + _ELSE)
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description=_DELIMITER + _ELSE)
+    decimal: DecimalPoint | None = Field(default=None, description=_DECIMAL + _ELSE)
+    thousands: Thousands | None = Field(default=None, description=_THOUSANDS + _ELSE)
+    skip_rows: int = Field(default=0, ge=0, description="Lines of a CSV file before its header.")
+    skip_footer: int = Field(
+        default=0,
+        ge=0,
+        description="Lines at the end of a CSV file that are no rows; empty ones are not counted.",
+    )
+    comment: str | None = Field(
+        default=None, min_length=1, description="How lines of a CSV file begin that are left out."
+    )
+
+    @model_validator(mode="after")
+    def _numbers(self) -> FilesEntity:
+        check_notation(self.decimal, self.thousands)
+        return self
 
 
 class FilesSource(Source):
@@ -55,8 +98,29 @@ class FilesSource(Source):
     connector: FilesConnector = Field(description="How it is reached.")
     entities: Mapping[Name, FilesEntity] = Field(min_length=1, description="What it holds.")
 
+    @field_validator("entities")
+    @classmethod
+    def _as_the_connector_says(
+        cls, entities: Mapping[str, FilesEntity], info: ValidationInfo
+    ) -> Mapping[str, FilesEntity]:
+        """What an entity does not say is the connector's word."""
+        connector = info.data.get("connector")
+        if connector is None:  # it has an error of its own
+            return entities
+        return {name: _completed(name, entity, connector) for name, entity in entities.items()}
+
+
+def _completed(name: str, entity: FilesEntity, connector: FilesConnector) -> FilesEntity:
+    shared = {field: getattr(connector, field) for field in ("encoding", "delimiter", "decimal", "thousands")}
+    missing = {field: value for field, value in shared.items() if getattr(entity, field) is None and value}
+    whole = entity.model_copy(update=missing)
+    check_notation(whole.decimal, whole.thousands, f"entity {name}, with its connector: ")
+    return whole
+
 
 SOURCE = FilesSource
+
+log = logging.getLogger(__name__)
 
 _FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"}
 _COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
@@ -82,9 +146,10 @@ class _File:
 def extract(request: Request, since: Since) -> Iterator[Records]:
     """Every file that the entity's `file` names, in the order of their names."""
     connector, entity = of_kind(request, FilesConnector, FilesEntity)
+    how = _how(entity)
     for file in find(request, connector, entity):
         with _source_errors(file.name):
-            digest = _digest(file)
+            digest = _digest(file, how)
             if digest and since.digests.get(file.name) == digest:
                 yield Records([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
                 continue
@@ -108,11 +173,16 @@ def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> li
             found = sorted(system.glob(f"{top}/{pattern}"))
         files = [str(f) for f in found if not system.isdir(f)]
         if files:
-            return [_File(system, f, f[len(top) + 1 :]) for f in files]
+            return [_File(system, f, _shown(f[len(top) + 1 :])) for f in files]
     raise SourceError(
         f"entity {request.name}: no file matches {' or '.join(dict.fromkeys(tried))}",
         "correct `path` and `file`; an empty folder is not taken for 'everything was deleted'",
     )
+
+
+def _shown(name: str) -> str:
+    """A file's name as text, also where its bytes are none."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _roots(base: str, request: Request) -> list[str]:
@@ -122,15 +192,22 @@ def _roots(base: str, request: Request) -> list[str]:
     return [str((folder / base).absolute()) for folder in request.base_dirs]
 
 
-def _digest(file: _File) -> str:
-    """xxh3 of a local file's bytes; of remote ones none, they would have to be read twice."""
+def _how(entity: FilesEntity) -> str:
+    """What a person says of the way to read the files; what was read in another way is read again."""
+    names = ("format", "records", "encoding", "delimiter", "skip_rows", "skip_footer", "comment")
+    said = {name: value for name in names if (value := getattr(entity, name))}
+    return f"-{xxhash.xxh3_64_hexdigest(repr(said).encode())}" if said else ""
+
+
+def _digest(file: _File, how: str) -> str:
+    """xxh3 of a local file's bytes, and how they are read; of remote ones none, they would have to be read twice."""
     if not isinstance(file.system, LocalFileSystem):
         return ""
     hasher = xxhash.xxh3_128()
     with open(file.path, "rb") as stream:
         while block := stream.read(1 << 20):
             hasher.update(block)
-    return hasher.hexdigest()
+    return hasher.hexdigest() + how
 
 
 def _open(file: _File, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
@@ -180,24 +257,37 @@ def _format(entity: FilesEntity, opened: _Opened) -> str:
 
 def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part: Part) -> Iterator[Records]:
     kind = _format(entity, opened)
+    head, stream = encodings.peeked(opened.stream)
+    encoding = _encoding(entity, head, opened.about, kind)
+    about: dict[str, Any] = {**opened.about, "encoding": encoding.name}
     if kind in ("csv", "tsv"):
-        delimiter = connector.delimiter or ("\t" if kind == "tsv" else None)
-        with _text(opened.stream, connector.encoding) as text:
-            yield from csv_rows.pages(text, opened.about, part, delimiter, connector.page_size)
-    elif kind == "jsonl":
-        yield from _json_lines(opened.stream, opened.about, part, connector.page_size)
+        layout = csv_rows.Layout(
+            connector.page_size,
+            entity.delimiter or ("\t" if kind == "tsv" else None),
+            entity.skip_rows,
+            entity.skip_footer,
+            entity.comment or "",
+        )
+        with encodings.text_of(stream, encoding) as text:
+            yield from csv_rows.pages(text, about, part, layout)
+        return
+    if not encoding.is_utf8:
+        stream = encodings.as_utf8(stream, encoding)
+    if kind == "jsonl":
+        yield from _json_lines(stream, about, part, connector.page_size)
     else:
-        yield from json_text.pages(opened.stream, opened.about, part, entity.records)
+        yield from json_text.pages(stream, about, part, entity.records)
 
 
-def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
-    name = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    try:
-        return io.TextIOWrapper(stream, encoding=name, errors="surrogateescape", newline="")
-    except LookupError:
-        raise SourceError(
-            f"there is no encoding {encoding!r}", "write utf-8, latin-1, cp1252, utf-16, …"
-        ) from None
+def _encoding(entity: FilesEntity, head: bytes, about: Mapping[str, str], kind: str) -> encodings.Encoding:
+    """Declared, marked in the file, or guessed; a guess is told."""
+    if entity.encoding is not None:
+        return encodings.declared(entity.encoding, head)
+    found = encodings.found(head, unicode_only=kind in ("json", "jsonl"))
+    if found.guessed:
+        name = about.get("member", about["file"])
+        log.info("%s is read as %s, which is a guess; `encoding:` says what it is", name, found.name)
+    return found
 
 
 def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int) -> Iterator[Records]:

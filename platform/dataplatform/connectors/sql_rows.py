@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.connectors.contract import Item, Records, Request, Since, State, encode, of_kind
+from dataplatform.connectors.contract import Item, Records, Reject, Request, Since, State, encode, of_kind
 from dataplatform.connectors.cursors import greatest_value
 from dataplatform.connectors.sql import SqlConnector, SqlEntity
+from dataplatform.connectors.sql_values import Read, Unread, UnreadTime, prepare, readers, untyped
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.source import CursorField
 from dataplatform.secrets import redact
+
+_UNREAD = frozenset({Unread, UnreadTime})
 
 
 def read(request: Request, since: Since) -> Iterator[Item]:
@@ -26,32 +29,78 @@ def read(request: Request, since: Since) -> Iterator[Item]:
     engine = _engine(str(request.resolve(connector.url)))
     try:
         with _source_errors(request), engine.connect() as connection:
-            statement, described = _statement(connection, _Wanted(request.name, connector, entity, since))
+            asked = _asked(connection, _Wanted(request.name, connector, entity, since))
             stream = connection.execution_options(
                 stream_results=True, max_row_buffer=connector.page_size
-            ).execute(statement)
+            ).execute(asked.statement)
             with stream:  # also where the reader stops half-way
-                yield from _rows(stream, described, connector.page_size, entity.cursor)
+                yield from _rows(stream, asked, connector.page_size, entity)
     finally:
         engine.dispose()
 
 
-def _rows(
-    stream: sa.CursorResult[Any], described: dict[str, Any], size: int, cursor: CursorField | None
-) -> Iterator[Item]:
+@dataclass(frozen=True)
+class _Asked:
+    """The statement, how raw describes it, and how values are read that come as they are stored."""
+
+    statement: sa.Executable
+    described: dict[str, Any]
+    readers: Mapping[str, Read] = field(default_factory=dict)
+
+
+def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEntity) -> Iterator[Item]:
     columns = tuple(stream.keys())
-    at = columns.index(cursor.field) if cursor and cursor.field in columns else None
+    cursor = entity.cursor.field if entity.cursor else None
     row, newest = 0, None
     for block in stream.partitions(size):
-        data = [encode(dict(zip(columns, values, strict=True))) for values in block]
-        yield Records(data, {**described, "row": row + 1}, columns=columns)
-        row += len(block)
-        if at is not None:
-            newest = greatest_value(newest, [values[at] for values in block], _as_json)
+        first, data, rejects, cursors = row + 1, [], [], []
+        for values in block:
+            row += 1
+            record = dict(zip(columns, values, strict=True))
+            ill = _ill(record, asked.readers)
+            text = ill or _encoded(record)
+            if isinstance(text, str):
+                rejects.append(_reject(record, text, row, asked, entity.key))
+                continue
+            data.append(text)
+            cursors.append(record.get(cursor) if cursor else None)
+        yield Records(data, {**asked.described, "row": first}, columns=columns, rejects=tuple(rejects))
+        newest = greatest_value(newest, cursors, _as_json)
     if row == 0:
-        yield Records([], described, columns=columns)
+        yield Records([], asked.described, columns=columns)
     if newest is not None:
         yield State(newest)
+
+
+def _ill(record: dict[str, Any], readers: Mapping[str, Read]) -> str:
+    """Puts in what is read of stored values; says which column has a value that cannot be."""
+    if not readers and _UNREAD.isdisjoint(map(type, record.values())):
+        return ""
+    for name, value in record.items():
+        try:
+            if isinstance(value, Unread):
+                raise ValueError(value.reason)
+            if value is not None and name in readers:
+                record[name] = readers[name](value)
+        except ValueError as error:
+            return f"column `{name}`: {str(value)[:100]!r} cannot be read: {error}"
+    return ""
+
+
+def _encoded(record: dict[str, Any]) -> bytes | str:
+    """The row as JSON, or why it cannot be that."""
+    try:
+        return encode(record)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"it cannot be written as JSON: {error}"
+
+
+def _reject(record: dict[str, Any], problem: str, row: int, asked: _Asked, key: tuple[str, ...]) -> Reject:
+    shown = {name: str(v) if isinstance(v, Unread | dict | list) else v for name, v in record.items()}
+    table = asked.described.get("table", "the query")
+    keys = ", ".join(f"{name} {shown[name]!r}" for name in key if name in shown)
+    where = f"{table}, row {row}" + (f" ({keys})" if keys else "")
+    return Reject(encode(shown).decode(), f"{where}, {problem}", row)
 
 
 def _as_json(value: Any) -> Any:
@@ -84,22 +133,25 @@ class _Wanted:
     since: Since
 
 
-def _statement(connection: sa.Connection, wanted: _Wanted) -> tuple[sa.Executable, dict[str, Any]]:
-    """The statement, and how raw describes it."""
+def _asked(connection: sa.Connection, wanted: _Wanted) -> _Asked:
+    prepare(connection)
+    is_sqlite = connection.dialect.name == "sqlite"
     if wanted.entity.query is not None:
-        return _query(wanted.entity.query, wanted.entity.cursor, wanted.since)
+        return _Asked(*_query(wanted.entity.query, wanted.entity.cursor, wanted.since))
     cursor = wanted.entity.cursor
     table = _table(connection, wanted)
     described: dict[str, Any] = {"table": table.fullname}
+    whole = untyped(table) if is_sqlite else sa.select(table)
+    types = readers(table) if is_sqlite else {}
     if cursor is None:
-        return sa.select(table), described
+        return _Asked(whole, described, types)
     if cursor.field not in table.c:
         raise SourceError(
             f"entity {wanted.name}: the table {table.fullname} has no column {cursor.field!r} for the cursor",
             f"its columns: {', '.join(table.c.keys())}",
         )
-    statement = _since(sa.select(table), table.c[cursor.field], wanted.since)
-    return statement, {**described, "since": wanted.since.cursor}
+    statement = _since(whole, table.c[cursor.field], wanted.since)
+    return _Asked(statement, {**described, "since": wanted.since.cursor}, types)
 
 
 def _query(query: str, cursor: CursorField | None, since: Since) -> tuple[sa.Executable, dict[str, Any]]:

@@ -13,10 +13,12 @@ import xxhash
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference
-from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block, to_bson
+from dataplatform.layers.bronze.numerals import notation_of
+from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block
 from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.store import Bronze, Inserted
+from dataplatform.layers.bronze.texts import to_bson
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import DELETED, Held, Manifest
@@ -125,7 +127,7 @@ def _load(
 def reading_rule(entity: Entity, textual: bool) -> Rule:
     default = ("",) if textual else ()
     nulls = default if entity.null_values is None else entity.null_values
-    return Rule(entity.key, frozenset(nulls), textual)
+    return Rule(entity.key, frozenset(nulls), textual, notation_of(entity) if textual else None)
 
 
 def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:

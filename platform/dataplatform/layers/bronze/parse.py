@@ -1,75 +1,91 @@
-"""From raw lines to records: what can be a document of bronze, and what goes to quarantine."""
+"""From raw lines to records: what can be a document of bronze, and what goes to quarantine.
+
+One record never stops a batch: whatever happens while it is read, it ends as a `Record` or as a `Bad`.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, field
+from traceback import extract_tb
 from typing import Any, NamedTuple
 
+import bson
 import orjson
 
+from dataplatform.layers.bronze.numerals import Notation, plain_numbers
 from dataplatform.layers.bronze.quarantine import Bad
-from dataplatform.metadata.paths import MISSING, dig, records_in
-from dataplatform.records.record import dump, key_hash, key_hashes
-
-MAX_BYTES = 15_500_000  # of JSON; a BSON document ends at 16 MiB, our own fields included
-MAX_DEPTH = 90  # MongoDB's limit is 100
-# each byte as what it is to a number: digit or point, exponent, sign, what may stand before one, else
-_SHAPE = bytes(
-    ord("0")
-    if chr(b) in "0123456789."
-    else ord("e")
-    if chr(b) in "eE"
-    else ord("s")
-    if chr(b) in "+-"
-    else ord("d")
-    if chr(b) in " :,[\t\n\r"
-    else ord("x")
-    for b in range(256)
+from dataplatform.layers.bronze.texts import (
+    MAX_BYTES,
+    Marked,
+    Problem,
+    Value,
+    document_value,
+    precise_needed,
+    record_value,
+    to_bson,
 )
-_LONG = (b"d0000000000000000", b"s0000000000000000")
-_EXPONENT = re.compile(b"0es?000")
-NUMBER = "$number"
+from dataplatform.metadata.paths import MISSING, dig, records_in
+from dataplatform.records.record import ITEM, dump, key_hash, key_hashes
+
+MAX_DEPTH = 90  # MongoDB's limit is 100
+MAX_NAME = 1_000  # bytes of a field's path; Postgres' indexes end at 2,700
+MAX_BSON = 16_700_000  # of the 16 MiB that a document may have; the rest is for our own fields
+_ESCAPES = (b"\\u0000", b"\\ud", b"\\uD", b"\\u0024", b"\\u005")  # of NUL, surrogates, $ and [
+_NAME = re.compile(rb'"[^"]{100,}"[ \t\r\n]*:')
+SURE = 2_000_000  # bytes of JSON that are less than that in BSON, whatever they are: [1,1,…] takes 6.5 times the room
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How records of an entity are read."""
+    """How records of an entity are read. `told`: the places of our own defects that the log has already."""
 
     key: tuple[str, ...]
     null_values: frozenset[str]
     textual: bool
+    notation: Notation | None = None
+    told: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def identity(self) -> str:
-        return json.dumps([self.key, sorted(self.null_values), self.textual, 1])
+        """Same identity, same reading. What is not said is not part of it: nothing is read again for it."""
+        notation = [self.notation.decimal, self.notation.thousands] if self.notation else []
+        return json.dumps([self.key, sorted(self.null_values), self.textual, 1, *notation])
 
 
 class Record(NamedTuple):
-    """A record that bronze can hold. `exotic`: it has numbers that BSON has no type for."""
+    """A record that bronze can hold. `exotic`: it has what BSON has no type for, or takes for something else."""
 
     key: bytes
     doc: dict[str, Any]
     exotic: bool
 
 
-class _Problem(Exception):
-    """Why a text is no record."""
-
-
 def parse_block(lines: list[bytes], rule: Rule) -> list[Record | Bad]:
     """Many JSON texts at once: what is plain for all of them is not asked of each."""
-    return _plain(lines, rule) or [parse(line, rule) for line in lines]
+    try:
+        found = _plain(lines, rule)
+    except Exception:  # one by one we see whose it is, and say so
+        found = None
+    return found or [parse(line, rule) for line in lines]
 
 
 def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
     """The records where all lines are ordinary; None where one needs a closer look."""
     joined = b"\n".join(lines)
-    if len(joined) > MAX_BYTES or (not rule.textual and _precise_needed(joined)):
+    if len(joined) > MAX_BYTES or (not rule.textual and precise_needed(joined)):
         return None
-    if b"\\u" in joined and any(code in joined for code in (b"\\u0000", b"\\ud", b"\\uD")):
+    if len(joined) > SURE and max(map(len, lines)) > SURE:
+        return None
+    if b"[]." in joined or (
+        b"$" in joined and b"$ref" in joined
+    ):  # the first look is for one byte: much cheaper
+        return None
+    if b"\\" in joined and b"\\u" in joined and any(code in joined for code in _ESCAPES):
         return None
     if any(line.count(b"{") + line.count(b"[") > MAX_DEPTH for line in lines):
         return None
@@ -79,8 +95,9 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
         return None
     if set(map(type, values)) != {dict}:
         return None
-    if rule.null_values:
-        values = [_with_nulls(value, rule.null_values) for value in values]
+    if any(_long_name(value, line) for value, line in zip(values, lines, strict=True)):
+        return None
+    values = [_read(value, rule) for value in values]
     columns = [[value.get(path) for value in values] for path in rule.key]
     if any(not set(map(type, column)) <= {str, int} for column in columns):
         return None
@@ -90,23 +107,38 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
 def parse(line: bytes, rule: Rule) -> Record | Bad:
     """One JSON text as a record, or why it is none."""
     try:
-        value, exotic = _value(line, rule.textual)
-    except _Problem as problem:
+        value = record_value(line, rule.textual)
+        return accept(value.value, rule, line, value.exotic)
+    except Problem as problem:
         return Bad(str(problem), line)
-    return accept(value, rule, line, exotic)
+    except Exception as error:
+        return _defect(error, line, rule)
 
 
 def accept(value: Any, rule: Rule, line: bytes, exotic: bool) -> Record | Bad:
     """A parsed value as a record, or why it is none."""
     if not isinstance(value, dict):
         return Bad(f"not an object but {type(value).__name__}", line, readable=True)
-    if rule.null_values:
-        value = _with_nulls(value, rule.null_values)
+    problem = _unfit(value, line)
+    if not problem:
+        value = _read(value, rule)
     key, missing = key_of(value, rule)
     if key is None:
         return Bad(f"the key field `{missing}` is missing, null or not a scalar", line, readable=True)
-    problem = _unfit(value, line)
-    return Bad(problem, line, key=key, readable=True) if problem else Record(key, value, exotic)
+    if problem:
+        return Bad(problem, line, key=key, readable=True)
+    return Record(key, value, exotic or b"$ref" in line or b"\\u0024" in line)
+
+
+def _defect(error: Exception, text: bytes, rule: Rule) -> Bad:
+    """What we failed at. The log has the traceback once for each place of a load."""
+    frames = extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno} {type(error).__name__}" if frames else ""
+    reason = f"a defect of dataplatform: {type(error).__name__}: {error}"[:1000]
+    if place not in rule.told:
+        rule.told.add(place)
+        log.error("a record goes to quarantine: %s", reason, exc_info=error)
+    return Bad(reason.encode("utf-8", "backslashreplace").decode(), text)
 
 
 def key_of(record: dict[str, Any], rule: Rule) -> tuple[bytes | None, str]:
@@ -122,87 +154,50 @@ def key_of(record: dict[str, Any], rule: Rule) -> tuple[bytes | None, str]:
     return key_hash(values), ""
 
 
-def _value(line: bytes, textual: bool = False) -> tuple[Any, bool]:
-    """The JSON value, and whether it has exotic numbers. `textual`: there are no numbers at all."""
-    if len(line) > MAX_BYTES:
-        raise _Problem(f"too large: {len(line):,} bytes of JSON, MongoDB holds 16 MB")
-    if not textual and _precise_needed(line):
-        return _precise(line)
-    try:
-        return orjson.loads(line), False
-    except orjson.JSONDecodeError as error:
-        return _precise(line) if _lenient(line) else _fail(f"not JSON: {error}")
-
-
-def _precise_needed(text: bytes) -> bool:
-    """Whether the text may hold a number that a double or 64 bits cannot: 16 digits, a big exponent."""
-    shape = text.translate(_SHAPE)
-    if any(long in shape for long in _LONG):
-        return True
-    if b"0e000" not in shape and b"0es000" not in shape:
-        return False
-    return any(_begins_as_number(shape, hit.start()) for hit in _EXPONENT.finditer(shape))
-
-
-def _begins_as_number(shape: bytes, end: int) -> bool:
-    """Whether the digits up to `end` are a number's, not part of an identifier."""
-    before = shape[max(0, end - 400) : end + 1].rstrip(b"0")
-    return not before or before[-1:] in b"ds"
-
-
-def _fail(reason: str) -> tuple[Any, bool]:
-    raise _Problem(reason)
-
-
-def _lenient(line: bytes) -> bool:
-    """Whether Python's parser takes it: lone surrogates, NaN, deep nesting."""
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _precise(line: bytes) -> tuple[Any, bool]:
-    """Parses without losing a digit; slower."""
-    exotic: list[bool] = []
-
-    def number(text: str) -> float | Decimal:
-        value, exact = float(text), Decimal(text)
-        if Decimal(repr(value)) == exact:
-            return value
-        exotic.append(True)
-        return exact
-
-    def integer(text: str) -> int:
-        if len(text) > 4000:
-            raise _Problem(f"a number of {len(text):,} digits")
-        value = int(text)
-        if not -(2**63) <= value < 2**63:
-            exotic.append(True)
-        return value
-
-    def constant(text: str) -> Any:
-        raise _Problem(f"{text} is not a JSON number")
-
-    try:
-        value = json.loads(line, parse_float=number, parse_int=integer, parse_constant=constant)
-    except (ValueError, RecursionError, ArithmeticError) as error:
-        raise _Problem(f"not JSON: {error}") from None
-    return value, bool(exotic)
-
-
 def _unfit(value: dict[str, Any], line: bytes) -> str:
     """Why a record cannot be stored; empty where it can. Only suspicious lines are walked."""
-    if b"\\u0000" in line and any("\0" in text for text in _texts(value)):
-        return "a NUL byte in a string: neither MongoDB's keys nor Postgres' text can hold it"
-    if b"\\ud" in line.lower():
-        for text in _texts(value):
-            if any("\ud800" <= c <= "\udfff" for c in text):
-                return "a lone surrogate in a string: not valid Unicode"
     if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return f"nested more than {MAX_DEPTH} levels deep"
+    if b"\\u0000" in line and any("\0" in text for text in _texts(value)):
+        return "a NUL byte in a string: neither MongoDB's keys nor Postgres' text can hold it"
+    if b"\\ud" in line.lower() and any("\ud800" <= c <= "\udfff" for text in _texts(value) for c in text):
+        return "a lone surrogate in a string: not valid Unicode"
+    if _long_name(value, line):
+        return f"the name of a field, with those above it, is longer than {MAX_NAME:,} bytes"
+    if (b"[]." in line or b"\\u005" in line) and any(ITEM in name for name in _names(value)):
+        return f"a field's name holds `{ITEM}`, which stands for the items of a list in silver's paths"
+    if len(line) > SURE and (size := len(bson.encode(to_bson(value)))) > MAX_BSON:
+        return f"too large: {size:,} bytes in MongoDB, which holds 16 MB"
     return ""
+
+
+def _long_name(value: dict[str, Any], line: bytes) -> bool:
+    """Whether the path of a field is too long for a name; few lines may hold one, and only those are walked."""
+    if len(line) <= MAX_NAME:
+        return False
+    if line.count(b"{") <= 20 and (b"\\" not in line or line.count(b'\\"') <= 200) and not _NAME.search(line):
+        return False
+    return any(length > MAX_NAME for length in _name_lengths(value))
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _names(inner)
+
+
+def _name_lengths(value: Any, above: int = 0) -> Iterator[int]:
+    """Bytes of the path of each field."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            length = above + len(name.encode("utf-8", "surrogatepass"))
+            yield length
+            yield from _name_lengths(inner, length + 2)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _name_lengths(inner, above)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -229,6 +224,13 @@ def _depth(value: Any) -> int:
     return deepest
 
 
+def _read(value: dict[str, Any], rule: Rule) -> dict[str, Any]:
+    """Texts that mean null or a number, by the entity's rule."""
+    if rule.null_values:
+        value = _with_nulls(value, rule.null_values)
+    return plain_numbers(value, rule.notation) if rule.notation else value
+
+
 def _with_nulls(value: dict[str, Any], nulls: frozenset[str]) -> dict[str, Any]:
     """Strings that mean null become null, on the top level and below."""
     try:
@@ -249,74 +251,48 @@ def _with_nulls(value: dict[str, Any], nulls: frozenset[str]) -> dict[str, Any]:
 def items_of(line: bytes, path: str | None, rule: Rule) -> Iterator[Record | Bad]:
     """The records of a document page."""
     try:
-        document, exotic = _value(line) if len(line) <= MAX_BYTES else _document(line)
-        found = records_in(document, path)
-    except _Problem as problem:
-        found, exotic = _salvaged(line, path, problem), False
-        if isinstance(found, Bad):
-            yield found
-            return
-    except ValueError as error:
-        yield Bad(str(error), line)
+        document = document_value(line)
+        found = records_in(document.value, path)
+    except (Problem, ValueError) as problem:
+        yield Bad(str(problem).encode("utf-8", "backslashreplace").decode(), line)
+        return
+    except Exception as error:
+        yield _defect(error, line, rule)
         return
     for item in found:
-        text = dump(item) if not isinstance(item, _Broken) else item.text
-        if isinstance(item, _Broken):
-            yield Bad(item.reason, text)
-        elif len(text) > MAX_BYTES:
-            key, _ = key_of(item, rule) if isinstance(item, dict) else (None, "")
-            yield Bad("too large: MongoDB holds 16 MB", text, key=key, readable=key is not None)
-        else:
-            yield accept(item, rule, text, exotic or _precise_needed(text))
+        yield _item(item, document, rule)
 
 
-@dataclass(frozen=True)
-class _Broken:
-    text: bytes
-    reason: str
-
-
-def _document(line: bytes) -> tuple[Any, bool]:
-    """A document longer than a record may be; its records are measured one by one."""
-    if _precise_needed(line):
-        return _precise(line)
-    return orjson.loads(line), False
-
-
-def _salvaged(line: bytes, path: str | None, problem: _Problem) -> Any:
-    """NaN in one record must not spoil the others: parse leniently and test each record alone."""
+def _item(item: Any, document: Value, rule: Rule) -> Record | Bad:
+    """One record of a document."""
+    text = b""
     try:
-        found = records_in(json.loads(line), path)
-    except (ValueError, RecursionError):
-        return Bad(str(problem), line)
-    result: list[Any] = []
-    for item in found:
-        text = json.dumps(item).encode()
-        try:
-            result.append(_value(text)[0])
-        except _Problem as reason:
-            result.append(_Broken(text, str(reason)))
-    return result
+        text = _text_of(item)
+        marked = next(_marked(item), None) if document.marked else None
+        if marked is not None:
+            return Bad(marked.reason, text)
+        if len(text) > MAX_BYTES:
+            key, _ = key_of(item, rule) if isinstance(item, dict) else (None, "")
+            return Bad("too large: MongoDB holds 16 MB", text, key=key, readable=key is not None)
+        return accept(item, rule, text, document.exotic or precise_needed(text))
+    except RecursionError:
+        return Bad(f"nested more than {MAX_DEPTH} levels deep", text)
+    except Exception as error:
+        return _defect(error, text, rule)
 
 
-def to_bson(value: Any) -> Any:
-    """Numbers that BSON has no type for become {"$number": digits}."""
-    if isinstance(value, dict):
-        return {name: to_bson(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [to_bson(inner) for inner in value]
-    if isinstance(value, Decimal):
-        return {NUMBER: str(value)}
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return {NUMBER: str(value)}
-    return value
+def _text_of(item: Any) -> bytes:
+    """The JSON text of a record; with escapes and NaN, where it has what is not JSON."""
+    try:
+        return dump(item)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(item, default=lambda other: getattr(other, "shown", None) or str(other)).encode()
 
 
-def from_bson(value: Any) -> Any:
-    """The inverse of `to_bson`."""
-    if isinstance(value, dict):
-        if set(value) == {NUMBER}:
-            text = value[NUMBER]
-            return int(text) if text.lstrip("-").isdigit() else Decimal(text)
-        return {name: from_bson(inner) for name, inner in value.items()}
-    return [from_bson(inner) for inner in value] if isinstance(value, list) else value
+def _marked(value: Any) -> Iterator[Marked]:
+    """What stands in a value in place of numbers that are none."""
+    if isinstance(value, Marked):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _marked(inner)

@@ -27,7 +27,7 @@ from dataplatform.layers.bronze.documents import (
     make_indexes,
     within,
 )
-from dataplatform.layers.bronze.parse import from_bson
+from dataplatform.layers.bronze.texts import from_bson
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Ended, Found, Held, Manifest, manifest_id
 from dataplatform.records.refs import BatchRef, EntityRef
