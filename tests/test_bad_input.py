@@ -173,7 +173,7 @@ def test_a_broken_item_of_a_json_array_is_set_aside(make_world: MakeWorld, files
     counts = world.run().entities["d"].counts
     assert (counts.read, counts.inserted, counts.quarantined) == (5, 2, 3)
     assert "line 2: not JSON" in reasons(world)
-    assert {q["record"] for q in world.quarantine()} == {
+    assert {q.record for q in world.quarantine()} == {
         '{"id": }',
         "nonsense",
         '{"id": 2, "l": [{"x": 01}]}',

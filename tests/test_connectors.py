@@ -189,7 +189,8 @@ def test_an_ill_record_of_an_api_stops_no_other(make_world: MakeWorld, api: str)
         r'{"id": 4, "at": "\ud800"}, {"id": 5, "at": "2026-01-01", "n": 1e400, "\udfaa": 1}, {"id": 6, "at": 1e999999999}'
     )
     Api.plan = [(200, {}, f'{{"data": {{"items": [{items}]}}}}')]
-    world = rest(make_world, api, "/one", "", ", load: delta, cursor: {field: at, param: since}")
+    more = ", load: delta, cursor: {field: at, param: since}, max_quarantine: 1.0"
+    world = rest(make_world, api, "/one", "", more)
     result = world.run()
     assert not result.failed, result.failed
     counts = result.entities["p"].counts

@@ -153,3 +153,45 @@ def test_a_record_without_a_cursor_is_read(make_world: MakeWorld, databases: Dat
     with psycopg.connect(databases.postgres) as conn:
         conn.execute("insert into public.t values (3, null)")
     assert world.run().entities["t"].counts.inserted == 1
+
+
+def test_quarantine_closes_what_is_settled(world: World) -> None:
+    load(world, {"id": 1}, {"id": None, "v": 1})
+    world.write("e.jsonl", lines({"id": 1}, {"id": 2}) + '{"id": 3, "v": NaN}\n')
+    world.run()
+    reasons = [q.reason for q in world.quarantine()]
+    assert len(reasons) == 1, "what a full batch no longer holds waits no more"
+    assert "NaN" in reasons[0]
+    load(world, {"id": 1}, {"id": 2}, {"id": 3, "v": 1})
+    assert world.quarantine() == []
+
+
+def test_in_a_delta_load_a_key_that_arrives_closes_its_entry(make_world: MakeWorld, own_lines: str) -> None:
+    head = own_lines + "  e: {key: [id], load: delta, max_quarantine: 1.0, columns: {n: {type: integer}}}\n"
+    world = make_world(s=head)
+    load(world, {"id": 1, "n": "x"}, {"id": 2, "n": "y"})
+    assert len(world.quarantine()) == 2
+    load(world, {"id": 1, "n": 5})
+    assert [json.loads(q.record)["id"] for q in world.quarantine()] == [2]
+
+
+def test_what_has_no_key_is_known_by_its_content(make_world: MakeWorld, files: str, own_lines: str) -> None:
+    coffee, cake = {"day": "2026-01-01", "what": "coffee"}, {"day": "2026-01-01", "what": "cake"}
+    world = make_world(s=files + "  e: {file: e.jsonl, key: row, max_delete: 1.0}\n")
+    assert load(world, coffee, coffee, cake, coffee).entities["e"].counts.inserted == 4
+    assert load(world, cake, coffee, coffee, coffee).entities["e"].counts.unchanged == 4
+    counts = load(world, coffee, cake, cake).entities["e"].counts
+    assert (counts.inserted, counts.closed) == (1, 2)
+    count = "select what, count(*) from silver_current.s__e group by 1 order by 1"
+    assert world.rows(count) == [("cake", 2), ("coffee", 1)]
+    before = world.rows("select dp_key, dp_valid_from, dp_valid_to from silver.s__e order by 1, 2")
+    assert not replay(world.platform, "s").failed
+    assert world.rows("select dp_key, dp_valid_from, dp_valid_to from silver.s__e order by 1, 2") == before
+    world = make_world(t=own_lines.replace("source: s", "source: t") + "  e: {key: row, load: delta}\n")
+    world.write("e.jsonl", lines(coffee, coffee, cake))
+    assert world.run("t").entities["e"].counts.inserted == 3
+    world.write("e.jsonl", lines(coffee, coffee, coffee))
+    assert world.run("t").entities["e"].counts.inserted == 1
+    assert world.rows("select what, count(*) from silver_current.t__e group by 1 order by 1") == [
+        ("cake", 1), ("coffee", 3),
+    ]  # fmt: skip

@@ -230,7 +230,19 @@ def load_silver(platform: Platform, move: Move) -> Counts:
         counts = apply_silver(platform, conn, move, applied)
         _guard(_entity(platform, move.batch), move.batch, counts)
         _check(conn, _entity(platform, move.batch), move, counts)
+    settle(platform, move.batch)
     return counts
+
+
+def settle(platform: Platform, batch: BatchRef) -> None:
+    """Closes what waits in quarantine no more, now that silver has the batch: see `upkeep.settled_by`."""
+    waiting = upkeep.waiting_of(platform.bronze, batch.entity)
+    if not any(one.batch_id != batch.batch_id for one in waiting):
+        return
+    with connected(platform.engine) as conn:
+        everything = audit.load_said(conn, "silver", batch, "everything")
+    with server_errors():
+        upkeep.settle(platform.bronze, upkeep.settled_by(platform.bronze, batch, waiting, everything))
 
 
 def _guard(entity: Entity, batch: BatchRef, counts: Counts) -> None:
@@ -322,7 +334,11 @@ def _history(platform: Platform, ref: EntityRef) -> History:
     bronze = platform.bronze
 
     def set_aside(batch_id: str, found: list[BadVersion]) -> None:
-        bad = [quarantine.Bad(reason, dump(doc), version=id_.hex()) for reason, id_, doc in found]
+        keys = bronze.keys_of(ref, [id_ for _, id_, _ in found])
+        bad = [
+            quarantine.Bad(reason, dump(doc), version=id_.hex(), key=keys.get(id_))
+            for reason, id_, doc in found
+        ]
         quarantine.store(bronze.db, BatchRef(ref, batch_id), "silver", bad)
 
     return History(

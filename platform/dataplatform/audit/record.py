@@ -111,6 +111,13 @@ def last_full(conn: Connection, ref: EntityRef) -> str | None:
     return conn.execute(query).scalar_one()  # type: ignore[no-any-return]  # text or None
 
 
+def load_said(conn: Connection, layer: Layer, batch: BatchRef, what: str) -> bool:
+    """Whether the detail of a load says so."""
+    c = t.load.c
+    query = sa.select(c.detail).where(*_of(batch.entity), c.layer == layer, c.batch_id == batch.batch_id)
+    return bool((conn.execute(query).scalar_one_or_none() or {}).get(what))
+
+
 def remarks(conn: Connection, source: str, batch_id: str) -> dict[str, dict[str, list[str]]]:
     """By entity what its load into silver said: `notes` and `warnings`."""
     c = t.load.c

@@ -41,7 +41,7 @@ COMMANDS = {
         "show:show",
         "Shows the rows of a table, or in words what became of one record.",
     ),
-    "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry."),
+    "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry, dismiss."),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
 }

@@ -161,7 +161,10 @@ class Entity(Metadata):
     """One kind of record of a source."""
 
     description: str = Field(default="", description="Becomes the table's COMMENT.")
-    key: tuple[str, ...] = Field(min_length=1, description="Fields that identify a record.")
+    key: tuple[str, ...] = Field(
+        description="Fields that identify a record; `row` (no list) for what has none: its content does, and its "
+        "number among equals."
+    )
     load: Literal["full", "delta"] = Field(
         default="full", description="full: what is missing was deleted; delta: only changes come."
     )
@@ -202,6 +205,12 @@ class Entity(Metadata):
     @field_validator("key", mode="before")
     @classmethod
     def _one_key(cls, value: Any) -> Any:
+        if value == "row":
+            return ()
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError(
+                "name the fields that identify a record, or write `key: row` where there are none"
+            )
         return (value,) if isinstance(value, str) else value
 
     @field_validator("key")
@@ -210,6 +219,11 @@ class Entity(Metadata):
         if len(set(value)) != len(value) or not all(value):
             raise ValueError("the fields of a key are distinct and not empty")
         return value
+
+    @property
+    def by_row(self) -> bool:
+        """Whether its records have no key: their content identifies them, and their number among equals."""
+        return not self.key
 
     @model_validator(mode="after")
     def _delta_cursor(self) -> Entity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -100,3 +101,17 @@ def unique(found: Hashes) -> Hashes:
         return found
     ordered = found[order(found)]
     return ordered[np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]]
+
+
+def numbered(found: Hashes) -> Hashes:
+    """A key for each of some hashes: itself for the first of equals, another for its second, third…"""
+    keys = found.copy()
+    by = np.lexsort((np.arange(len(found)), found[:, 1], found[:, 0]))
+    same = (found[by[1:]] == found[by[:-1]]).all(axis=1)
+    rank = np.zeros(len(found), np.int64)
+    for at in np.flatnonzero(same).tolist():
+        rank[by[at + 1]] = rank[by[at]] + 1
+    for place in np.flatnonzero(rank).tolist():
+        text = found[place].tobytes() + b"%d" % rank[place]
+        keys[place] = np.frombuffer(blake2b(text, digest_size=16).digest(), np.uint64)
+    return keys

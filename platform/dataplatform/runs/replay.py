@@ -61,7 +61,10 @@ def _entity(platform: Platform, ref: EntityRef, batches: list[str], since: str, 
             if batch_id >= since:
                 pipeline.load_bronze(platform, Move("bronze", BatchRef(ref, batch_id), run))
         wanted = sorted({*applied, *batches} - refused)
-        return EntityResult(_silver(platform, ref, wanted, run))
+        counts = _silver(platform, ref, wanted, run)
+        for batch_id in wanted:
+            pipeline.settle(platform, BatchRef(ref, batch_id))
+        return EntityResult(counts)
     except DataplatformError as error:
         log.error("replay of %s: %s", ref, error)
         return EntityResult(Counts(), str(error))

@@ -222,7 +222,8 @@ class Quarantined(Document):
     raw_file = StringField(default="")
     raw_line = IntField(default=0)
     version = StringField(default="")
-    status = StringField(required=True, validation=_one_of("open", "resolved"), default="open")
+    key = StringField(default="")
+    status = StringField(required=True, validation=_one_of("open", "resolved", "dismissed"), default="open")
     created_at = DateTimeField()
 
     def as_record(self) -> QuarantinedRecord:

@@ -241,6 +241,11 @@ def _deleted(work: _Work, page: RawPage) -> None:
         for i, item in enumerate(parsed)
         if isinstance(item, Bad)
     ]
+    if not work.rule.key:
+        why = "a deletion, but records without a key cannot be named"
+        places = enumerate(page.lines, page.line)
+        bad = [Bad(why, line, page.file, number, readable=True) for number, line in places]
+        parsed = []
     documents = []
     for i, item in enumerate(parsed):
         if isinstance(item, Record):
@@ -328,6 +333,8 @@ def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
 
 def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:
     raw, held = work.raw, _held(work)
+    if not work.rule.key:
+        held = replace(held, keys=hs.numbered(held.versions))
     unique = held.is_unique()
     change, parent = Difference(held, hs.EMPTY), None
     if base is not None and unique and base.unique and base.depth < MAX_CHAIN:

@@ -41,6 +41,9 @@ SURE = 2_000_000  # bytes of JSON that are less than that in BSON, whatever they
 log = logging.getLogger(__name__)
 
 
+NO_KEY = bytes(16)  # in place of a key that is made of the content, later
+
+
 @dataclass(frozen=True)
 class Rule:
     """How records of an entity are read. `told`: the places of our own defects that the log has already."""
@@ -98,6 +101,8 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
     if any(_long_name(value, line) for value, line in zip(values, lines, strict=True)):
         return None
     values = [_read(value, rule) for value in values]
+    if not rule.key:  # `key: row`: known when all of the batch is
+        return [Record(NO_KEY, value, False) for value in values]
     columns = [[value.get(path) for value in values] for path in rule.key]
     if any(not set(map(type, column)) <= {str, int} for column in columns):
         return None

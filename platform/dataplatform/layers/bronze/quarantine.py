@@ -54,5 +54,6 @@ def _document(batch: BatchRef, layer: str, bad: Bad) -> Quarantined:
         raw_file=bad.raw_file,
         raw_line=bad.raw_line,
         version=bad.version,
+        key=bad.key.hex() if bad.key else "",
         created_at=datetime.now(UTC),
     )

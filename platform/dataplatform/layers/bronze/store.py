@@ -107,6 +107,11 @@ class Bronze:
             known.update((bytes(d["_id"]), d["batch"]) for d in cursor)
         return known
 
+    def keys_of(self, ref: EntityRef, versions: list[bytes]) -> dict[bytes, bytes]:
+        """The key of each version."""
+        found = self.versions(ref).find({"_id": {"$in": versions}}, {"key": 1})
+        return {bytes(d["_id"]): bytes(d["key"]) for d in found}
+
     def documents(self, ref: EntityRef, versions: hs.Hashes) -> Iterator[Found]:
         """Version id and record of each distinct version wanted, in blocks, in any order."""
         collection = self.versions(ref)

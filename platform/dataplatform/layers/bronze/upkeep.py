@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from dataplatform.layers.bronze.documents import ManifestChunk, ManifestHead, Quarantined, within
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from dataplatform.layers.bronze.documents import (
+    ManifestChunk,
+    ManifestHead,
+    Quarantined,
+    collection_of,
+    within,
+)
 from dataplatform.layers.bronze.store import Bronze
+from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import manifest_id
 from dataplatform.records.quarantined import QuarantinedRecord
 from dataplatform.records.refs import BatchRef, EntityRef
@@ -63,6 +74,56 @@ def versions_aside(bronze: Bronze, ref: EntityRef) -> list[bytes]:
     found = within(bronze.db, Quarantined).filter(source=ref.source, entity=ref.name, status="open")
     ids = found.filter(version__nin=("", None)).only("version").as_pymongo()
     return [bytes.fromhex(item["version"]) for item in ids]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a record in quarantine is about. `key` and `version` in hex, empty where they are not known."""
+
+    id: str
+    batch_id: str
+    layer: str
+    key: str
+    version: str
+
+
+def waiting_of(bronze: Bronze, ref: EntityRef) -> list[Waiting]:
+    """What waits of an entity."""
+    found = within(bronze.db, Quarantined).filter(source=ref.source, entity=ref.name, status="open")
+    names = ("batch_id", "layer", "key", "version")
+    return [
+        Waiting(item["_id"], *(item.get(name) or "" for name in names))
+        for item in found.only(*names).as_pymongo()
+    ]
+
+
+def settled_by(bronze: Bronze, batch: BatchRef, waiting: list[Waiting], everything: bool) -> list[str]:
+    """What waits no more after silver took a batch, of what earlier ones set aside.
+
+    That is: a record whose key has arrived since; what a full batch said again (what is still bad waits anew, as the
+    batch's own); and where silver looked at `everything` again, all that it had refused.
+    """
+    manifest = bronze.heads(batch.entity, [batch.batch_id])[0]
+    records = bronze.held(manifest).alive(manifest.paths)
+    refused = hs.unique(hs.hashes(bytes.fromhex(one.version) for one in waiting if one.version))
+    good = hs.unique(records.keys[~hs.member(records.versions, refused)])
+    older = [one for one in waiting if one.batch_id < batch.batch_id]
+    keyed = [one for one in older if one.key]
+    arrived = hs.member(hs.hashes(bytes.fromhex(one.key) for one in keyed), good)
+    ids = {one.id for one, there in zip(keyed, arrived, strict=True) if there}
+    read_again = manifest.load == "full" and not (manifest.chunks == 0 and manifest.fingerprint)
+    ids |= {one.id for one in older if one.layer == "bronze" and read_again}
+    ids |= {
+        one.id for one in waiting if one.layer == "silver" and everything and one.batch_id != batch.batch_id
+    }
+    return sorted(ids)
+
+
+def settle(bronze: Bronze, ids: Iterable[str], status: Literal["resolved", "dismissed"] = "resolved") -> int:
+    """Closes what waits no more; what is closed stays to be looked at. Returns how many were open."""
+    wanted = {"_id": {"$in": list(ids)}, "status": "open"}
+    done = collection_of(bronze.db, Quarantined).update_many(wanted, {"$set": {"status": status}})
+    return int(done.modified_count)
 
 
 def waiting(bronze: Bronze) -> dict[EntityRef, int]:

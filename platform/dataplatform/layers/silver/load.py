@@ -218,9 +218,27 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
 def _blocks(work: Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:
     """Keys and records, in blocks; the keys are the manifest's, read by the rule of today."""
     ordering = hs.prepared(versions)
+    equals = _equals(versions) if work.task.entity.by_row else {}
     for block in work.history.documents(versions):
         at = hs.find(hs.hashes(version for version, _ in block), versions, ordering)
         yield hs.pieces(keys[at]), block
+        again = [
+            (place, pair)
+            for first, pair in zip(at.tolist(), block, strict=True)
+            for place in equals.get(pair[0], ())
+            if place != first
+        ]
+        if again:
+            yield hs.pieces(keys[[place for place, _ in again]]), [pair for _, pair in again]
+
+
+def _equals(versions: hs.Hashes) -> dict[bytes, list[int]]:
+    """Places of versions that are there more than once: records without a key, equal in all they hold."""
+    places: dict[bytes, list[int]] = {}
+    repeated = np.flatnonzero(~hs.single(versions))
+    for place, version in zip(repeated.tolist(), hs.pieces(versions[repeated]), strict=True):
+        places.setdefault(version, []).append(place)
+    return places
 
 
 def _stage(work: Work, merger: Merger, keys: list[bytes], found: Found) -> None:
