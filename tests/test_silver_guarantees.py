@@ -333,16 +333,28 @@ def test_changed_metadata_remake_the_table_without_new_versions(make_world: Make
     assert versions(world, "n") == [(7, False, False), (8, True, False)]
 
 
-def test_a_new_key_asks_for_a_replay(make_world: MakeWorld, files: str) -> None:
+def test_a_new_key_takes_effect_by_itself(make_world: MakeWorld, files: str) -> None:
     world = make_world(s=files + "  e: {file: e.jsonl, key: [id]}\n")
     load(world, {"id": 1, "k": "a"}, {"id": 1, "k": "b"})
     world = make_world(s=files + "  e: {file: e.jsonl, key: [id, k]}\n")
-    world.write("e.jsonl", lines({"id": 1, "k": "a"}, {"id": 1, "k": "b"}))
-    assert "its key was id and now is id, k" in world.run(force=True).failed["e"]
-    assert versions(world, "k") == [("b", True, False)]
-    assert not replay(world.platform, "s").failed
-    assert versions(world, "k") == [("a", True, False), ("b", True, False)]
-    assert load(world, {"id": 1, "k": "a"}).closed == 1
+    world.write("e.jsonl", lines({"id": 1, "k": "a"}, {"id": 1, "k": "b"}, {"id": 2, "k": "a"}))
+    result = world.run()
+    assert not result.failed, result.failed
+    assert result.entities["e"].notes == [
+        "its key was id and now is id, k: bronze and silver were made anew from raw"
+    ]
+    assert versions(world, "id, k") == [(1, "a", True, False), (1, "b", True, False), (2, "a", True, False)]
+    assert world.rows("select count(distinct dp_valid_from) from silver.s__e") == [(2,)], "history is kept"
+    assert load(world, {"id": 1, "k": "a"}, {"id": 2, "k": "a"}).closed == 1
+
+
+def test_a_new_key_without_raw_is_refused(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id]}\n")
+    load(world, {"id": 1, "k": "a"})
+    world.platform.raw.delete("s")
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id, k]}\n")
+    assert "raw no longer holds 1 batches" in world.run().failed["e"]
+    assert versions(world, "k") == [("a", True, False)]
 
 
 def test_cursor_and_data_are_committed_together(make_world: MakeWorld, own_lines: str) -> None:

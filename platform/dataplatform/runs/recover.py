@@ -13,7 +13,8 @@ from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.runs.chains import Chain
-from dataplatform.runs.run import left_lying, locked, perform_all
+from dataplatform.runs.locks import locked
+from dataplatform.runs.run import left_lying, perform_all
 from dataplatform.storage.postgres import connected, transaction
 
 

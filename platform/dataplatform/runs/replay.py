@@ -15,8 +15,8 @@ from dataplatform.layers.silver.task import Mode
 from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, RunResult
-from dataplatform.runs.run import locked
 from dataplatform.storage.postgres import connected, transaction
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,15 @@ def replay(platform: Platform, source_name: str, since: str = "") -> RunResult:
         if len(free) < len(refs):
             raise BusyError(f"{source_name} is running already", "wait until that run has ended")
         for ref in refs:
-            mine = [b for b in batches if raw_layer.manifest(platform.raw, BatchRef(ref, b))]
-            result.entities[ref.name] = _entity(platform, ref, mine, since, result.run)
+            result.entities[ref.name] = replay_entity(platform, ref, batches, result.run, since)
     return result
 
 
-def _entity(platform: Platform, ref: EntityRef, batches: list[str], since: str, run: RunRef) -> EntityResult:
+def replay_entity(
+    platform: Platform, ref: EntityRef, batches: list[str], run: RunRef, since: str = ""
+) -> EntityResult:
+    """One entity, whose lock is held, from those of the source's batches that have it."""
+    batches = [b for b in batches if raw_layer.manifest(platform.raw, BatchRef(ref, b))]
     try:
         with connected(platform.engine) as conn:
             refused = audit.refused_batches(conn, ref)

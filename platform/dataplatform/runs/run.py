@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from dataplatform import pipeline
 from dataplatform.audit import record as audit
 from dataplatform.context import Platform
-from dataplatform.errors import BusyError, DataplatformError, MetadataError
+from dataplatform.errors import DataplatformError, MetadataError
 from dataplatform.events.kinds import RunFailed
 from dataplatform.events.outbox import emit
 from dataplatform.metadata.source import Source
@@ -20,8 +19,10 @@ from dataplatform.pipeline import Flags, Move
 from dataplatform.quality.results import checks_of
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.runs.chains import Chain, Submit, drive, threads
+from dataplatform.runs.corrections import made_anew
+from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, Order, RunResult
-from dataplatform.storage.postgres import connected, held, transaction
+from dataplatform.storage.postgres import connected, transaction
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,15 @@ def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunRe
                 "force": order.flags.force,
             }
             batch_id = audit.start_run(conn, order.run, order.source, new_batch_id(), asked)
-        waiting = left_lying(platform, free, order.run, batch_id)
+        anew = made_anew(platform, free, order.run)
+        able = [ref for ref in free if ref not in anew or not anew[ref].error]
+        waiting = left_lying(platform, able, order.run, batch_id)
         way = _together if _reads_together(platform, order.source) else _side_by_side
-        done = way(partial(perform_all, platform, submit=submit), batch_id, order, waiting)
+        done = way(partial(perform_all, platform, submit=submit), batch_id, order, waiting) if waiting else {}
+        done = {ref: anew[ref] for ref in free if ref not in able} | done
         results = {ref.name: done.get(ref, _busy(ref)) for ref in refs}
         result = RunResult(order.source, batch_id, order.run, results)
-        _finish(platform, result)
+        _finish(platform, result, {ref.name: one.notes for ref, one in anew.items()})
     return result
 
 
@@ -94,22 +98,6 @@ def _wanted(source: Source, names: tuple[str, ...]) -> list[EntityRef]:
     return [EntityRef(source.source, name) for name in names or source.entities]
 
 
-@contextmanager
-def locked(platform: Platform, refs: list[EntityRef]) -> Iterator[list[EntityRef]]:
-    """Keeps others from the entities that nobody else is at, and yields these.
-
-    Raises BusyError where there is none.
-    """
-    with held(platform.engine, map(str, refs)) as busy:
-        free = [ref for ref in refs if str(ref) not in busy]
-        if not free:
-            raise BusyError(
-                f"{', '.join(sorted(busy))} is running already",
-                "wait until that run has ended, then run again",
-            )
-        yield free
-
-
 def _busy(ref: EntityRef) -> EntityResult:
     return EntityResult(error=f"{ref} is running already; wait until that run has ended", transient=True)
 
@@ -153,13 +141,14 @@ def _note_failure(platform: Platform, move: Move, error: DataplatformError) -> N
         log.error("the failure could not be recorded: %s", second)
 
 
-def _finish(platform: Platform, result: RunResult) -> None:
+def _finish(platform: Platform, result: RunResult, more: dict[str, list[str]]) -> None:
     error = "\n".join(f"{n}: {e}" for n, e in result.failed.items()) or None
     with transaction(platform.engine) as conn:
         for name, said in audit.remarks(conn, result.source, result.batch_id).items():
             if name in result.entities:
                 old = result.entities[name]
-                result.entities[name] = replace(old, notes=said["notes"], warnings=said["warnings"])
+                notes = [*more.get(name, ()), *said["notes"]]
+                result.entities[name] = replace(old, notes=notes, warnings=said["warnings"])
         result.checks.extend(checks_of(conn, result.source, result.batch_id))
         audit.finish_run(conn, result.run, result.status, error)
         if error:
