@@ -286,6 +286,48 @@ def test_sql_tables_and_queries(make_world: MakeWorld, databases: Databases) -> 
     assert again.entities["w"].counts.inserted == 3
 
 
+def test_sql_says_its_types(make_world: MakeWorld, databases: Databases) -> None:
+    with psycopg.connect(databases.postgres) as conn:
+        conn.execute(
+            "create table public.t (id int primary key, price numeric(10,2), n numeric, u uuid, ip inet, at time, "
+            "moment timestamptz, naive timestamp, day date, ok boolean, doc jsonb, small smallint, name varchar(9), f float4, "
+            "tags text[])"
+        )
+        conn.execute(
+            "insert into t values (1, 1234567890.10 / 1000, 'NaN', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', '10.0.0.1/8', '12:30', "
+            "'2026-01-01 10:00+02', '2026-01-01 10:00', '2026-01-01', true, '{\"a\": [1, {\"b\": 2.50}]}', 7, 'x', 0.1, '{a,b}'), "
+            "(2, null, null, null, null, null, null, null, null, null, null, null, null, null, null)"
+        )
+    world = make_world(
+        s=f"source: s\nconnector: {{type: sql, url: '{databases.postgres}'}}\nentities:\n"
+        "  t: {table: public.t, key: [id]}\n  q: {query: 'select id, price, doc from public.t', key: [id]}\n"
+        "  nested: {table: public.t, key: [id], columns: {doc.a: {type: jsonb}}}\n"
+    )
+    result = world.run()
+    assert result.status == "done", result.as_json()
+    query = "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a where attrelid = '{}'::regclass and attnum > 0"
+    types = dict(world.rows(query.format("silver.s__t")))  # type: ignore[arg-type]  # pairs
+    assert {name: type_ for name, type_ in types.items() if not name.startswith("dp_")} == {
+        "id": "integer", "price": "numeric(10,2)", "n": "numeric", "u": "uuid", "ip": "inet", "at": "time without time zone",
+        "moment": "timestamp with time zone", "naive": "timestamp without time zone", "day": "date", "ok": "boolean",
+        "doc": "jsonb", "small": "smallint", "name": "text", "f": "real",
+    }  # fmt: skip
+    same = world.rows(
+        "select count(*) from silver.s__t s join public.t o using (id) where (s.price, s.n, s.u, s.ip, s.at, s.moment, s.naive, "
+        "s.day, s.ok, s.doc, s.small, s.name, s.f) is not distinct from (o.price, o.n, o.u, o.ip, o.at, o.moment, o.naive, "
+        "o.day, o.ok, o.doc, o.small, o.name, o.f)"
+    )
+    assert same == [(2,)]
+    assert world.rows("select pg_typeof(price)::text from silver.s__q limit 1") == [("numeric",)]
+    assert world.rows("select doc__a::text from silver.s__nested where id = 1") == [('[1, {"b": 2.5}]',)]
+    with psycopg.connect(databases.postgres) as conn:
+        conn.execute("alter table public.t alter price type numeric(12,4)")
+        conn.execute("update public.t set price = 1.2345 where id = 1")
+    again = world.run("s", "t")
+    assert again.entities["t"].counts.inserted == 1
+    assert dict(world.rows(query.format("silver.s__t")))["price"] == "numeric(12,4)"  # type: ignore[arg-type]  # pairs
+
+
 def test_sql_errors(make_world: MakeWorld, databases: Databases) -> None:
     world = make_world(
         s="source: s\nconnector: {type: sql, url: 'postgresql://u:hunter2@127.0.0.1:1/x'}\n"
@@ -350,6 +392,6 @@ def test_every_connector_keeps_the_contract(
             pages = check_extract(
                 extract_of(source, folder), request_for(source, entity, resolve), secrets=["t0ps3cret"]
             )
-            assert sum(len(p.data) for p in pages) > 0
+            assert sum(len(p.data) for p in pages if isinstance(p, Page)) > 0
     with pytest.raises(ContractError, match="one line"):
         check_extract(lambda r, s: (yield Page([b"{\n}"])), request_for(source, entity))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.connectors.contract import Item, Records, Reject, Request, Since, State, encode, of_kind
+from dataplatform.connectors import sql_types
+from dataplatform.connectors.contract import (
+    Item,
+    Records,
+    Reject,
+    Request,
+    Schema,
+    Since,
+    State,
+    encode,
+    of_kind,
+)
 from dataplatform.connectors.cursors import greatest_value
 from dataplatform.connectors.sql import SqlConnector, SqlEntity
 from dataplatform.connectors.sql_values import Read, Unread, UnreadTime, prepare, readers, untyped
@@ -34,6 +46,7 @@ def read(request: Request, since: Since) -> Iterator[Item]:
                 stream_results=True, max_row_buffer=connector.page_size
             ).execute(asked.statement)
             with stream:  # also where the reader stops half-way
+                yield from _said(connection, stream, asked, entity)
                 yield from _rows(stream, asked, connector.page_size, entity)
     finally:
         engine.dispose()
@@ -46,6 +59,23 @@ class _Asked:
     statement: sa.Executable
     described: dict[str, Any]
     readers: Mapping[str, Read] = field(default_factory=dict)
+    table: sa.Table | None = None
+
+
+def _said(
+    connection: sa.Connection, stream: sa.CursorResult[Any], asked: _Asked, entity: SqlEntity
+) -> Iterator[Schema]:
+    """What the database knows of the columns, where it keeps to it."""
+    dialect = connection.dialect.name
+    types: dict[str, str | None] = {}
+    if dialect == "postgresql" and stream.cursor is not None:
+        types = sql_types.of_result(stream.cursor.description)
+    elif dialect != "sqlite" and asked.table is not None:
+        types = sql_types.of_table(asked.table)
+    nested = {re.split(r"\.|__", path)[0] for path in entity.columns if path not in types}
+    key = tuple(asked.table.primary_key.columns.keys()) if asked.table is not None else ()
+    if any(types.values()):
+        yield Schema(sql_types.unsaid(types, nested | set(entity.children)), key)
 
 
 def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEntity) -> Iterator[Item]:
@@ -144,14 +174,14 @@ def _asked(connection: sa.Connection, wanted: _Wanted) -> _Asked:
     whole = untyped(table) if is_sqlite else sa.select(table)
     types = readers(table) if is_sqlite else {}
     if cursor is None:
-        return _Asked(whole, described, types)
+        return _Asked(whole, described, types, table)
     if cursor.field not in table.c:
         raise SourceError(
             f"entity {wanted.name}: the table {table.fullname} has no column {cursor.field!r} for the cursor",
             f"its columns: {', '.join(table.c.keys())}",
         )
     statement = _since(whole, table.c[cursor.field], wanted.since)
-    return _Asked(statement, {**described, "since": wanted.since.cursor}, types)
+    return _Asked(statement, {**described, "since": wanted.since.cursor}, types, table)
 
 
 def _query(query: str, cursor: CursorField | None, since: Since) -> tuple[sa.Executable, dict[str, Any]]:

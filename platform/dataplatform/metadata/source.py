@@ -30,6 +30,7 @@ COLUMN_TYPES = (
     "timestamptz",
     "time",
     "uuid",
+    "inet",
     "jsonb",
 )
 _ALIASES = {

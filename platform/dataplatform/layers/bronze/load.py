@@ -171,7 +171,9 @@ def _take(work: _Work, page: RawPage, lookup: _Lookup) -> None:
     """One page, of whatever kind."""
     for name in page.header.get("columns") or ():
         work.columns.setdefault(name)
-    work.types |= page.header.get("types") or {}
+    types = page.header.get("types") or {}
+    work.types |= types
+    work.profile.whole |= {name for name, type_ in types.items() if type_ == "jsonb"}
     _rejects(work, page)
     if page.header["kind"] == "deleted":
         _deleted(work, page)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_interface
 from typing import Any
 from uuid import UUID
 
@@ -121,7 +122,11 @@ def _numeric(value: Any, precision: int | None = None, scale: int = 0) -> str:
         )
     except InvalidOperation:
         raise BadValue(f"{value!r} is no number") from None
+    if number.is_nan():
+        return "NaN"  # Postgres' numeric has it
     if not number.is_finite():
+        if precision is None:
+            return "Infinity" if number > 0 else "-Infinity"
         raise BadValue(f"{value!r} is no finite number")
     if number and not -16_000 < number.adjusted() < 130_000:
         raise BadValue(f"{value!r} is beyond numeric")
@@ -277,6 +282,15 @@ def _uuid(value: Any) -> str:
         raise BadValue(f"{value!r} is no UUID") from None
 
 
+def _inet(value: Any) -> str:
+    try:
+        found = ip_interface(value.strip())
+    except (ValueError, AttributeError):
+        raise BadValue(f"{value!r} is no IP address") from None
+    alone = found.network.prefixlen == found.max_prefixlen  # Postgres shows no mask then
+    return str(found.ip) if alone else found.with_prefixlen
+
+
 def _jsonb(value: Any) -> str:
     return escape(dump(canonical(value)).decode())
 
@@ -298,5 +312,6 @@ _CONVERTERS: dict[str, Convert] = {
     "timestamp": _timestamp,
     "time": _time,
     "uuid": _uuid,
+    "inet": _inet,
     "jsonb": _jsonb,
 }

@@ -260,10 +260,12 @@ def _typed(path: str, paths: Mapping[str, KnownPath], said: Mapping[str, Column]
     known, column = paths[path], said.get(path)
     if column is not None and column.type:
         return replace(known, type=column.type)
+    if known.said:
+        return replace(known, type=known.said)
     is_object = known.kind == k.NULL and any(p.startswith(path + "__") for p in paths)
     if known.kind == k.LISTS or is_object:
         return replace(known, type=None)
-    return replace(known, type=known.said or k.POSTGRES[known.kind])
+    return replace(known, type=k.POSTGRES[known.kind])
 
 
 def _prefixes(paths: Mapping[str, KnownPath]) -> list[str]:
