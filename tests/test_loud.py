@@ -9,6 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import Databases, MakeWorld, World
+from dataplatform.errors import MetadataError
+from dataplatform.layers.silver.pending import plan_changes, rewrites
+from dataplatform.reading.quarantine import Wanted, by_reason, dismiss, quarantine, quarantined, wanted
 from dataplatform.runs.replay import replay
 
 
@@ -195,3 +198,48 @@ def test_what_has_no_key_is_known_by_its_content(make_world: MakeWorld, files: s
     assert world.rows("select what, count(*) from silver_current.t__e group by 1 order by 1") == [
         ("cake", 1), ("coffee", 3),
     ]  # fmt: skip
+
+
+def test_plan_foresees_what_the_next_run_makes_anew(make_world: MakeWorld, files: str) -> None:
+    head = files + "  e: {file: e.jsonl, max_delete: 1.0, "
+    world = make_world(s=head + "key: [id]}\n")
+    load(world, {"id": 1, "k": 1, "v": "1"}, {"id": 2, "k": 2, "v": "2"})
+
+    def foreseen(rest: str) -> list[str]:
+        planned = make_world(s=head + rest).platform
+        source = planned.catalog.source("s")
+        return [*map(str, plan_changes(planned.engine, source)), *map(str, rewrites(planned.engine, source))]
+
+    assert foreseen("key: [id]}\n") == []
+    assert foreseen("key: [id], columns: {v: {scd: 1}}}\n") == [
+        "s.e: column v: `scd` was 2 and now is 1; the next run makes its 2 rows anew"
+    ]
+    assert foreseen("key: [id], columns: {v: {type: integer}}}\n") == [
+        "narrow s__e.v text → integer",
+        "s.e: column v: `type` was not said and now is integer; the next run makes its 2 rows anew",
+    ]
+    assert foreseen("key: [id, k], effective_at: k}\n") == [
+        "s.e: `key` was id and now is id, k; the next run makes its 2 rows anew",
+        "s.e: `effective_at` was not said and now is k; the next run makes its 2 rows anew",
+    ]
+    notes = load(
+        make_world(s=head + "key: [id], columns: {v: {type: integer}}}\n"),
+        {"id": 1, "k": 1, "v": "1"},
+        force=True,
+    )
+    assert "2 rows re-written: `v` is now integer, it was text" in notes.entities["e"].notes
+
+
+def test_quarantine_is_listed_by_reason_and_can_be_dismissed(world: World) -> None:
+    bad = [{"v": n} for n in range(2)]
+    load(world, *({"id": n} for n in range(40)), *bad, {"id": [1]})
+    waiting = quarantine(world.platform)
+    [group] = by_reason(waiting)
+    assert (group.entity, group.count) == ("s.e", 3)
+    only = wanted(world.platform, Wanted("s", id=waiting[0].id))
+    assert dismiss(world.platform, only) == 1
+    assert len(quarantine(world.platform)) == 2
+    assert quarantined(world.platform, waiting[0].id).status == "dismissed"
+    with pytest.raises(MetadataError, match="nothing that waits"):
+        wanted(world.platform, Wanted("s", reason="no such reason"))
+    assert dismiss(world.platform, wanted(world.platform, Wanted(reason="KEY FIELD"))) == 2

@@ -80,7 +80,7 @@ def test_a_good_source_is_read_as_it_was_meant(tmp_path: Path) -> None:
         ("scd: 1", "scd: 3", 13, "entities.things.columns.name.scd", "3", "Input should be 1 or 2", ""),
         ("scd: 1", "type: strng", 13, "entities.things.columns.name.type", '"strng"', "'strng' is not a type; legal: text, boolean", ""),
         ("scd: 1", "format: '%d'", 13, "entities.things.columns.name", "", "`format` needs `type: date`", ""),
-        ("key: id", "key: []", 11, "entities.things.key", "", "at least 1 item", ""),
+        ("key: id", "key: []", 11, "entities.things.key", "", "name the fields that identify a record", ""),
         ("key: id", "key: [a, a]", 11, "entities.things.key", "", "distinct and not empty", ""),
         ("key: id", "key: id\n    load: some", 12, "entities.things.load", '"some"', "'full' or 'delta'", ""),
         ("key: id", "key: id\n    cursor: {field: x}", 9, "entities.things", "", "a cursor needs `load: delta`", ""),

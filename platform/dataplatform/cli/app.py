@@ -27,7 +27,7 @@ COMMANDS = {
     "gold": ("gold:gold", "Builds gold models in the order of their dependencies."),
     "migrate": (
         "migrate:migrate",
-        "Applies additive changes; stops before those that lose or remake values.",
+        "Applies additive changes; says which the next run makes, for they make values anew from bronze.",
     ),
     "status": (
         "status:status",

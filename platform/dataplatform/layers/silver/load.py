@@ -47,8 +47,8 @@ def load(
     entries = history.entries(manifest)
     plan, changed = _evolve(conn, task, manifest, entries, before)
     widened = any(change.rebuild for change in changed)
-    rows = state.count_rows(conn, plan) if changed else 0
-    rule = state.rule_digest(planning.history_rule(task.batch.entity, task.entity))
+    rows = state.count_rows(conn, task.batch.entity) if changed else 0
+    rule = planning.history_rule(task.batch.entity, task.entity)
     known_rule = state.known_rule(conn, task.batch.entity)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -22,7 +25,7 @@ from dataplatform.storage.postgres import connected, transaction
 
 @dataclass(frozen=True)
 class Pending:
-    """One change that the metadata ask for."""
+    """One change of a table that the metadata ask for."""
 
     ref: EntityRef
     plan: Plan
@@ -30,12 +33,78 @@ class Pending:
     before: dict[str, KnownPath]
 
     @property
-    def destructive(self) -> bool:
-        """Whether values would be lost or have to be made anew from bronze."""
+    def remakes(self) -> bool:
+        """Whether values are made anew from bronze: the next run does it, with all of history at hand."""
         return self.change.change == "drop" or self.change.rebuild
 
     def __str__(self) -> str:
         return str(self.change)
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Rows that the next run makes anew, and why."""
+
+    ref: EntityRef
+    why: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.ref}: {self.why}; the next run makes its {self.rows:,} rows anew"
+
+
+_PARTS = (
+    "hash rule",
+    "source",
+    "entity",
+    "key",
+    "effective_at",
+    "partial",
+    "columns",
+    "children",
+    "null_values",
+    "checks",
+)
+
+
+def rewrites(engine: Engine, source: Source) -> list[Rewrite]:
+    """What the metadata say otherwise than when silver was loaded, where that concerns rows that are there."""
+    found = []
+    with connected(engine) as conn:
+        for name, entity in source.entities.items():
+            ref = EntityRef(source.source, name)
+            known, rule = state.known_rule(conn, ref), planning.history_rule(ref, entity)
+            rows = state.count_rows(conn, ref) if known not in (None, rule) else 0
+            if rows and known:
+                found += [Rewrite(ref, why, rows) for why in _differences(known, rule)]
+    return found
+
+
+def _differences(old: str, new: str) -> list[str]:
+    """In words; a rule of an older release is kept as its hash only."""
+    if not old.startswith("["):
+        return ["it was loaded by an older release, whose rules differ"]
+    pairs = dict(zip(_PARTS, zip_longest(json.loads(old), json.loads(new)), strict=False))
+    found = [
+        f"`{part}` was {_said(was)} and now is {_said(now)}"
+        for part, (was, now) in pairs.items()
+        if was != now and part != "columns"
+    ]
+    was, now = pairs["columns"]
+    for path in sorted({*was, *now}):
+        before, after = (
+            dict(zip(("scd", "type", "format"), c.get(path, (2, None)), strict=False)) for c in (was, now)
+        )
+        found += [
+            f"column {path}: `{what}` was {_said(before.get(what))} and now is {_said(after.get(what))}"
+            for what in ("scd", "type", "format")
+            if before.get(what) != after.get(what)
+        ]
+    return found
+
+
+def _said(value: Any) -> str:
+    return "not said" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def plan_changes(engine: Engine, source: Source) -> list[Pending]:

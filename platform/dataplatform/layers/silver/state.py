@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,7 +22,7 @@ def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, KnownPath]:
     c = t.entity_column.c
     query = sa.select(t.entity_column).where(c.source == ref.source, c.entity == ref.name)
     rows = conn.execute(query.order_by(c.position.nulls_first(), c.path)).all()
-    older = max(1, _count(conn, ref)) if any(row.counts is None for row in rows) else 0
+    older = max(1, count_rows(conn, ref)) if any(row.counts is None for row in rows) else 0
     return {
         row.path: KnownPath(
             row.kind,
@@ -44,14 +43,6 @@ def _counts(counts: Mapping[str, int] | None, kind: str, rows: int) -> tuple[tup
     if counts is None:
         return () if kind in ("null", "lists") else ((kind, rows),)
     return tuple(sorted(counts.items()))
-
-
-def _count(conn: sa.Connection, ref: EntityRef) -> int:
-    if not sa.inspect(conn).has_table(ref.table, schema=SCHEMA):
-        return 0
-    return int(
-        conn.execute(sa.select(sa.func.count()).select_from(sa.table(ref.table, schema=SCHEMA))).scalar_one()
-    )
 
 
 def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) -> None:
@@ -93,10 +84,6 @@ def put_rule(conn: sa.Connection, ref: EntityRef, rule: str) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=["source", "entity"], set_=row))
 
 
-def rule_digest(rule: str) -> str:
-    return hashlib.blake2b(rule.encode(), digest_size=16).hexdigest()
-
-
 def open_keys(conn: psycopg.Connection, plan: Plan) -> hs.Hashes:
     """Keys that have an open version."""
     return _keys_where(conn, plan, sql.SQL("dp_current"))
@@ -126,9 +113,12 @@ def count_open(conn: psycopg.Connection, plan: Plan) -> int:
     return int(row[0]) if row else 0
 
 
-def count_rows(conn: sa.Connection, plan: Plan) -> int:
-    """Rows of the entity's table, closed ones included."""
-    return _count(conn, plan.ref)
+def count_rows(conn: sa.Connection, ref: EntityRef) -> int:
+    """Rows of the entity's table, closed ones included; none where there is no table."""
+    if not sa.inspect(conn).has_table(ref.table, schema=SCHEMA):
+        return 0
+    query = sa.select(sa.func.count()).select_from(sa.table(ref.table, schema=SCHEMA))
+    return int(conn.execute(query).scalar_one())
 
 
 def is_empty(conn: psycopg.Connection, plan: Plan) -> bool:

@@ -12,7 +12,7 @@ entity_rule = sa.Table(
     metadata,
     sa.Column("source", sa.Text, primary_key=True, comment="Source"),
     sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
-    sa.Column("rule", sa.Text, nullable=False, comment="Hash of what decides silver's rows"),
+    sa.Column("rule", sa.Text, nullable=False, comment="What decides silver's rows beside the data, as JSON"),
 )
 
 entity_column = sa.Table(
