@@ -243,3 +243,43 @@ def test_quarantine_is_listed_by_reason_and_can_be_dismissed(world: World) -> No
     with pytest.raises(MetadataError, match="nothing that waits"):
         wanted(world.platform, Wanted("s", reason="no such reason"))
     assert dismiss(world.platform, wanted(world.platform, Wanted(reason="KEY FIELD"))) == 2
+
+
+def test_a_corrected_encoding_reaches_silver_and_replay_corrects_history(
+    make_world: MakeWorld, files: str
+) -> None:
+    head = files + "  c: {file: c.csv, key: [id]"
+    world = make_world(s=head + ", encoding: cp437}\n")
+    world.write("c.csv", "id;name\n1;Zoë\n2;Café\n".encode("cp1252"))
+    world.run()
+    world.write("c.csv", "id;name\n1;Zoë\n2;Café\n3;Ünal\n".encode("cp1252"))
+    world.run()
+    assert ("Zoë",) not in world.rows("select name from silver.s__c")
+    world = make_world(s=head + "}\n")
+    world.run()
+    names = [("Zoë",), ("Café",), ("Ünal",)]
+    assert world.rows("select name from silver_current.s__c order by id") == names, (
+        "run reads again by itself"
+    )
+    assert not replay(world.platform, "s").failed
+    assert world.rows("select name from silver.s__c order by id, dp_valid_from") == names, (
+        "as if it had never been"
+    )
+    assert world.rows("select count(distinct dp_valid_from) from silver.s__c") == [(2,)]
+    assert world.run().entities["c"].counts.unchanged == 3
+    kept = list((world.folder / "home" / "raw" / "s" / "originals").iterdir())
+    assert len(kept) == 2, "once for each content"
+
+
+def test_a_corrected_delimiter_or_null_value_takes_effect(make_world: MakeWorld, files: str) -> None:
+    head = files + "  c: {file: c.csv, key: [id]"
+    world = make_world(s=head + ", delimiter: '|'}\n")
+    world.write("c.csv", "id,n\n1,-\n2,5\n")
+    assert world.run().failed, "the key's field is not there"
+    world = make_world(s=head + "}\n")
+    assert world.run().entities["c"].counts.inserted == 2
+    world = make_world(s=head + ", null_values: ['-']}\n")
+    world.run()
+    assert world.rows("select id, n from silver_current.s__c order by id") == [(1, None), (2, "5")]
+    assert not replay(world.platform, "s").failed
+    assert world.rows("select id, n from silver.s__c order by id") == [(1, None), (2, 5)]

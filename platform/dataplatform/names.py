@@ -46,9 +46,17 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
 
 
+_SIGNS = {"+": "plus_", "-": "minus_"}
+
+
 def plain(path: str) -> str:
-    """Lower case, letters, digits and underscores; never the reserved prefix, never empty."""
-    name = re.sub(r"\W", "_", path.strip().lower()) or "_"
+    """Lower case, letters, digits and underscores; never the reserved prefix, never empty.
+
+    >>> plain("Order No."), plain("+1"), plain("reactions__-1"), plain("2026")
+    ('order_no_', 'plus_1', 'reactions__minus_1', '_2026')
+    """
+    path = re.sub(r"(?<![^\W_])([+-])(?=\d)", lambda sign: _SIGNS[sign[1]], path.strip().lower())
+    name = re.sub(r"\W", "_", path) or "_"
     if name[0].isdigit() or name.startswith(SYSTEM_PREFIX) or name in _POSTGRES_COLUMNS:
         name = "_" + name
     return name

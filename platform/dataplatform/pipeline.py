@@ -150,17 +150,22 @@ def _reading(platform: Platform, batch: BatchRef, flags: Flags) -> tuple[Wanted,
     full = flags.full or _full_is_due(platform, batch, entity)
     since = Since() if full else _since(platform, batch.entity, entity)
     since = replace(since, digests=before.digests() if before else {})
-    request = Request(
-        platform.catalog.source(batch.source),
-        batch.name,
-        entity,
+    load: Literal["full", "delta"] = "full" if full else entity.load
+    return Wanted(request_of(platform, batch.entity), since), raw_layer.Landing(load, since.cursor, before)
+
+
+def request_of(platform: Platform, ref: EntityRef) -> Request:
+    """What a connector is asked for."""
+    source = platform.catalog.source(ref.source)
+    return Request(
+        source,
+        ref.name,
+        source.entities[ref.name],
         platform.secrets.resolve,
         platform.base_dirs,
         {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
         platform.settings.http_timeout,
     )
-    load: Literal["full", "delta"] = "full" if full else entity.load
-    return Wanted(request, since), raw_layer.Landing(load, since.cursor, before)
 
 
 def _full_is_due(platform: Platform, batch: BatchRef, entity: Entity) -> bool:
@@ -267,7 +272,8 @@ def apply_silver(
     batch, entity, started = move.batch, _entity(platform, move.batch), time.perf_counter()
     hold_back(conn)
     screening = partial(screening_of, entity.checks, entity=str(batch.entity))
-    task = Task(batch, entity, move.run, applied, move.flags.allow_deletes, mode, screening)
+    refused = frozenset(audit.refused_batches(conn, batch.entity) - {batch.batch_id})
+    task = Task(batch, entity, move.run, applied, move.flags.allow_deletes, mode, screening, refused)
     with server_errors():
         history = _history(platform, batch.entity)
         manifest = history.manifest(batch.batch_id)
@@ -343,7 +349,7 @@ def _history(platform: Platform, ref: EntityRef) -> History:
 
     return History(
         manifest=lambda batch_id: bronze.heads(ref, [batch_id])[0],
-        heads=lambda batches: bronze.heads(ref, batches),
+        heads=lambda: bronze.manifests(ref),
         entries=lambda manifest: replace(bronze.held(manifest), lines=hs.EMPTY),  # silver has no use for them
         walk=lambda batches: walk(bronze, ref, batches),
         stored=lambda: stored(bronze, ref),

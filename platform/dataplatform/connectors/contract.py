@@ -71,10 +71,15 @@ def of_kind(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of the source that is known by name and content, such as a file."""
+    """A piece of the source that is known by name and content, such as a file.
+
+    `digest`: of its content, then `-` and a hash of how it was read, where that is not the usual way. `original`: a
+    local file with that content, where what is landed is not all of it; it is kept beside raw.
+    """
 
     name: str
     digest: str
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)

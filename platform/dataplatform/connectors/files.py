@@ -8,8 +8,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from string import Template
 from typing import IO, Any, Literal
 
@@ -153,10 +154,30 @@ def extract(request: Request, since: Since) -> Iterator[Records]:
             if digest and since.digests.get(file.name) == digest:
                 yield Records([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
                 continue
-            part = Part(file.name, digest) if digest else Part(file.name, "")
-            with ExitStack() as stack:
-                for name, stream in _open(file, stack):
-                    yield from _pages(connector, entity, _Opened(file, name, stream), part)
+            original = file.path if digest and not _verbatim(entity, file) else ""
+            yield from _file(connector, entity, file, Part(file.name, digest, original))
+
+
+def reread(request: Request, part: Part, content: Path) -> Iterator[Records] | None:
+    """The same part again, from its original, as metadata say today; None where it was read like that already."""
+    connector, entity = of_kind(request, FilesConnector, FilesEntity)
+    digest = part.digest.partition("-")[0] + _how(entity)
+    if digest == part.digest:
+        return None
+    file = _File(LocalFileSystem(), str(content), part.name)
+    return _file(connector, entity, file, replace(part, digest=digest))
+
+
+def _file(connector: FilesConnector, entity: FilesEntity, file: _File, part: Part) -> Iterator[Records]:
+    with _source_errors(file.name), ExitStack() as stack:
+        for name, stream in _open(file, stack):
+            yield from _pages(connector, entity, _Opened(file, name, stream), part)
+
+
+def _verbatim(entity: FilesEntity, file: _File) -> bool:
+    """Whether raw has the file's own lines, so that nothing has to be kept beside it."""
+    ending = entity.format or (file.endings[-1] if file.endings else "")
+    return _FORMATS.get(ending) == "jsonl" and entity.encoding is None
 
 
 def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> list[_File]:

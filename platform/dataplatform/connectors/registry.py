@@ -29,3 +29,8 @@ def _offered(source: Source, folder: Path, name: str) -> Any:
     if hasattr(kind, "functions_in"):  # a kind whose functions are a person's own
         return kind.functions_in(source.connector, folder).get(name)
     return getattr(kind, name, None)
+
+
+def reread_of(source: Source) -> Any:
+    """The kind's `reread(request, part, content)`, which reads a kept original again; None where it has none."""
+    return getattr(import_module(f"dataplatform.connectors.{source.connector.type}"), "reread", None)

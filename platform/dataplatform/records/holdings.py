@@ -129,13 +129,13 @@ def manifest_id(ref: BatchRef) -> str:
 class History:
     """Bronze as silver sees it, of one entity; handed in by the pipeline: the layers do not know one another.
 
-    `heads`: manifests of batches, `walk`: these and their entries, oldest first; `stored`: the entries of all batches,
+    `heads`: all manifests, `walk`: those of batches with their entries, oldest first; `stored`: the entries of all batches,
     those that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a batch
     aside, `set_aside` names those that are.
     """
 
     manifest: Callable[[str], Manifest]
-    heads: Callable[[list[str]], list[Manifest]]
+    heads: Callable[[], list[Manifest]]
     entries: Callable[[Manifest], Held]
     walk: Callable[[list[str]], Iterator[tuple[Manifest, Held]]]
     stored: Callable[[], int]

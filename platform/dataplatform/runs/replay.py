@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 
 from dataplatform import pipeline
 from dataplatform.audit import record as audit
+from dataplatform.connectors import Part
+from dataplatform.connectors.registry import reread_of
 from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError, LoadError
 from dataplatform.layers import raw as raw_layer
@@ -62,6 +65,7 @@ def replay_entity(
             upkeep.forget_batches(platform.bronze, ref, since)
         for batch_id in batches:
             if batch_id >= since:
+                _read_again(platform, BatchRef(ref, batch_id))
                 pipeline.load_bronze(platform, Move("bronze", BatchRef(ref, batch_id), run))
         wanted = sorted({*applied, *batches} - refused)
         counts = _silver(platform, ref, wanted, run)
@@ -73,12 +77,31 @@ def replay_entity(
         return EntityResult(Counts(), str(error))
 
 
+def _read_again(platform: Platform, batch: BatchRef) -> None:
+    """Parts whose original is kept, and which metadata read in another way today: landed anew, from the original."""
+    raw = raw_layer.manifest(platform.raw, batch)
+    reread = reread_of(platform.catalog.source(batch.source))
+    if raw is None or reread is None:
+        return
+    with ExitStack() as stack:
+        again = {}
+        for part in raw.parts:
+            if part.original and platform.raw.exists(part.original):
+                content = stack.enter_context(platform.raw.unpacked(part.original))
+                known = Part(part.name, part.digest, str(content))
+                items = reread(pipeline.request_of(platform, batch.entity), known, content)
+                if items is not None:
+                    again[part.name] = items
+        if again:
+            raw_layer.reland(platform.raw, raw, again)
+
+
 def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef) -> Counts:
     """All batches in one transaction: readers see the old table until the new one is there."""
     total, flags = Counts(), Flags(allow_deletes=True)
     with transaction(platform.engine) as conn:
         entity = platform.catalog.source(ref.source).entities[ref.name]
-        pending.reset(conn, ref, entity, platform.bronze.heads(ref, batches))
+        pending.reset(conn, ref, entity, platform.bronze.manifests(ref))
         audit.forget_loads(conn, ref, "silver", batches)
         for number, batch_id in enumerate(batches):
             move = Move("silver", BatchRef(ref, batch_id), run, flags)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
@@ -77,6 +79,16 @@ class FileStore:
         compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
         with self.writer(path) as file, compressor.stream_writer(file, closefd=False) as stream:
             yield stream
+
+    @contextmanager
+    def unpacked(self, path: str) -> Iterator[Path]:
+        """A zstd file's content in a temporary local file, as long as it is needed."""
+        system, base = self._system()
+        with tempfile.TemporaryDirectory() as folder, storage_errors(self.location(path)):
+            target = Path(folder) / "content"
+            with system.open(f"{base}/{path}", "rb") as packed, target.open("wb") as content:
+                zstandard.ZstdDecompressor().copy_stream(packed, content)
+            yield target
 
     @contextmanager
     def compressed_lines(self, path: str) -> Iterator[Iterator[list[bytes]]]:

@@ -1,7 +1,7 @@
 """Raw: pages as the source delivered them, in compressed JSON lines, append-only."""
 
 from dataplatform.layers.raw.holdings import RawManifest, RawPart, batches, entities, manifest
-from dataplatform.layers.raw.landing import Landing, land, land_together
+from dataplatform.layers.raw.landing import Landing, land, land_together, reland
 from dataplatform.layers.raw.reading import PageLines, read
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "land_together",
     "manifest",
     "read",
+    "reland",
 ]

@@ -3,6 +3,8 @@
     <source>/<date>/<batch>/<entity>-0001.jsonl.zst    pages: a header line, then its lines
     <source>/<date>/<batch>/<entity>.manifest.json     written last: without it nothing exists
 
+    <source>/originals/<digest>.zst                    a file as it came, where the pages do not hold all of it
+
 A part (file) that is the same as in the batch before is not copied: the manifest points at it.
 """
 
@@ -18,11 +20,15 @@ from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage import FileStore
 
 SUFFIX = ".manifest.json"
+ORIGINALS = "originals"
 
 
 @dataclass(frozen=True)
 class RawPart:
-    """One file of raw pages. `file` is relative to the raw store; `checksum` is its SHA-256."""
+    """One file of raw pages. `file` is relative to the raw store; `checksum` is its SHA-256.
+
+    `original`: where the content that it was read from is kept, zstd-compressed; empty where the pages hold it all.
+    """
 
     file: str
     name: str = ""
@@ -33,6 +39,7 @@ class RawPart:
     bytes: int = 0
     checksum: str = ""
     deleted: int = 0
+    original: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def manifest(store: FileStore, ref: BatchRef) -> RawManifest | None:
 
 def batches(store: FileStore, source: str) -> list[str]:
     """Ids of all batches of a source, oldest first."""
-    found = (store.names(f"{source}/{date}") for date in store.names(source))
+    found = (store.names(f"{source}/{date}") for date in store.names(source) if date != ORIGINALS)
     return sorted(batch for ids in found for batch in ids)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
@@ -15,7 +16,14 @@ import orjson
 
 from dataplatform.connectors import Deleted, Item, Part, Records, Schema, State, encode
 from dataplatform.errors import SourceError
-from dataplatform.layers.raw.holdings import RawManifest, RawPart, folder, manifest, put_manifest
+from dataplatform.layers.raw.holdings import (
+    ORIGINALS,
+    RawManifest,
+    RawPart,
+    folder,
+    manifest,
+    put_manifest,
+)
 from dataplatform.records.refs import BatchRef
 from dataplatform.storage import FileStore
 
@@ -58,6 +66,36 @@ def land_together(
     return [writer.commit() for writer in writers.values()]
 
 
+def reland(store: FileStore, raw: RawManifest, again: Mapping[str, Iterable[Item]]) -> RawManifest:
+    """The batch with parts that were read again, by name; what was landed before stays beside, of no manifest."""
+    with _Writer(store, raw.ref, Landing(raw.load, raw.since), first=_next_file(raw)) as writer:
+        for items in again.values():
+            for item in items:
+                writer.add(item)
+    fresh = {part.name: part for part in writer.parts}
+    corrected = replace(raw, parts=tuple(fresh.get(part.name, part) for part in raw.parts))
+    put_manifest(store, corrected)
+    return corrected
+
+
+def _next_file(raw: RawManifest) -> int:
+    """Beyond the numbers of the batch's own files."""
+    base = f"{folder(raw.source, raw.batch_id)}/{raw.entity}-"
+    numbers = [int(p.file[len(base) :].partition(".")[0]) for p in raw.parts if p.file.startswith(base)]
+    return max(numbers, default=0)
+
+
+def _keep(store: FileStore, source: str, part: Part) -> str:
+    """Keeps the original of a part, once for its content; where it is, or empty."""
+    if not part.original:
+        return ""
+    path = f"{source}/{ORIGINALS}/{part.digest.partition('-')[0]}.zst"
+    if not store.exists(path):
+        with open(part.original, "rb") as original, store.compressed_writer(path) as kept:
+            shutil.copyfileobj(original, kept, 1 << 20)
+    return path
+
+
 @dataclass
 class _File:
     """A file of raw pages that is being written."""
@@ -65,6 +103,7 @@ class _File:
     path: str
     part: Part | None
     stream: Any
+    original: str = ""
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("pages", "records", "rejects", "bytes", "deleted"), 0)
     )
@@ -81,17 +120,18 @@ class _File:
 
     def as_part(self) -> RawPart:
         name, digest = (self.part.name, self.part.digest) if self.part else ("", "")
-        return RawPart(self.path, name, digest, checksum=self.hasher.hexdigest(), **self.counts)
+        checksum = self.hasher.hexdigest()
+        return RawPart(self.path, name, digest, checksum=checksum, original=self.original, **self.counts)
 
 
 class _Writer:
     """Writes what is said of one entity: one file a part; what has no part shares one."""
 
-    def __init__(self, store: FileStore, ref: BatchRef, landing: Landing) -> None:
+    def __init__(self, store: FileStore, ref: BatchRef, landing: Landing, first: int = 0) -> None:
         self.store, self.ref, self.landing = store, ref, landing
         self.known = {part.name: part for part in landing.before.parts} if landing.before else {}
         self.parts: list[RawPart] = []
-        self.files = 0
+        self.files = first
         self.state: Any = None
         self.file: _File | None = None
         self.stack = ExitStack()
@@ -154,7 +194,8 @@ class _Writer:
         self._end()
         self.files += 1
         path = f"{folder(self.ref.source, self.ref.batch_id)}/{self.ref.name}-{self.files:04d}.jsonl.zst"
-        self.file = _File(path, part, self.stack.enter_context(self.store.compressed_writer(path)))
+        original = _keep(self.store, self.ref.source, part) if part else ""
+        self.file = _File(path, part, self.stack.enter_context(self.store.compressed_writer(path)), original)
         return self.file
 
     def _in_any(self) -> _File:

@@ -42,8 +42,10 @@ def load(
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
     stored = before = state.known_paths(conn, task.batch.entity)
-    if task.mode is Mode.UNSETTLED:  # what is loaded again has counted already
-        before = planning.tallied(stored, history.heads(task.applied), task.entity)
+    if task.mode is Mode.UNSETTLED or (task.refused and task.mode is Mode.APPEND):
+        # what is loaded again has counted already; what was refused has not
+        known = {*task.applied, *task.refused}
+        before = planning.tallied(stored, [h for h in history.heads() if h.batch_id in known], task.entity)
     entries = history.entries(manifest)
     plan, changed = _evolve(conn, task, manifest, entries, before)
     widened = any(change.rebuild for change in changed)

@@ -159,7 +159,8 @@ _REMOVE = sql.SQL("""
     delete from {target} t using {touched} k where t.{root_key} = k.dp_key and not exists (
         select from {want} w where w.dp_key = t.dp_key and w.dp_valid_from = t.dp_valid_from)""")
 _CHANGE = sql.SQL("""
-    update {target} t set {pairs}, dp_hash_version = {version}, dp_run_id = {run},
+    update {target} t set {pairs}, dp_hash_version = {version},
+        dp_run_id = case when t.dp_batch_id = w.dp_batch_id then t.dp_run_id else {run} end,
         dp_current = w.dp_valid_to is null, dp_updated_at = {now}
     from {want} w where t.dp_key = w.dp_key and t.dp_valid_from = w.dp_valid_from
         and {phase} and ({force} or ({old}) is distinct from ({new})

@@ -30,7 +30,8 @@ class Mode(Enum):
 class Task:
     """What is to be loaded. `applied`: batches that silver holds, oldest first.
 
-    `screening` makes the screen that keeps bad records out, given the path of each column's name.
+    `screening` makes the screen that keeps bad records out, given the path of each column's name; `refused`: batches
+    that silver would not take: versions that they brought first count for a column's type all the same.
     """
 
     batch: BatchRef
@@ -40,6 +41,7 @@ class Task:
     allow_deletes: bool = False
     mode: Mode = Mode.APPEND
     screening: Callable[[Mapping[str, str]], Screen | None] = lambda _: None
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass
