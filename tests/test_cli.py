@@ -119,6 +119,49 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "DATAPLATFORM_SECRET_NO_SUCH" in problems[1]["message"]
 
 
+@pytest.mark.prefect
+def test_a_wrong_file_stops_its_own_source_only(cli: Run, tmp_path: Path) -> None:
+    sources, gold = tmp_path / "metadata" / "sources", tmp_path / "metadata" / "gold"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "e.jsonl").write_text('{"id": 1, "n": 1}\n')
+    for name in "st":
+        (sources / f"{name}.yaml").write_text(SOURCE.replace("source: s", f"source: {name}"))
+    (gold / "m.sql").write_text("select count(*) as n from silver_current.s__e")
+    pool = {"DATAPLATFORM_WORK_POOL": "wrong-file"}
+    assert "ingest/t" in cli("deploy", **pool)["deployments"]
+    (sources / "t.yaml").write_text(SOURCE.replace("source: s", "source: t") + "triggers: [{type: crom}]\n")
+    (gold / "header.sql").write_text("/* materialized: tabel */ select 1 as n")
+    (gold / "query.sql").write_text("selec 1")
+    (gold / "reader.sql").write_text("select * from gold.header")
+
+    words = cli("run", "s", json_=False)
+    assert words.count("t.yaml:5: triggers.0: unknown type") == 1
+    assert cli("run", "s")["status"] == "done"
+    failed = cli("run", "t", code=1)
+    assert "t.yaml:5: triggers.0: unknown type" in failed["error"]
+    assert "legal: cron, interval" in failed["error"]
+    out = {"t.yaml", "header.sql"}
+    status = cli("status")
+    assert {Path(p["file"]).name for p in status["problems"]} == out
+    assert status["sources"]["s"]["entities"]["e"]["silver_rows"] == 1
+    built = cli("gold")
+    assert set(built["models"]) == {"m"}
+    assert {Path(p["file"]).name for p in built["problems"]} == out
+    assert "query.sql:1: not SQL" in cli("gold", json_=False)
+    assert "header.sql:1: materialized" in cli("gold", "header", code=1)["error"]
+    assert "query.sql:1: not SQL" in cli("gold", "query", code=1)["error"]
+    assert set(cli("gold", "lineage")) == {"m"}
+    problems = cli("check", code=1)["problems"]
+    assert {(Path(p["file"]).name, p["line"]) for p in problems} == {
+        ("t.yaml", 5), ("header.sql", 1), ("query.sql", 1), ("reader.sql", 1),
+    }  # fmt: skip
+    again = cli("deploy", **pool)
+    assert "ingest/t" in again["deployments"]
+    assert again["removed"] == [], "the deployment of a source whose file is wrong is gone"
+    (sources / "t.yaml").unlink()
+    assert cli("deploy", **pool)["removed"] == ["ingest/t"]
+
+
 def test_secrets(cli: Run, tmp_path: Path) -> None:
     cli("secrets", "set", "github/token", stdin="t0ps3cret\n")
     assert cli("secrets", "list")["secrets"] == ["github/token"]

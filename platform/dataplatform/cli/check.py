@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import typer
 
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.connectors.registry import extract_of
-from dataplatform.errors import DataplatformError
+from dataplatform.errors import DataplatformError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.secrets import secrets_of
@@ -66,13 +68,17 @@ def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
 def _gold(catalog: Catalog) -> list[Problem]:
     if not catalog.models:
         return []
-    from dataplatform.layers.gold.lineage import order  # imports sqlglot: only where there is SQL
+    from dataplatform.layers.gold.lineage import usable  # imports sqlglot: only where there is SQL
 
-    try:
-        order(catalog.models)
-    except DataplatformError as error:
-        return [Problem(str(catalog.root / "gold"), 1, "", str(error))]
-    return []
+    wrong = usable(catalog.models).errors
+    return [_of_model(catalog.models[name].file, error) for name, error in wrong.items()]
+
+
+def _of_model(file: str, error: ModelError) -> Problem:
+    """The error of a model names its file and line at its beginning, unless it is about several."""
+    found = re.match(re.escape(file) + r":(\d+): ", error.message)
+    line, text = (int(found.group(1)), error.message[found.end() :]) if found else (1, error.message)
+    return Problem(file, line, "", f"{text} → {error.remedy}" if error.remedy else text)
 
 
 @command

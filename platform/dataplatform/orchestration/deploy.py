@@ -85,7 +85,10 @@ class Wanted:
 
 
 def deploy(catalog: Catalog, work_pool: str) -> Deployed:
-    """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated."""
+    """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
+
+    A source whose file cannot be read keeps the deployment it has.
+    """
     wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
     names = [one.full_name for one in wanted]
     # one client for all, and not prefect.deploy(): it prints to stdout, asks the server five times for each
@@ -99,6 +102,8 @@ def deploy(catalog: Catalog, work_pool: str) -> Deployed:
             if old is None or (old.version, old.work_pool_name) != (one.version, work_pool):
                 _write(client, one, work_pool, _anchors(old))
                 changed.append(one.full_name)
+        out = {_full_name(source) for source in catalog.broken_sources}  # their files are wrong, not gone
+        names += sorted(out & set(there))
         gone = sorted(set(there) - set(names))
         for name in gone:
             with contextlib.suppress(ObjectNotFound):
@@ -137,6 +142,10 @@ def _work_pool(client: SyncPrefectClient, name: str) -> None:
     except ObjectNotFound:
         with contextlib.suppress(ObjectAlreadyExists):  # somebody beside us was faster
             client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+
+
+def _full_name(source: str) -> str:
+    return f"ingest/{source}"
 
 
 def _of_source(source: Source) -> Wanted:

@@ -15,6 +15,7 @@ from dataplatform.events.tables import outbox
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.gold.tables import gold_model
+from dataplatform.metadata import Problem
 from dataplatform.names import qualified
 from dataplatform.reading.checks import CheckResult, last_checks
 from dataplatform.reading.runs import RunRow, newest_runs
@@ -74,7 +75,10 @@ class GoldStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The whole platform; `runs` are the newest ten. Its dict is the document of `status --json`."""
+    """The whole platform; `runs` are the newest ten, `problems` the files of metadata that are out.
+
+    Its dict is the document of `status --json`.
+    """
 
     servers: dict[str, str]
     sources: dict[str, SourceStatus]
@@ -82,6 +86,7 @@ class Status:
     runs: list[RunRow]
     events_waiting: int
     events_delivered_at: datetime | None = None
+    problems: tuple[Problem, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {"status": "done", **asdict(self)}
@@ -106,8 +111,9 @@ def status(platform: Platform) -> Status:
             )
         ).one()
         return Status(
-            _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered
-        )
+            _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered,
+            platform.catalog.problems,
+        )  # fmt: skip
 
 
 def _servers(platform: Platform) -> dict[str, str]:
