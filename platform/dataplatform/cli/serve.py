@@ -19,8 +19,10 @@ from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
+from dataplatform.embedded.servers import postgres_address
 from dataplatform.embedded.up import noted, who_is_up
 from dataplatform.errors import BusyError
+from dataplatform.secrets import redact
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage.postgres import exclusive
 
@@ -90,13 +92,16 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             "status": "up",
             "prefect": _pages(),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
+            "postgres_address": redact(postgres_address(settings)),
             "deployments": deployed.deployments,
         }
         if json_:
             print_json(about)
         else:
             out.print(f"Prefect   {about['prefect']}")
-            out.print(f"Postgres  {about['postgres']}", markup=False)
+            out.print(
+                f"Postgres  {about['postgres_address']} (password: dataplatform sql --url)", markup=False
+            )
             out.print(f"{len(deployed.deployments)} deployments; Ctrl-C stops everything")
         try:
             _wait(worker)

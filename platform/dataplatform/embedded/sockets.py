@@ -1,4 +1,4 @@
-"""Where Unix sockets go: their paths may have 107 characters only."""
+"""Where Unix sockets go (their paths may have 107 characters only), and which TCP port a server keeps."""
 
 from __future__ import annotations
 
@@ -33,3 +33,26 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def kept_port(folder: Path) -> int:
+    """The port of the last time (`folder`/port) where it is free, else a new one, which is kept from now on."""
+    file = folder / "port"
+    try:
+        port = int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        port = 0
+    if not port or not _free(port):
+        port = free_port()
+        file.write_text(str(port))
+    return port
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from dataplatform.audit import tables as t
 from dataplatform.context import Platform
+from dataplatform.embedded.servers import postgres_address
+from dataplatform.errors import EmbeddedServerError
 from dataplatform.events.tables import outbox
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
@@ -20,6 +22,7 @@ from dataplatform.names import qualified
 from dataplatform.reading.checks import CheckResult, last_checks
 from dataplatform.reading.runs import RunRow, newest_runs
 from dataplatform.records.refs import EntityRef
+from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected
 
 RUNS = 10  # so many of the newest are shown
@@ -119,9 +122,18 @@ def status(platform: Platform) -> Status:
 def _servers(platform: Platform) -> dict[str, str]:
     return {
         "postgres": platform.engine.url.render_as_string(hide_password=True),
+        "postgres_address": _address(platform),
         "mongo": platform.bronze.db.name,
         "raw": platform.raw.root,
     }
+
+
+def _address(platform: Platform) -> str:
+    """For other programs, without its password; empty where an older version started the server."""
+    try:
+        return redact(postgres_address(platform.settings))
+    except EmbeddedServerError:
+        return ""
 
 
 def _entities(platform: Platform, conn: sa.Connection) -> dict[EntityRef, EntityStatus]:
