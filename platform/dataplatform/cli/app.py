@@ -46,6 +46,10 @@ COMMANDS = {
         "Runs SQL on Postgres and shows the result; without a query it opens psql. Read-only unless --write.",
     ),
     "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry."),
+    "purge": (
+        "purge:purge",
+        "Removes a source or an entity from every layer, for good, after showing what goes.",
+    ),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
 }

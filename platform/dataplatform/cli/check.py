@@ -21,6 +21,7 @@ def check(json_: Json = False) -> None:
     """Checks metadata, connectors and secrets: every problem, with file and line."""
     settings = load_settings()
     catalog, problems = read_catalog(settings.metadata_path)
+    notes = _left_over(settings, catalog)
     problems += _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog)
     if json_:
         print_json(
@@ -29,14 +30,32 @@ def check(json_: Json = False) -> None:
                 "sources": sorted(catalog.sources),
                 "models": sorted(catalog.models),
                 "problems": [p.__dict__ for p in problems],
+                "notes": notes,
             }
         )
     for problem in problems:
         err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+    for note in notes:
+        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
     if not json_:
         out.print(f"[green]✓[/] {len(catalog.sources)} sources and {len(catalog.models)} gold models")
+
+
+def _left_over(settings: Settings, catalog: Catalog) -> list[str]:
+    """What was loaded and is named no more, where there is a database; a server that fails is `status`'s to tell."""
+    if settings.postgres_url is None and not (settings.home_path / "postgres" / "data").is_dir():
+        return []
+    from dataplatform.bootstrap import open_database  # the drivers: only where something was loaded
+    from dataplatform.reading.leftover import left_over
+    from dataplatform.storage.postgres import connected
+
+    try:
+        with open_database(settings) as engine, connected(engine) as conn:
+            return [str(left) for left in left_over(conn, catalog)]
+    except DataplatformError as error:
+        return [f"what was loaded and is named no more is not known: {error.message}"]
 
 
 def _file(catalog: Catalog, source: str) -> str:

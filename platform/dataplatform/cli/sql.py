@@ -7,15 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from dataplatform.bootstrap import open_platform
+from dataplatform.bootstrap import open_database
 from dataplatform.cli.common import Json, command, err, out, print_json
-from dataplatform.context import Platform
 from dataplatform.embedded import postgres
 from dataplatform.embedded.servers import postgres_address
 from dataplatform.errors import EmbeddedServerError, SettingsError
@@ -40,13 +39,13 @@ def sql(
 
     `sql --url` prints what DBeaver, Grafana or Metabase need to connect."""
     settings = load_settings()
-    with open_platform(settings) as platform:
+    with open_database(settings) as engine:
         if url:
             return _show_address(postgres_address(settings), json_)
         if query is None and sys.stdin.isatty() and not json_:
-            raise typer.Exit(_psql(platform, write))
+            raise typer.Exit(_psql(engine.url, write))
         text = sys.stdin.read() if query is None else query
-        result = written(platform, text) if write else asked(platform, text)
+        result = written(engine, text) if write else asked(engine, text)
     return _show(result, json_)
 
 
@@ -69,9 +68,9 @@ def _show(result: Result, json_: bool) -> None:
     return None
 
 
-def _psql(platform: Platform, write: bool) -> int:
+def _psql(url: Any, write: bool) -> int:
     """psql in this terminal; its exit code. The password goes by the environment, where no `ps` shows it."""
-    address = platform.engine.url.set(drivername="postgresql")
+    address = url.set(drivername="postgresql")
     env = os.environ | ({"PGPASSWORD": str(address.password)} if address.password else {})
     if not write:
         env["PGOPTIONS"] = f"{env.get('PGOPTIONS', '')} {READ_ONLY}".strip()

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 
-from dataplatform.context import Platform
 from dataplatform.errors import TerminalError
 from dataplatform.storage.postgres import connected, raw_connection
 
@@ -27,9 +27,9 @@ class Result:
         return {"status": "done", "columns": self.columns, "rows": rows, "done": self.done}
 
 
-def asked(platform: Platform, query: str) -> Result:
+def asked(engine: Engine, query: str) -> Result:
     """What the query gives; raises TerminalError where it would write, or is wrong."""
-    with connected(platform.engine) as conn:
+    with connected(engine) as conn:
         # of the session, not of the transaction alone: a `commit` in the text opens another one
         conn.execute(sa.text("set session characteristics as transaction read only"))
         conn.commit()
@@ -39,9 +39,9 @@ def asked(platform: Platform, query: str) -> Result:
             conn.invalidate()  # nobody else gets this session
 
 
-def written(platform: Platform, query: str) -> Result:
+def written(engine: Engine, query: str) -> Result:
     """The same, and what it writes stays; raises TerminalError where it is wrong."""
-    with connected(platform.engine) as conn:
+    with connected(engine) as conn:
         result = _executed(conn, query)
         raw_connection(conn).commit()  # SQLAlchemy knows of no transaction
         return result

@@ -20,6 +20,7 @@ from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata import Problem
 from dataplatform.names import qualified
 from dataplatform.reading.checks import CheckResult, last_checks
+from dataplatform.reading.leftover import LeftOver, left_over
 from dataplatform.reading.runs import RunRow, newest_runs
 from dataplatform.records.refs import EntityRef
 from dataplatform.secrets import redact
@@ -90,6 +91,7 @@ class Status:
     events_waiting: int
     events_delivered_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
+    no_longer_in_metadata: tuple[LeftOver, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {"status": "done", **asdict(self)}
@@ -116,6 +118,7 @@ def status(platform: Platform) -> Status:
         return Status(
             _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered,
             platform.catalog.problems,
+            left_over(conn, platform.catalog),
         )  # fmt: skip
 
 
