@@ -136,7 +136,7 @@ def written(folder: Path, home: Path, url: str) -> str:
         "dataplatform auto-dw omit '*' --schema northwind && dataplatform auto-dw go --schema northwind", env
     )
     load(folder / "sakila", env)
-    shown("dataplatform auto-dw go --schema sakila", env)
+    shown("dataplatform auto-dw go --schema sakila --accept-amber", env)
     parts += ["\n### Another one: sakila\n", diagram(env, home / "sakila.mmd")]
     return "\n".join(parts) + "\n"
 

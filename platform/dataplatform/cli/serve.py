@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from dataplatform.secrets import redact
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage.postgres import exclusive
 
+log = logging.getLogger(__name__)
 WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it is killed, which loses nothing
 
 
@@ -74,7 +76,11 @@ def up(
 
 def _serve(settings: Settings, limit: int, json_: bool) -> None:
     from dataplatform.auto_dw.build import sql_api  # and all of auto_dw, which `deploy` has no use for
+    from dataplatform.orchestration.follow import seen
 
+    there = seen(
+        settings.metadata_path
+    )  # before they are read: what changes meanwhile is seen by the first look
     with (
         open_platform(settings, prefect=True) as platform,
         _alone(platform),
@@ -84,6 +90,10 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
         deployed = _deploy(platform)
         worker = _worker(settings, limit)
         stop, answering = threading.Event(), None
+        following = threading.Thread(
+            target=_follow, args=(platform, there, stop), name="metadata", daemon=True
+        )
+        following.start()
         with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
             sql_api.install(platform.engine)
             answering = threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True)
@@ -107,8 +117,22 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             _wait(worker)
         finally:
             stop.set()
+            following.join(10)
             if answering is not None:
                 answering.join(10)
+
+
+def _follow(platform: Platform, there: dict[str, tuple[int, int]], stop: threading.Event) -> None:
+    """Brings the deployments up to date with the metadata for as long as the platform is up."""
+    from dataplatform.orchestration.follow import follow
+
+    def redeploy() -> None:
+        deployed = _deploy(reread(platform))
+        for what, names in (("deployed", deployed.changed), ("removed", deployed.removed)):
+            if names:
+                log.info("metadata have changed: %s %s", what, ", ".join(names))
+
+    follow(platform.settings.metadata_path, there, redeploy, stop)
 
 
 def _pages() -> str:

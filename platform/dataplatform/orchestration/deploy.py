@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import (
@@ -33,8 +32,6 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import DeploymentSort
-from prefect.events import DeploymentEventTrigger
-from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Crashed
@@ -71,7 +68,6 @@ class Wanted:
     crons: tuple[tuple[str, str], ...] = ()
     intervals: tuple[float, ...] = ()
     tags: tuple[str, ...] = (TAG,)
-    on_event: str = ""
 
     @property
     def full_name(self) -> str:
@@ -162,14 +158,13 @@ def _of_source(source: Source) -> Wanted:
 
 
 def _gold() -> Wanted:
-    """Runs when silver has changed; of several loads at once the first run builds, the others find it done."""
+    """Has no schedule: a run of a source asks for it when it has ended (gold.py)."""
     return Wanted(
         "gold",
         "gold",
         "flows/gold.py:gold",
         "Builds the gold models when silver has changed",
         {},
-        on_event="dataplatform.entity.loaded",
     )
 
 
@@ -204,8 +199,8 @@ def _write(
         enforce_parameter_schema=True,
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
     )
-    if wanted.on_event:
-        _follow(client, id_, wanted.on_event)
+    # older releases had gold follow every loaded entity by one
+    client.delete_resource_owned_automations(f"prefect.deployment.{id_}")
 
 
 def _directory() -> str:
@@ -215,21 +210,6 @@ def _directory() -> str:
 @cache
 def _flow(entrypoint: str) -> Any:
     return load_flow_from_entrypoint(f"{project.base()}/{entrypoint}")
-
-
-def _follow(client: SyncPrefectClient, deployment: UUID, event: str) -> None:
-    """Prefect runs the deployment when the event comes; one automation, the former one goes."""
-    client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")
-    trigger = DeploymentEventTrigger(
-        name="dataplatform: silver has changed",
-        expect={event},
-        posture=Posture.Reactive,
-        threshold=1,
-        within=timedelta(0),
-        parameters={"models": None, "full": False, "when_stale": True},
-    )
-    trigger.set_deployment_id(deployment)
-    client.create_automation(trigger.as_automation())
 
 
 def _schedules(wanted: Wanted, anchors: Mapping[float, datetime]) -> list[DeploymentScheduleCreate]:
