@@ -32,7 +32,8 @@ def ingest(
             result = run(platform, order, submit)
         publish(result)
         deliver(platform.engine, send)
-        ask_for_gold(platform)
+        if result.changed:
+            ask_for_gold(platform)
     if result.failed:
         errors = "; ".join(f"{name}: {error}" for name, error in result.failed.items())
         raise RunFailedError(errors, result=result.as_json())

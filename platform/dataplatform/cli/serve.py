@@ -17,7 +17,7 @@ import typer
 
 from dataplatform import project
 from dataplatform.bootstrap import open_platform, reread
-from dataplatform.cli.common import Json, command, err, out, print_json
+from dataplatform.cli.common import Json, command, err, leave_logging_to_prefect, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
 from dataplatform.embedded.servers import postgres_address
@@ -86,6 +86,7 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
         _alone(platform),
         noted(settings.home_path, _pages()),
     ):
+        leave_logging_to_prefect()
         _settle(settings)
         deployed = _deploy(platform)
         worker = _worker(settings, limit)

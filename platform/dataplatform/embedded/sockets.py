@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import socket
 import tempfile
 from pathlib import Path
 
 from dataplatform.errors import EmbeddedServerError
 
+OURS = range(20_000, 32_000)  # Linux gives 32,768 and up to outgoing connections
+TRIES = 50
 LONGEST = 80  # leaves room for the socket's own name
 
 
@@ -29,9 +32,14 @@ def socket_folder(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on right now."""
+    """A TCP port of the loopback interface that nobody listens on right now.
+
+    Where it can be none of those that the kernel gives to outgoing connections: any program on this machine may hold
+    one of these when the server is started again.
+    """
+    below = next((port for port in (secrets.choice(OURS) for _ in range(TRIES)) if _free(port)), 0)
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", below))
         return int(probe.getsockname()[1])
 
 
