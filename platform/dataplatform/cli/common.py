@@ -96,10 +96,10 @@ def set_up_logging() -> None:
 
 
 def leave_logging_to_prefect() -> None:
-    """Takes our handler away where Prefect has put its own beside it: each line would be there twice."""
+    """Takes our handler away where Prefect has put its own above it: each line would be there twice."""
     logger = logging.getLogger("dataplatform")
     for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
-        if len(logger.handlers) > 1:
+        if logging.getLogger().handlers:
             logger.removeHandler(handler)
 
 

@@ -58,7 +58,9 @@ def _deploy(platform: Platform) -> Any:
     from dataplatform.orchestration.runners import runner_named
 
     runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
-    return make(platform.catalog, platform.settings.work_pool)
+    deployed = make(platform.catalog, platform.settings.work_pool)
+    leave_logging_to_prefect()  # it sets up its own when it loads a flow
+    return deployed
 
 
 @command
@@ -86,7 +88,6 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
         _alone(platform),
         noted(settings.home_path, _pages()),
     ):
-        leave_logging_to_prefect()
         _settle(settings)
         deployed = _deploy(platform)
         worker = _worker(settings, limit)
