@@ -7,12 +7,13 @@ from typing import Any
 from dataplatform.bootstrap import open_platform
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.events import send
+from dataplatform.orchestration.naming import by_flow
 from dataplatform.pipeline import gold_is_stale, refresh_gold
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 
-@flow(name="gold", persist_result=False)
+@flow(name="gold", flow_run_name=by_flow("gold"), persist_result=False)
 def gold(
     models: list[str] | None = None, full: bool = False, when_stale: bool = False
 ) -> list[dict[str, Any]]:

@@ -8,13 +8,15 @@ from dataplatform.bootstrap import open_platform, perform
 from dataplatform.errors import RunFailedError
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.events import send
+from dataplatform.orchestration.gold import ask_for_gold
+from dataplatform.orchestration.naming import by_source
 from dataplatform.orchestration.tasks import as_tasks, publish, quiet_errors, run_ref
 from dataplatform.pipeline import Flags
 from dataplatform.runs import Order, run
 from prefect import flow
 
 
-@flow(name="ingest", flow_run_name="ingest {source}", persist_result=False, log_prints=False)
+@flow(name="ingest", flow_run_name=by_source, persist_result=False, log_prints=False)
 def ingest(
     source: str,
     entities: list[str] | None = None,
@@ -30,6 +32,8 @@ def ingest(
             result = run(platform, order, submit)
         publish(result)
         deliver(platform.engine, send)
+        if result.changed:
+            ask_for_gold(platform)
     if result.failed:
         errors = "; ".join(f"{name}: {error}" for name, error in result.failed.items())
         raise RunFailedError(errors, result=result.as_json())

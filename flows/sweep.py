@@ -1,4 +1,4 @@
-"""Delivers events that were missed, and processes batches that nobody processed."""
+"""Delivers events that were missed, processes batches that nobody processed, has gold built that nobody built."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.errors import BusyError
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.events import send
+from dataplatform.orchestration.gold import ask_for_gold
+from dataplatform.orchestration.naming import by_flow
 from dataplatform.orchestration.tasks import run_ref
 from dataplatform.runs.recover import process_waiting
 from prefect import flow
 
 
-@flow(name="sweep", persist_result=False)
+@flow(name="sweep", flow_run_name=by_flow("sweep"), persist_result=False)
 def sweep() -> dict[str, int]:
     """Counts of what was done. A source that is running is left alone."""
     batches = 0
@@ -21,4 +23,5 @@ def sweep() -> dict[str, int]:
                 batches += len(process_waiting(platform, source, run_ref()))
             except BusyError:
                 continue
-        return {"batches": batches, "events": deliver(platform.engine, send)}
+        events = deliver(platform.engine, send)
+        return {"batches": batches, "events": events, "gold": int(ask_for_gold(platform))}

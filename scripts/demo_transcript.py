@@ -37,17 +37,17 @@ STEPS = {
         "dataplatform auto-dw describe products.reorder_level 'stock at which more is ordered' --schema northwind",
         "dataplatform auto-dw evaluate products --schema northwind",
     ],
-    "3. Go": ["dataplatform auto-dw go --schema northwind", f"psql -c '{TOP}'"],
+    "3. Go": ["dataplatform auto-dw go --schema northwind --accept-amber", f"psql -c '{TOP}'"],
     "4. The source changes, gold follows": [
         f"psql -qc '{CHANGE}'; dataplatform auto-dw health --schema northwind",
         "dataplatform gold --json > /dev/null; dataplatform auto-dw health --schema northwind",
     ],
-    "5. A new table": [f'psql -qc "{NEW}"; dataplatform auto-dw go --schema northwind'],
+    "5. A new table": [f'psql -qc "{NEW}"; dataplatform auto-dw go --schema northwind --accept-amber'],
     "6. Leave two tables out, and look at the builds": [
         "dataplatform auto-dw omit us_states promotions --schema northwind",
         "dataplatform auto-dw go --schema northwind",
         "dataplatform auto-dw status",
-        "dataplatform auto-dw undo; dataplatform auto-dw go --schema northwind",
+        "dataplatform auto-dw undo --schema northwind; dataplatform auto-dw go --schema northwind",
     ],
 }
 QUERIES = [
@@ -136,7 +136,7 @@ def written(folder: Path, home: Path, url: str) -> str:
         "dataplatform auto-dw omit '*' --schema northwind && dataplatform auto-dw go --schema northwind", env
     )
     load(folder / "sakila", env)
-    shown("dataplatform auto-dw go --schema sakila", env)
+    shown("dataplatform auto-dw go --schema sakila --accept-amber", env)
     parts += ["\n### Another one: sakila\n", diagram(env, home / "sakila.mmd")]
     return "\n".join(parts) + "\n"
 

@@ -118,7 +118,7 @@ def test_what_only_its_values_betray_stays_private_when_nothing_is_measured_anew
     first, again = evaluated(world)["tables"], evaluated(world)["tables"]
     assert first == again
     assert again["leads"]["columns"]["contact"]["sensitive"]
-    go(world)
+    builds.go(shop(world), accept_amber=True)
     shown = " ".join(
         str(row) for name in load_catalog(root(world)).models
         if "leads" in name or "signups" in name
@@ -235,7 +235,7 @@ def test_gold_follows_the_source_and_undo_goes_back(world: World) -> None:
         world,
         "create table shop.stores as select g as store_id, 'store ' || g as store_name from generate_series(1,9) g",
     )
-    assert list(go(world)["models"]) == ["dim_stores"]
+    assert list(builds.go(shop(world), accept_amber=True)["models"]) == ["dim_stores"]
     people.omit(shop(world), ["stores", "product_*"])
     assert go(world)["changes"] == 2
     assert world.rows("select to_regclass('gold.dim_stores') is null") == [(True,)]
@@ -246,6 +246,71 @@ def test_gold_follows_the_source_and_undo_goes_back(world: World) -> None:
         "done",
         "done",
     ]
+
+
+def test_a_table_whose_role_is_not_sure_waits_for_a_person(world: World) -> None:
+    go(world)
+    execute(
+        world,
+        "create table shop.stores as select g as store_id, 'store ' || g as store_name from generate_series(1,9) g",
+    )
+    assert report.status(evaluated(world)["tables"]["stores"]["confidence"]) == "amber"
+    plan = plans.plan(shop(world))
+    assert list(plan.waiting) == ["stores"]
+    assert plan.waiting["stores"].startswith("dimension, 0.")
+    assert plan.as_json()["waiting"] == plan.waiting
+    assert not plan.after
+    done = go(world)
+    assert (done["changes"], list(done["waiting"])) == (0, ["stores"])
+    assert plans.plan(shop(world), accept_amber=True).added == ["gold/auto_dw/shop/dim_stores.sql"]
+    asked = people.Question("role", "stores", "", "?", "dimension", ("dimension",))
+    people.answer(shop(world), asked, "y")
+    assert list(go(world)["models"]) == ["dim_stores"]
+    (root(world) / "auto_dw.yaml").unlink()  # what is built is not taken away because nobody says it any more
+    assert go(world)["changes"] == 0
+
+
+def test_undo_takes_back_the_last_build_of_its_schema_and_nothing_else(world: World) -> None:
+    execute(world, "create schema club; create table club.members as select * from shop.customers; "
+                   "create table club.visits as select * from shop.orders; alter table club.members add primary key (customer_id); "
+                   "alter table club.visits add primary key (order_id), "
+                   "add foreign key (customer_id) references club.members")  # fmt: skip
+    club = Workspace.of(world.platform, "club")
+    go(world)
+    theirs = builds.go(club, accept_amber=True)["models"]
+    assert any(name.startswith("fact_") for name in theirs)
+
+    def there(schema: str) -> dict[str, Any]:
+        files = {p.name: p.read_text() for p in (root(world) / "gold/auto_dw" / schema).glob("*.sql")}
+        return {
+            n: (t, world.rows(f"select count(*) from gold.{n.removesuffix('.sql')}"))
+            for n, t in files.items()
+        }
+
+    before, calendar = there("club"), world.rows("select count(*) from gold.dim_date")
+    assert builds.undo(shop(world))["schema"] == "shop"
+    assert there("shop") == {}
+    assert there("club") == before, "another schema's star is gone"
+    assert world.rows("select count(*) from gold.dim_date") == calendar, "its calendar is gone"
+    with pytest.raises(MetadataError, match="no build of shop"):
+        builds.undo(shop(world))
+    builds.undo(club)
+    assert there("club") == {}
+    assert not (root(world) / "gold/auto_dw/dim_date.sql").exists(), "nobody uses the calendar any more"
+
+
+def test_plan_says_which_private_columns_stay_out_and_what_that_costs(world: World) -> None:
+    found = {(c.table, c.column): c for c in plans.plan(shop(world)).private}
+    assert {("customers", "email"), ("customers", "password"), ("customers", "full_name")} <= set(found)
+    email = found["customers", "email"]
+    assert email.why
+    assert email.impossible == "customers by email, how many of them there are, and joins by it"
+    assert "nobody can ask for customers by email" in str(email)
+    assert plans.plan(shop(world)).as_json()["private"]
+    (root(world) / "auto_dw.yaml").write_text("schemas: {shop: {sensitive: hash}}")
+    kept = {(c.table, c.column) for c in plans.plan(shop(world)).private}
+    assert ("customers", "email") not in kept
+    assert ("customers", "password") in kept, "a secret stays out whatever the policy"
 
 
 def test_a_model_that_a_person_changed_is_kept(world: World) -> None:
@@ -414,7 +479,7 @@ def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: A
     assert table("products")["columns"]["reorder_level"]["status"] == "amber"
     people.describe(northwind, "products.reorder_level", "units at which more are ordered")
     assert table("products")["columns"]["reorder_level"]["status"] == "green"
-    done = builds.go(northwind)
+    done = builds.go(northwind, accept_amber=True)
     assert {"fact_orders", "fact_order_details", "dim_customers", "dim_products", "dim_date"} <= set(
         done["models"]
     )
@@ -424,7 +489,7 @@ def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: A
     assert totals.health(northwind)["healthy"]
     execute(world, "create table northwind.promotions as select g as promotion_id, 'promotion ' || g as promotion_name "
                    "from generate_series(1, 12) g")  # fmt: skip
-    assert list(builds.go(northwind)["models"]) == ["dim_promotions"]
+    assert list(builds.go(northwind, accept_amber=True)["models"]) == ["dim_promotions"]
     people.omit(northwind, ["us_states", "promotions"])
     assert builds.go(northwind)["changes"] == 2
     assert len(builds.status(northwind)["builds"]) == 3

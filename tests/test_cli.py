@@ -18,11 +18,10 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def cli(databases: Databases, tmp_path: Path, prefect_url: str) -> Run:
-    """cli("run", "s") → parsed JSON; `code` is the exit code that is expected."""
+def cli_env(databases: Databases, tmp_path: Path, prefect_url: str) -> dict[str, str]:
     for folder in ("sources", "gold"):
         (tmp_path / "metadata" / folder).mkdir(parents=True)
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
+    return {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
         "DATAPLATFORM_HOME": str(tmp_path / "home"),
         "DATAPLATFORM_METADATA": str(tmp_path / "metadata"),
         "DATAPLATFORM_POSTGRES_URL": databases.postgres,
@@ -32,10 +31,15 @@ def cli(databases: Databases, tmp_path: Path, prefect_url: str) -> Run:
         "PREFECT_HOME": str(tmp_path / "prefect"),
     }
 
+
+@pytest.fixture
+def cli(cli_env: dict[str, str], tmp_path: Path) -> Run:
+    """cli("run", "s") → parsed JSON; `code` is the exit code that is expected."""
+
     def run(*args: str, code: int = 0, stdin: str | None = None, json_: bool = True, **more: str) -> Any:
         argv = [Path(sys.executable).with_name("dataplatform"), *args, *(["--json"] if json_ else [])]
         result = subprocess.run(
-            argv, env=env | more, cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False
+            argv, env=cli_env | more, cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False
         )
         assert result.returncode == code, result.stdout + result.stderr
         assert "Traceback" not in result.stderr
@@ -117,6 +121,87 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     problems = cli("check", code=1)["problems"]
     assert [Path(p["file"]).name for p in problems] == ["t.yaml", "u.yaml"]
     assert "DATAPLATFORM_SECRET_NO_SUCH" in problems[1]["message"]
+
+
+def test_sql(cli: Run, databases: Databases) -> None:
+    found = cli("sql", "select 1 as a, 'x' as b union all select 2, null order by 1")
+    assert found == {
+        "status": "done", "columns": ["a", "b"], "done": "SELECT 2",
+        "rows": [{"a": 1, "b": "x"}, {"a": 2, "b": None}],
+    }  # fmt: skip
+    assert cli("sql", stdin="select 3 as n")["rows"] == [{"n": 3}]
+    for query in ("create table public.t (n int)", "commit; create table public.t (n int)"):
+        assert "--write" in cli("sql", query, code=1)["remedy"]
+    assert 'relation "t" does not exist' in cli("sql", "select * from t", code=1)["error"]
+    cli("sql", "create table public.t (n int); insert into t values (7)", "--write")
+    assert cli("sql", "select n, '%' as p from t")["rows"] == [{"n": 7, "p": "%"}]
+    assert "│ 7 │" in cli("sql", "select n from t", json_=False)
+    assert cli("sql", "--url") == {"status": "done", "url": databases.postgres}
+    assert cli("sql", "--url", json_=False) == databases.postgres + "\n"
+    secret = databases.postgres.replace("postgres@", "postgres:hunter2@")
+    assert cli("sql", "--url", DATAPLATFORM_POSTGRES_URL=secret)["url"] == secret
+    status = cli("status", DATAPLATFORM_POSTGRES_URL=secret)
+    assert status["servers"]["postgres_address"] == secret.replace("hunter2", "***")
+    assert "dataplatform sql --url" in cli("status", json_=False)
+
+
+def test_sql_opens_psql_in_a_terminal(cli_env: dict[str, str], tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    program = subprocess.Popen(
+        [Path(sys.executable).with_name("dataplatform"), "sql"],
+        env=cli_env | {"PSQLRC": "/dev/null", "PAGER": "cat", "TERM": "dumb"}, cwd=tmp_path,
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, b"select 6*7 as answer;\ncreate table public.t ();\n\\q\n")
+    said, _ = program.communicate(timeout=60)
+    os.close(ours)
+    assert program.returncode == 0, said
+    assert "42" in said
+    assert "in a read-only transaction" in said
+
+
+@pytest.mark.prefect
+def test_a_wrong_file_stops_its_own_source_only(cli: Run, tmp_path: Path) -> None:
+    sources, gold = tmp_path / "metadata" / "sources", tmp_path / "metadata" / "gold"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "e.jsonl").write_text('{"id": 1, "n": 1}\n')
+    for name in "st":
+        (sources / f"{name}.yaml").write_text(SOURCE.replace("source: s", f"source: {name}"))
+    (gold / "m.sql").write_text("select count(*) as n from silver_current.s__e")
+    pool = {"DATAPLATFORM_WORK_POOL": "wrong-file"}
+    assert "ingest/t" in cli("deploy", **pool)["deployments"]
+    (sources / "t.yaml").write_text(SOURCE.replace("source: s", "source: t") + "triggers: [{type: crom}]\n")
+    (gold / "header.sql").write_text("/* materialized: tabel */ select 1 as n")
+    (gold / "query.sql").write_text("selec 1")
+    (gold / "reader.sql").write_text("select * from gold.header")
+
+    words = cli("run", "s", json_=False)
+    assert words.count("t.yaml:5: triggers.0: unknown type") == 1
+    assert cli("run", "s")["status"] == "done"
+    failed = cli("run", "t", code=1)
+    assert "t.yaml:5: triggers.0: unknown type" in failed["error"]
+    assert "legal: cron, interval" in failed["error"]
+    out = {"t.yaml", "header.sql"}
+    status = cli("status")
+    assert {Path(p["file"]).name for p in status["problems"]} == out
+    assert status["sources"]["s"]["entities"]["e"]["silver_rows"] == 1
+    built = cli("gold")
+    assert set(built["models"]) == {"m"}
+    assert {Path(p["file"]).name for p in built["problems"]} == out
+    assert "query.sql:1: not SQL" in cli("gold", json_=False)
+    assert "header.sql:1: materialized" in cli("gold", "header", code=1)["error"]
+    assert "query.sql:1: not SQL" in cli("gold", "query", code=1)["error"]
+    assert set(cli("gold", "lineage")) == {"m"}
+    problems = cli("check", code=1)["problems"]
+    assert {(Path(p["file"]).name, p["line"]) for p in problems} == {
+        ("t.yaml", 5), ("header.sql", 1), ("query.sql", 1), ("reader.sql", 1),
+    }  # fmt: skip
+    again = cli("deploy", **pool)
+    assert "ingest/t" in again["deployments"]
+    assert again["removed"] == [], "the deployment of a source whose file is wrong is gone"
+    (sources / "t.yaml").unlink()
+    assert cli("deploy", **pool)["removed"] == ["ingest/t"]
 
 
 def test_secrets(cli: Run, tmp_path: Path) -> None:

@@ -6,15 +6,18 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from dataplatform.embedded import Servers, postgres, start_servers, stop_servers
 from dataplatform.embedded.process import keeper_alive
+from dataplatform.embedded.servers import postgres_address
 from dataplatform.errors import EmbeddedServerError
 from dataplatform.settings import Settings
 
@@ -135,6 +138,49 @@ def test_stop_ends_servers_that_linger_and_none_that_are_used(own_home: Path) ->
     first.close()
     assert stop_servers(own_home) == {"prefect": "not running", "mongo": "stopped", "postgres": "stopped"}
     assert stop_servers(own_home) == dict.fromkeys(("prefect", "mongo", "postgres"), "not running")
+
+
+def test_other_programs_reach_postgres_by_tcp_with_the_password_only(own_home: Path) -> None:
+    settings = Settings(home=own_home)
+    servers = start_servers(settings, prefect=False)
+    address = postgres_address(settings)
+    with psycopg.connect(address) as conn:
+        row = conn.execute("select host(inet_server_addr()), current_user, current_database()").fetchone()
+        assert row == ("127.0.0.1", "postgres", "dataplatform")
+    password = (own_home / "postgres" / "password").read_text()
+    assert f":{password}@127.0.0.1:" in address
+    assert (own_home / "postgres" / "password").stat().st_mode & 0o077 == 0
+    for wrong in (address.replace(password, "wrong"), address.replace(f":{password}", "")):
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(wrong)
+    assert password not in "".join(
+        p.read_text(errors="replace") for p in (own_home / "postgres").glob("*.*") if p.is_file()
+    )
+    servers.close()
+    wait_stopped(own_home)
+
+    data = own_home / "postgres" / "data"
+    (data / "pg_hba.conf").write_text("host all all 0.0.0.0/0 trust\n")  # what initdb wrote does not count
+    servers = start_servers(settings, prefect=False)
+    assert postgres_address(settings) == address, "port and password stay the same"
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(address.replace(password, "wrong"))
+    with psycopg.connect(address) as conn:
+        conn.execute("select 1")
+    servers.close()
+
+
+def test_a_port_that_somebody_else_took_is_replaced(own_home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        (own_home / "postgres").mkdir()
+        (own_home / "postgres" / "port").write_text(str(other.getsockname()[1]))
+        found = postgres.start(own_home, 0)
+        with psycopg.connect(postgres.address(own_home)) as conn:
+            assert conn.info.port != other.getsockname()[1]
+        found.release()
+        found.wait_stopped()
 
 
 def test_long_paths_get_short_sockets(own_home: Path) -> None:

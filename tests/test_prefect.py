@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -133,6 +134,62 @@ def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_p
     assert not any("Traceback" in entry["message"] for entry in logs)
     batches = program(env, "status")["sources"]["s"]["batches"]
     assert batches == 1
+
+
+def worker_of(env: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", env["DATAPLATFORM_WORK_POOL"], "--type", "process"],
+        env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_gold_is_built_once_after_a_run_and_runs_have_names_people_know(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    env |= {"DATAPLATFORM_WORK_POOL": "gold-pool"}
+    api = Api(env["PREFECT_API_URL"])
+    (tmp_path / "metadata" / "gold").mkdir()
+    (tmp_path / "metadata" / "gold" / "m.sql").write_text(
+        "select (select count(*) from silver_current.s__good) + (select count(*) from silver_current.s__late) as n"
+    )
+    program(env, "deploy")
+    gold = api.call("GET", "/deployments/name/gold/gold")
+    assert api.call("GET", f"/automations/related-to/prefect.deployment.{gold['id']}") == []
+
+    def gold_runs() -> list[dict[str, Any]]:
+        wanted = {"deployments": {"id": {"any_": [gold["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        return list(api.call("POST", "/flow_runs/filter", wanted))
+
+    for number in (
+        1,
+        2,
+    ):  # two runs of two entities while no worker is there: one build waits for all of them
+        for name in ("good", "late"):
+            (tmp_path / "data" / f"{name}.jsonl").write_text(
+                "".join(f'{{"id": {i}}}\n' for i in range(number))
+            )
+        run = program(env, "run", "s")
+        assert [r["state"]["type"] for r in gold_runs()] == ["SCHEDULED"]
+    named = api.call("GET", f"/flow_runs/{run['run_id']}")["name"]
+    assert re.fullmatch(r"s 20\d\d-\d\d-\d\d \d\d:\d\d", named)
+
+    worker = worker_of(env)
+    try:
+        assert api.wait(gold_runs()[0]["id"])["state"]["type"] == "COMPLETED"
+        assert program(env, "sql", "select n from gold.m")["rows"] == [{"n": 4}]
+        program(env, "run", "s")  # nothing has changed
+        [built] = gold_runs()
+        assert re.fullmatch(r"gold 20\d\d-\d\d-\d\d \d\d:\d\d", built["name"])
+
+        program(env, "replay", "s")  # silver is new, and no run has asked for gold: the sweep does
+        sweep = api.call("GET", "/deployments/name/sweep/sweep")
+        swept = api.call("POST", f"/deployments/{sweep['id']}/create_flow_run", {})
+        assert api.wait(swept["id"])["name"].startswith("sweep 20")
+        assert len(gold_runs()) == 2
+        assert api.wait(gold_runs()[-1]["id"])["state"]["type"] == "COMPLETED"
+    finally:
+        stop(worker)
 
 
 def audit(env: dict[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,6 +136,35 @@ def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, s
             assert_is_told_who_is_up(env, command, again["prefect"])
         wait_for(lambda: ids(env, "often") == [1, 2, 3], 60, "no load after the restart")
     assert not (tmp_path / "home" / "up.json").exists()
+
+
+@pytest.mark.timeout(300)
+def test_files_that_change_while_it_is_up_reach_their_deployments(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    sources, log = tmp_path / "metadata" / "sources", tmp_path / "home.log"
+    text = (sources / "often.yaml").read_text().replace("20s", "6h")
+    (sources / "often.yaml").write_text(text)
+    with up(env) as about:
+
+        def every(name: str) -> list[Any]:
+            try:
+                return [s.get("interval") for s in schedules(about, name)]
+            except urllib.error.HTTPError:
+                return ["no deployment"]
+
+        (sources / "new.yaml").write_text(text.replace("often", "new"))
+        wait_for(lambda: every("new") == [21600], 10, "a new file has no deployment")
+        (sources / "new.yaml").write_text(text.replace("often", "new").replace("6h", "3h"))
+        wait_for(lambda: every("new") == [10800], 10, "a change has not reached its deployment")
+        (sources / "new.yaml").write_text("source: new\nentities: [\n")
+        wait_for(lambda: "new.yaml:3: not YAML" in log.read_text(), 10, "the log says nothing of it")
+        (sources / "often.yaml").write_text(text.replace("6h", "2h"))
+        wait_for(lambda: every("often") == [7200], 10, "a broken file keeps others from being deployed")
+        assert every("new") == [10800], "a broken file has lost its deployment"
+        (sources / "new.yaml").unlink()
+        wait_for(lambda: every("new") == ["no deployment"], 10, "a removed file keeps its deployment")
+    assert log.read_text().count("metadata have changed: removed ingest/new") == 1
 
 
 def assert_is_told_who_is_up(env: dict[str, str], command: str, pages: str) -> None:

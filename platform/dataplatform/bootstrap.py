@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from dataplatform import pipeline
 from dataplatform.audit import migrate
 from dataplatform.context import Platform
-from dataplatform.embedded import Servers, start_servers
+from dataplatform.embedded import Servers, postgres, start_servers
 from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.pipeline import Move
@@ -57,6 +57,20 @@ def open_platform(
             platform.bronze.close()
     finally:
         servers.close()
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Engine]:
+    """Postgres alone, as it is, for the block: an embedded one is started where it must be, nothing is migrated."""
+    with ExitStack() as stack:
+        url = settings.postgres_url.get_secret_value() if settings.postgres_url else ""
+        if not url:
+            lease = postgres.start(settings.home_path, settings.linger)
+            stack.callback(Servers("", "", None, [lease], settings.linger).close)
+            url = postgres.url(lease.about)
+        engine = _engine(url)
+        stack.callback(engine.dispose)
+        yield engine
 
 
 _of_process: dict[int, Platform] = {}  # by process id: a forked process must not use its parent's connections

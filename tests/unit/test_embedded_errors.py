@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from dataplatform.embedded import mongo, postgres, start_servers
+from dataplatform.embedded.sockets import kept_port
 from dataplatform.errors import EmbeddedServerError
 from dataplatform.settings import Settings
 
@@ -40,3 +42,14 @@ def test_no_wheel_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         mongo.binary()
     with pytest.raises(EmbeddedServerError, match="no embedded Postgres"):
         postgres.programs()
+
+
+def test_a_port_is_kept_and_is_none_that_outgoing_connections_get(tmp_path: Path) -> None:
+    port = kept_port(tmp_path)
+    assert 20_000 <= port < 32_768
+    assert kept_port(tmp_path) == port
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        assert kept_port(tmp_path) != port
+    assert int((tmp_path / "port").read_text()) != port

@@ -162,7 +162,7 @@ def test_events_are_told_in_one_place() -> None:
         str(path.relative_to(PACKAGE)) for path in modules()
         if re.search(r'"dataplatform\.(batch|entity|gold|run)\.[a-z]+"', path.read_text())
     ]  # fmt: skip
-    assert told == ["events/kinds.py", "orchestration/deploy.py"]
+    assert told == ["events/kinds.py"]
 
 
 def test_platform_is_no_package() -> None:

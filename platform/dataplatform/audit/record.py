@@ -215,3 +215,18 @@ def note_schema_change(conn: Connection, rows: list[dict[str, Any]]) -> None:
     if rows:
         now = datetime.now(UTC)
         conn.execute(t.schema_change.insert(), [{"created_at": now, **row} for row in rows])
+
+
+def forget_entity(conn: sa.Connection, ref: EntityRef) -> int:
+    """Deletes its loads, cursor and schema changes, and returns how many; runs stay: they tell what was done."""
+    gone = 0
+    for table in (t.load, t.cursor, t.schema_change):
+        mine = (table.c.source == ref.source, table.c.entity == ref.name)
+        gone += conn.execute(table.delete().where(*mine)).rowcount
+    return gone
+
+
+def entities_in(conn: sa.Connection, source: str) -> set[str]:
+    """Names of all entities of a source that was ever loaded, or has a cursor."""
+    named = [sa.select(c.entity).where(c.source == source) for c in (t.load.c, t.cursor.c)]
+    return set(conn.execute(sa.union(*named)).scalars())

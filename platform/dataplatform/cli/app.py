@@ -41,7 +41,15 @@ COMMANDS = {
         "show:show",
         "Shows the rows of a table, or in words what became of one record.",
     ),
+    "sql": (
+        "sql:sql",
+        "Runs SQL on Postgres and shows the result; without a query it opens psql. Read-only unless --write.",
+    ),
     "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry, dismiss."),
+    "purge": (
+        "purge:purge",
+        "Removes a source or an entity from every layer, for good, after showing what goes.",
+    ),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
 }

@@ -26,6 +26,9 @@ app = typer.Typer(
 
 Schema = Annotated[str, typer.Option("--schema", "-s", help="Schema to look at.")]
 MOST_UNSURE = 4  # columns of a table that the overview names
+AcceptAmber = Annotated[
+    bool, typer.Option("--accept-amber", help="Tables whose role is likely, not sure, need not wait for you.")
+]
 _COLORS = {"green": "green", "amber": "yellow", "red": "red"}
 
 
@@ -192,10 +195,18 @@ def _show_left_out(schema: str, left_out: list[str], json_: bool) -> None:
 
 @app.command("plan")
 @command
-def plan(schema: Schema = "silver", json_: Json = False) -> None:
-    """Shows what `go` would do, as a diff; changes nothing."""
+def plan(
+    schema: Schema = "silver",
+    accept_amber: AcceptAmber = False,
+    sql: Annotated[bool, typer.Option("--sql", help="The models' SQL, too, as a diff.")] = False,
+    json_: Json = False,
+) -> None:
+    """Shows what `go` would do, what stays out and what that costs; changes nothing."""
     with _workspace(schema) as workspace:
-        found = plans.plan(workspace).as_json()
+        wanted = plans.plan(workspace, accept_amber)
+    found = wanted.as_json()
+    if not sql:
+        del found["diff"]
     if json_:
         print_json(found)
         return
@@ -207,21 +218,39 @@ def plan(schema: Schema = "silver", json_: Json = False) -> None:
     out.print(table)
     for name, why in found["skipped"].items():
         out.print(f"skipped: {name} ({why})", markup=False)
-    out.print(found["diff"] or "nothing to do", markup=False, highlight=False)
+    for column in wanted.private:
+        out.print(f"private: {column}", markup=False, highlight=False)
+    _show_waiting(found["waiting"])
+    for change in ("add", "change", "remove"):
+        if found["models"][change]:
+            out.print(f"{change}: {', '.join(found['models'][change])}", markup=False)
+    if not wanted.after:
+        out.print("nothing to do")
+    elif sql:
+        out.print(found["diff"], markup=False, highlight=False)
+
+
+def _show_waiting(tables: dict[str, str]) -> None:
+    """What is left out until a person has said what it is."""
+    for name, why in tables.items():
+        out.print(f"waits for you: {name} ({why})", markup=False)
+    if tables:
+        out.print("say what they are: dataplatform auto-dw ask; or take the likely ones: --accept-amber")
 
 
 @app.command("go")
 @command
-def go(schema: Schema = "silver", json_: Json = False) -> None:
+def go(schema: Schema = "silver", accept_amber: AcceptAmber = False, json_: Json = False) -> None:
     """Makes the plan so: models, tables, checks. Again, it changes nothing."""
     with _workspace(schema) as workspace:
-        found = builds.go(workspace)
+        found = builds.go(workspace, accept_amber)
     if json_:
         print_json(found)
         return
     out.print(f"build {found['build']}: {found['changes']} changes" if found["changes"] else "nothing to do")
     for name, about in found["models"].items():
         out.print(f"  {name}: {about['rows']:,} rows")
+    _show_waiting(found["waiting"])
     for row in found["reconciliation"]:
         if not row["same"]:
             out.print(f"  [red]{row['model']} does not answer the same totals as its source[/]")
@@ -229,13 +258,10 @@ def go(schema: Schema = "silver", json_: Json = False) -> None:
 
 @app.command("undo")
 @command
-def undo(
-    schema: Annotated[str | None, typer.Option("--schema", "-s", help="Only of this schema.")] = None,
-    json_: Json = False,
-) -> None:
-    """Returns to the build before the last."""
-    with _workspace() as workspace:
-        found = builds.undo(workspace, schema)
+def undo(schema: Schema = "silver", json_: Json = False) -> None:
+    """Takes back the last build of the schema, and nothing else."""
+    with _workspace(schema) as workspace:
+        found = builds.undo(workspace)
     if json_:
         print_json(found)
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import typer
 
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.connectors.registry import extract_of
-from dataplatform.errors import DataplatformError
+from dataplatform.errors import DataplatformError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.secrets import secrets_of
@@ -19,6 +21,7 @@ def check(json_: Json = False) -> None:
     """Checks metadata, connectors and secrets: every problem, with file and line."""
     settings = load_settings()
     catalog, problems = read_catalog(settings.metadata_path)
+    notes = _left_over(settings, catalog)
     problems += _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog)
     if json_:
         print_json(
@@ -27,14 +30,32 @@ def check(json_: Json = False) -> None:
                 "sources": sorted(catalog.sources),
                 "models": sorted(catalog.models),
                 "problems": [p.__dict__ for p in problems],
+                "notes": notes,
             }
         )
     for problem in problems:
         err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+    for note in notes:
+        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
     if not json_:
         out.print(f"[green]✓[/] {len(catalog.sources)} sources and {len(catalog.models)} gold models")
+
+
+def _left_over(settings: Settings, catalog: Catalog) -> list[str]:
+    """What was loaded and is named no more, where there is a database; a server that fails is `status`'s to tell."""
+    if settings.postgres_url is None and not (settings.home_path / "postgres" / "data").is_dir():
+        return []
+    from dataplatform.bootstrap import open_database  # the drivers: only where something was loaded
+    from dataplatform.reading.leftover import left_over
+    from dataplatform.storage.postgres import connected
+
+    try:
+        with open_database(settings) as engine, connected(engine) as conn:
+            return [str(left) for left in left_over(conn, catalog)]
+    except DataplatformError as error:
+        return [f"what was loaded and is named no more is not known: {error.message}"]
 
 
 def _file(catalog: Catalog, source: str) -> str:
@@ -66,13 +87,17 @@ def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
 def _gold(catalog: Catalog) -> list[Problem]:
     if not catalog.models:
         return []
-    from dataplatform.layers.gold.lineage import order  # imports sqlglot: only where there is SQL
+    from dataplatform.layers.gold.lineage import usable  # imports sqlglot: only where there is SQL
 
-    try:
-        order(catalog.models)
-    except DataplatformError as error:
-        return [Problem(str(catalog.root / "gold"), 1, "", str(error))]
-    return []
+    wrong = usable(catalog.models).errors
+    return [_of_model(catalog.models[name].file, error) for name, error in wrong.items()]
+
+
+def _of_model(file: str, error: ModelError) -> Problem:
+    """The error of a model names its file and line at its beginning, unless it is about several."""
+    found = re.match(re.escape(file) + r":(\d+): ", error.message)
+    line, text = (int(found.group(1)), error.message[found.end() :]) if found else (1, error.message)
+    return Problem(file, line, "", f"{text} → {error.remedy}" if error.remedy else text)
 
 
 @command

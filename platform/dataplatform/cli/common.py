@@ -95,6 +95,14 @@ def set_up_logging() -> None:
         logger.addHandler(handler)
 
 
+def leave_logging_to_prefect() -> None:
+    """Takes our handler away where Prefect has put its own above it: each line would be there twice."""
+    logger = logging.getLogger("dataplatform")
+    for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
+        if logging.getLogger().handlers:
+            logger.removeHandler(handler)
+
+
 def use_flows() -> None:
     """Lets `flows` be imported from the checkout or the wheel; Prefect takes over our log lines."""
     logging.getLogger("dataplatform").handlers.clear()

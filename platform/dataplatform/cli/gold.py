@@ -46,9 +46,13 @@ def gold(
     if models == ["export"]:
         return _export({"dbt": dbt, "mermaid": mermaid, "dbml": dbml, "semantic": semantic}, json_)
     with open_platform() as platform:
+        problems = platform.catalog.problems
+        for name in models or ():
+            platform.catalog.check_model(name)
         built = refresh_gold(platform, models, full)
     if json_:
-        print_json({"status": "done", "models": {b.name: b.__dict__ for b in built}})
+        shown = {b.name: b.__dict__ for b in built}
+        print_json({"status": "done", "models": shown, "problems": [p.__dict__ for p in problems]})
         return None
     table = Table("model", "materialized", "rows", "seconds")
     for b in built:

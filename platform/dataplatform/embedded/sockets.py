@@ -1,15 +1,18 @@
-"""Where Unix sockets go: their paths may have 107 characters only."""
+"""Where Unix sockets go (their paths may have 107 characters only), and which TCP port a server keeps."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import socket
 import tempfile
 from pathlib import Path
 
 from dataplatform.errors import EmbeddedServerError
 
+OURS = range(20_000, 32_000)  # Linux gives 32,768 and up to outgoing connections
+TRIES = 50
 LONGEST = 80  # leaves room for the socket's own name
 
 
@@ -29,7 +32,35 @@ def socket_folder(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on right now."""
+    """A TCP port of the loopback interface that nobody listens on right now.
+
+    Where it can be none of those that the kernel gives to outgoing connections: any program on this machine may hold
+    one of these when the server is started again.
+    """
+    below = next((port for port in (secrets.choice(OURS) for _ in range(TRIES)) if _free(port)), 0)
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", below))
         return int(probe.getsockname()[1])
+
+
+def kept_port(folder: Path) -> int:
+    """The port of the last time (`folder`/port) where it is free, else a new one, which is kept from now on."""
+    file = folder / "port"
+    try:
+        port = int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        port = 0
+    if not port or not _free(port):
+        port = free_port()
+        file.write_text(str(port))
+    return port
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

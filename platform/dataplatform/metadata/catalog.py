@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -21,6 +22,8 @@ from dataplatform.metadata.source import Source
 from dataplatform.metadata.yaml_file import Document, YamlError, parse
 
 T = TypeVar("T", bound=BaseModel)
+log = logging.getLogger(__name__)
+_told: dict[Path, frozenset[Problem]] = {}  # what this process has said of a folder: once is enough
 _HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
 
 
@@ -45,16 +48,34 @@ class Problem:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All sources and gold models, by name."""
+    """All sources and gold models, by name; `problems` say which files are left out, and why."""
 
     root: Path
     sources: dict[str, Source] = field(default_factory=dict)
     models: dict[str, GoldModel] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def broken_sources(self) -> frozenset[str]:
+        """Names of the sources whose files are there and cannot be read: they are out, not gone."""
+        return frozenset(
+            Path(p.file).stem for p in self.problems if Path(p.file).suffix in (".yaml", ".yml")
+        ) - frozenset(self.sources)
+
+    def problems_of(self, name: str, *suffixes: str) -> tuple[Problem, ...]:
+        """Those of the file of that name, with one of the suffixes."""
+        files = [f"{name}{suffix}" for suffix in suffixes]
+        return tuple(p for p in self.problems if Path(p.file).name in files)
 
     def source(self, name: str) -> Source:
-        """The source of that name; raises MetadataError with what there is."""
+        """The source of that name; raises MetadataError with what is wrong in its file, or with what there is."""
         if name in self.sources:
             return self.sources[name]
+        if wrong := self.problems_of(name, ".yaml", ".yml"):
+            raise MetadataError(
+                f"the source {name} cannot be used until its file is right:\n{_lines(wrong)}",
+                "correct the lines named above; `dataplatform check` says whether they are right",
+            )
         known = ", ".join(sorted(self.sources)) or "none"
         close = difflib.get_close_matches(name, self.sources, 1)
         hint = f"did you mean {close[0]}? " if close else ""
@@ -63,14 +84,39 @@ class Catalog:
             f"{hint}known sources: {known}",
         )
 
+    def check_model(self, name: str) -> None:
+        """Raises MetadataError where the model of that name is out, with what is wrong in its file."""
+        if wrong := self.problems_of(name, ".sql"):
+            raise MetadataError(
+                f"the model {name} cannot be built until its file is right:\n{_lines(wrong)}",
+                "correct the lines named above; `dataplatform check` says whether they are right",
+            )
+
 
 def load_catalog(root: Path) -> Catalog:
-    """Reads everything; raises MetadataError listing every problem."""
+    """All that can be read; a file that cannot is left out, said in the log, and among the catalog's `problems`.
+
+    Raises MetadataError where there is no folder at all: that is a wrong setting, not an empty catalog.
+    """
     catalog, problems = read_catalog(root)
-    if problems:
-        text = "\n".join(str(p) for p in problems)
-        raise MetadataError(f"the metadata are not valid:\n{text}", "correct the lines named above")
+    if not root.is_dir():
+        raise MetadataError(
+            _lines(problems), "set DATAPLATFORM_METADATA to the folder that holds sources/ and gold/"
+        )
+    _tell(root, problems)
     return catalog
+
+
+def _tell(root: Path, problems: list[Problem]) -> None:
+    """Says what is out, once in a process for as long as it stays so."""
+    before, _told[root] = _told.get(root, frozenset()), frozenset(problems)
+    for problem in problems:
+        if problem not in before:
+            log.warning("left out, the others go on: %s", problem)
+
+
+def _lines(problems: Iterable[Problem]) -> str:
+    return "\n".join(map(str, problems))
 
 
 def read_catalog(root: Path) -> tuple[Catalog, list[Problem]]:
@@ -80,7 +126,7 @@ def read_catalog(root: Path) -> tuple[Catalog, list[Problem]]:
         problems.append(Problem(str(root), 1, "", "the metadata folder does not exist"))
     sources = dict(_sources(root / "sources", problems))
     models = dict(_models(root / "gold", problems))
-    return Catalog(root, sources, models), problems
+    return Catalog(root, sources, models, tuple(problems)), problems
 
 
 def _sources(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Source]]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import (
@@ -33,8 +32,6 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import DeploymentSort
-from prefect.events import DeploymentEventTrigger
-from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Crashed
@@ -71,7 +68,6 @@ class Wanted:
     crons: tuple[tuple[str, str], ...] = ()
     intervals: tuple[float, ...] = ()
     tags: tuple[str, ...] = (TAG,)
-    on_event: str = ""
 
     @property
     def full_name(self) -> str:
@@ -85,7 +81,10 @@ class Wanted:
 
 
 def deploy(catalog: Catalog, work_pool: str) -> Deployed:
-    """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated."""
+    """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
+
+    A source whose file cannot be read keeps the deployment it has.
+    """
     wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
     names = [one.full_name for one in wanted]
     # one client for all, and not prefect.deploy(): it prints to stdout, asks the server five times for each
@@ -99,6 +98,8 @@ def deploy(catalog: Catalog, work_pool: str) -> Deployed:
             if old is None or (old.version, old.work_pool_name) != (one.version, work_pool):
                 _write(client, one, work_pool, _anchors(old))
                 changed.append(one.full_name)
+        out = {_full_name(source) for source in catalog.broken_sources}  # their files are wrong, not gone
+        names += sorted(out & set(there))
         gone = sorted(set(there) - set(names))
         for name in gone:
             with contextlib.suppress(ObjectNotFound):
@@ -139,6 +140,10 @@ def _work_pool(client: SyncPrefectClient, name: str) -> None:
             client.create_work_pool(WorkPoolCreate(name=name, type="process"))
 
 
+def _full_name(source: str) -> str:
+    return f"ingest/{source}"
+
+
 def _of_source(source: Source) -> Wanted:
     return Wanted(
         "ingest",
@@ -153,14 +158,13 @@ def _of_source(source: Source) -> Wanted:
 
 
 def _gold() -> Wanted:
-    """Runs when silver has changed; of several loads at once the first run builds, the others find it done."""
+    """Has no schedule: a run of a source asks for it when it has ended (gold.py)."""
     return Wanted(
         "gold",
         "gold",
         "flows/gold.py:gold",
         "Builds the gold models when silver has changed",
         {},
-        on_event="dataplatform.entity.loaded",
     )
 
 
@@ -195,8 +199,8 @@ def _write(
         enforce_parameter_schema=True,
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
     )
-    if wanted.on_event:
-        _follow(client, id_, wanted.on_event)
+    # older releases had gold follow every loaded entity by one
+    client.delete_resource_owned_automations(f"prefect.deployment.{id_}")
 
 
 def _directory() -> str:
@@ -206,21 +210,6 @@ def _directory() -> str:
 @cache
 def _flow(entrypoint: str) -> Any:
     return load_flow_from_entrypoint(f"{project.base()}/{entrypoint}")
-
-
-def _follow(client: SyncPrefectClient, deployment: UUID, event: str) -> None:
-    """Prefect runs the deployment when the event comes; one automation, the former one goes."""
-    client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")
-    trigger = DeploymentEventTrigger(
-        name="dataplatform: silver has changed",
-        expect={event},
-        posture=Posture.Reactive,
-        threshold=1,
-        within=timedelta(0),
-        parameters={"models": None, "full": False, "when_stale": True},
-    )
-    trigger.set_deployment_id(deployment)
-    client.create_automation(trigger.as_automation())
 
 
 def _schedules(wanted: Wanted, anchors: Mapping[float, datetime]) -> list[DeploymentScheduleCreate]:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dataplatform.audit.tables import metadata, moment
-from dataplatform.records.refs import BatchRef, RunRef
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 
 check_result = sa.Table(
     "check_result",
@@ -51,3 +51,9 @@ def checks_of(conn: sa.Connection, source: str, batch_id: str) -> list[dict[str,
     c = check_result.c
     query = sa.select(c.entity, c.check, c.status, c.found).where(c.source == source, c.batch_id == batch_id)
     return [dict(row) for row in conn.execute(query.order_by(c.id)).mappings()]
+
+
+def forget_checks(conn: sa.Connection, ref: EntityRef) -> None:
+    """Deletes the results of all batches of an entity."""
+    c = check_result.c
+    conn.execute(check_result.delete().where(c.source == ref.source, c.entity == ref.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dataplatform.layers.gold.lineage import order
+from dataplatform.layers.gold.lineage import usable
 from dataplatform.metadata import Catalog
 
 
@@ -34,8 +34,9 @@ class Lineage:
 
 
 def lineage(catalog: Catalog) -> Lineage:
-    """Parses every model; raises ModelError for one that is not SQL, for a cycle, for an unknown model."""
-    names, reads = order(catalog.models)
+    """Parses every model; one that is wrong is left out, with those that read it: `check` says why."""
+    found = usable(catalog.models)
+    names, reads = found.order, found.reads
     return Lineage(
         tuple(
             ModelLineage(

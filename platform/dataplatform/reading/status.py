@@ -11,14 +11,19 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from dataplatform.audit import tables as t
 from dataplatform.context import Platform
+from dataplatform.embedded.servers import postgres_address
+from dataplatform.errors import EmbeddedServerError
 from dataplatform.events.tables import outbox
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.gold.tables import gold_model
+from dataplatform.metadata import Problem
 from dataplatform.names import qualified
 from dataplatform.reading.checks import CheckResult, last_checks
+from dataplatform.reading.leftover import LeftOver, left_over
 from dataplatform.reading.runs import RunRow, newest_runs
 from dataplatform.records.refs import EntityRef
+from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected
 
 RUNS = 10  # so many of the newest are shown
@@ -74,7 +79,10 @@ class GoldStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The whole platform; `runs` are the newest ten. Its dict is the document of `status --json`."""
+    """The whole platform; `runs` are the newest ten, `problems` the files of metadata that are out.
+
+    Its dict is the document of `status --json`.
+    """
 
     servers: dict[str, str]
     sources: dict[str, SourceStatus]
@@ -82,6 +90,8 @@ class Status:
     runs: list[RunRow]
     events_waiting: int
     events_delivered_at: datetime | None = None
+    problems: tuple[Problem, ...] = ()
+    no_longer_in_metadata: tuple[LeftOver, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {"status": "done", **asdict(self)}
@@ -106,16 +116,27 @@ def status(platform: Platform) -> Status:
             )
         ).one()
         return Status(
-            _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered
-        )
+            _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered,
+            platform.catalog.problems,
+            left_over(conn, platform.catalog),
+        )  # fmt: skip
 
 
 def _servers(platform: Platform) -> dict[str, str]:
     return {
         "postgres": platform.engine.url.render_as_string(hide_password=True),
+        "postgres_address": _address(platform),
         "mongo": platform.bronze.db.name,
         "raw": platform.raw.root,
     }
+
+
+def _address(platform: Platform) -> str:
+    """For other programs, without its password; empty where an older version started the server."""
+    try:
+        return redact(postgres_address(platform.settings))
+    except EmbeddedServerError:
+        return ""
 
 
 def _entities(platform: Platform, conn: sa.Connection) -> dict[EntityRef, EntityStatus]:

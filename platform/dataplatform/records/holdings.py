@@ -129,9 +129,9 @@ def manifest_id(ref: BatchRef) -> str:
 class History:
     """Bronze as silver sees it, of one entity; handed in by the pipeline: the layers do not know one another.
 
-    `heads`: all manifests, `walk`: those of batches with their entries, oldest first; `stored`: the entries of all batches,
-    those that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a batch
-    aside, `set_aside` names those that are.
+    `heads`: all manifests, `walk`: those of batches with their entries, oldest first; `stored`: the entries of all
+    batches, those that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a
+    batch aside, `set_aside` names those that are.
     """
 
     manifest: Callable[[str], Manifest]

@@ -49,6 +49,11 @@ class RunResult:
         return {name: r.error for name, r in self.entities.items() if r.error}
 
     @property
+    def changed(self) -> bool:
+        """Whether it brought silver anything new."""
+        return any(r.counts.inserted + r.counts.updated + r.counts.closed for r in self.entities.values())
+
+    @property
     def status(self) -> str:
         """`failed`, `done with warnings` or `done`."""
         if self.failed:

@@ -49,6 +49,16 @@ class FileStore:
         names = {str(f).rstrip("/").rsplit("/", 1)[-1] for f in paths}
         return sorted(n for n in names if not n.startswith("."))
 
+    def sizes(self, path: str) -> dict[str, int]:
+        """Bytes of each file directly below `path`, by name; empty where it does not exist."""
+        system, base = self._system()
+        try:
+            found = system.ls(f"{base}/{path}".rstrip("/"), detail=True, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        files = [f for f in found if f["type"] == "file"]
+        return {str(f["name"]).rsplit("/", 1)[-1]: int(f["size"] or 0) for f in files}
+
     def read_bytes(self, path: str) -> bytes:
         system, base = self._system()
         with storage_errors(self.location(path)):

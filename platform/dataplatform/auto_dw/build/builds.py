@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from dataplatform.auto_dw.build import state
-from dataplatform.auto_dw.build.plans import Plan, planned
+from dataplatform.auto_dw.build.plans import CALENDAR, Plan, planned
 from dataplatform.auto_dw.build.totals import reconcile
 from dataplatform.auto_dw.said import decisions, outcome
 from dataplatform.auto_dw.styles.common import untouched
@@ -23,9 +23,12 @@ from dataplatform.names import qualified
 from dataplatform.storage.postgres import connected, transaction
 
 
-def go(workspace: Workspace) -> dict[str, Any]:
-    """Makes the plan so: files, tables, checks. Nothing to change: nothing is done, and no build is noted."""
-    wanted = planned(workspace, outcome.judge_and_keep(workspace))
+def go(workspace: Workspace, accept_amber: bool = False) -> dict[str, Any]:
+    """Makes the plan so: files, tables, checks. Nothing to change: nothing is done, and no build is noted.
+
+    Tables whose role is not sure are left out and said (`waiting`); `accept_amber`: the likely ones go in.
+    """
+    wanted = planned(workspace, outcome.judge_and_keep(workspace), accept_amber)
     if not wanted.after:
         return _done(None, wanted, {}, reconcile(workspace, wanted))
     _write(workspace.root, wanted.after)
@@ -50,6 +53,7 @@ def _done(
         "changes": len(wanted.after),
         "models": built,
         "reconciliation": sums,
+        "waiting": dict(wanted.waiting),
     }
 
 
@@ -97,11 +101,14 @@ def _drop(conn: sa.Connection, name: str) -> None:
     conn.execute(sa.text("delete from audit.gold_model where name = :n"), {"n": name})
 
 
-def undo(workspace: Workspace, schema: str | None = None) -> dict[str, Any]:
-    """Back to the build before the last one, of all or of one schema; what a person has changed since is kept."""
+def undo(workspace: Workspace) -> dict[str, Any]:
+    """Takes back the last build of the workspace's schema; what a person has changed since is kept.
+
+    The calendar is everybody's: it stays as long as another schema has models, and goes with the last of them.
+    """
     root, engine = workspace.root, workspace.engine
-    last = _last(engine, schema)
-    files: dict[str, str | None] = last["files"]
+    last = _last(engine, workspace.schema)
+    files = _own(root, workspace.schema, last["files"])
     edited = [p for p in files if (root / p).exists() and not untouched((root / p).read_text())]
     restored = {p: text for p, text in files.items() if p not in edited}
     _write(root, restored)
@@ -119,13 +126,22 @@ def undo(workspace: Workspace, schema: str | None = None) -> dict[str, Any]:
     }
 
 
-def _last(engine: Engine, schema: str | None) -> dict[str, Any]:
+def _own(root: Path, schema: str, files: Mapping[str, str | None]) -> dict[str, str | None]:
+    """What a build of the schema wrote, without the calendar; with it where nobody is left who would use it."""
+    own = {p: text for p, text in files.items() if p != CALENDAR}
+    there = {p.relative_to(root).as_posix() for p in (root / "gold" / "auto_dw").glob("*/*.sql")}
+    after = there.difference(p for p, text in own.items() if text is None) | {p for p, t in own.items() if t}
+    return own if after or not (root / CALENDAR).exists() else {**own, CALENDAR: None}
+
+
+def _last(engine: Engine, schema: str) -> dict[str, Any]:
     with connected(engine) as conn:
-        builds = state.builds(conn, 100)
-    for build in builds:
-        if build["status"] == "done" and schema in (None, build["schema_name"]):
-            return build
-    raise MetadataError("there is no build to undo", "dataplatform auto-dw status shows the builds")
+        last = state.last_build(conn, schema)
+    if last is None:
+        raise MetadataError(
+            f"there is no build of {schema} to undo", "dataplatform auto-dw status shows the builds"
+        )
+    return last
 
 
 def status(workspace: Workspace) -> dict[str, Any]:

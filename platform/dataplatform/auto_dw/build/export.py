@@ -11,7 +11,7 @@ import yaml
 from sqlglot import exp
 
 from dataplatform.layers.gold.build import bound
-from dataplatform.layers.gold.lineage import Lineage, order, parse
+from dataplatform.layers.gold.lineage import Lineage, parse, usable
 from dataplatform.metadata.gold import GoldModel
 from dataplatform.names import quote
 
@@ -27,8 +27,13 @@ _PROJECT = {
 
 
 def dbt(models: Mapping[str, GoldModel], target: Path, database: str) -> list[str]:
-    """A dbt project with the same models, their sources, tests and descriptions; returns the files written."""
-    names, reads = order(models)
+    """A dbt project with the same models, their sources, tests and descriptions; returns the files written.
+
+    A model that is wrong is left out, with those that read it.
+    """
+    found = usable(models)
+    names, reads = found.order, found.reads
+    models = {name: models[name] for name in names}
     files = {
         "dbt_project.yml": yaml.safe_dump(_PROJECT, sort_keys=False),
         "profiles.yml": yaml.safe_dump(_profiles(database), sort_keys=False),

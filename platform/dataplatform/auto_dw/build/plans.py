@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import Engine
 
+from dataplatform.auto_dw.build.left_out import PrivateColumn, private_columns, waiting, without
 from dataplatform.auto_dw.judge.roles import ATTRIBUTE
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict
 from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile
 from dataplatform.auto_dw.said import decisions, outcome
+from dataplatform.auto_dw.said.decisions import SchemaDecision
 from dataplatform.auto_dw.said.outcome import Judged
 from dataplatform.auto_dw.styles import data_vault, kimball
 from dataplatform.auto_dw.styles.common import Design, ModelDraft, relation, snake, untouched
@@ -23,7 +25,7 @@ from dataplatform.names import quote
 from dataplatform.storage.postgres import connected
 
 FEW = 8  # values of a column whose others are worth a warning
-_CALENDAR = "gold/auto_dw/dim_date.sql"
+CALENDAR = "gold/auto_dw/dim_date.sql"
 _STYLES = {"kimball": kimball.models, "data_vault": data_vault.models}
 
 
@@ -39,6 +41,8 @@ class Plan:
     kept: tuple[str, ...]
     skipped: Mapping[str, str]
     rows: Mapping[str, int]
+    waiting: Mapping[str, str]
+    private: tuple[PrivateColumn, ...]
 
     @property
     def added(self) -> list[str]:
@@ -63,6 +67,8 @@ class Plan:
             },
             "tables": {d.name: self._about(d) for d in self.drafts},
             "skipped": dict(self.skipped),
+            "waiting": dict(self.waiting),
+            "private": [asdict(column) for column in self.private],
             "diff": self.diff(),
         }
 
@@ -88,36 +94,53 @@ def folder(schema: str) -> str:
     return f"gold/auto_dw/{snake(schema)}"
 
 
-def plan(workspace: Workspace) -> Plan:
+def plan(workspace: Workspace, accept_amber: bool = False) -> Plan:
     """Compares what should be with what is there; writes nothing, neither here nor in what it calls."""
-    return planned(workspace, outcome.judge(workspace))
+    return planned(workspace, outcome.judge(workspace), accept_amber)
 
 
-def planned(workspace: Workspace, judged: Judged) -> Plan:
-    """The plan that follows from verdicts."""
+def planned(workspace: Workspace, judged: Judged, accept_amber: bool = False) -> Plan:
+    """The plan that follows from verdicts.
+
+    A table whose role is not sure waits for a person, unless it is built already; `accept_amber`: only where it is red.
+    """
     root, schema = workspace.root, workspace.schema
-    profiles, evaluation = judged.profiles, judged.evaluation
     decided = decisions.load(root).of(schema)
-    accepted = _accepted(workspace.engine, judged) if decided.style == "kimball" else {}
-    drafts = tuple(
-        _STYLES[decided.style](Design(profiles, evaluation, decided, _taken(root, schema), accepted))
-    )
     there = _there(root, schema)
+    drafts = _drafts(workspace, judged, decided)
+    built = frozenset(d.source for d in drafts if d.source and _path(schema, d) in there)
+    wait = waiting(judged.evaluation, built, accept_amber)
+    if wait:
+        judged = without(judged, wait)
+        drafts = _drafts(workspace, judged, decided)
     kept = tuple(p for p, text in there.items() if not untouched(text))
     after = _after({_path(schema, d): d.text() for d in drafts}, there, kept, folder(schema))
     used = {d.source for d in drafts}
     skipped = {
         name: f"{table.verdict.role}, {table.verdict.confidence:.2f}"
-        for name, table in evaluation.tables.items()
+        for name, table in judged.evaluation.tables.items()
         if name not in used
     }
-    rows = {n: t.rows for n, t in profiles.tables.items()}
-    return Plan(schema, decided.style, drafts, {p: there.get(p) for p in after}, after, kept, skipped, rows)
+    rows = {n: t.rows for n, t in judged.profiles.tables.items()}
+    hidden = private_columns(_design(workspace, judged, decided), [n for n in rows if n in used])
+    before = {p: there.get(p) for p in after}
+    return Plan(schema, decided.style, drafts, before, after, kept, skipped, rows, wait, hidden)
+
+
+def _design(workspace: Workspace, judged: Judged, decided: SchemaDecision) -> Design:
+    taken = _taken(workspace.root, workspace.schema)
+    return Design(judged.profiles, judged.evaluation, decided, taken)
+
+
+def _drafts(workspace: Workspace, judged: Judged, decided: SchemaDecision) -> tuple[ModelDraft, ...]:
+    accepted = _accepted(workspace.engine, judged) if decided.style == "kimball" else {}
+    design = replace(_design(workspace, judged, decided), accepted=accepted)
+    return tuple(_STYLES[decided.style](design))
 
 
 def _there(root: Path, schema: str) -> dict[str, str]:
     """The models as they are, by path: the schema's own, and the calendar that all schemas share."""
-    paths = [*sorted((root / folder(schema)).glob("*.sql")), root / _CALENDAR]
+    paths = [*sorted((root / folder(schema)).glob("*.sql")), root / CALENDAR]
     return {p.relative_to(root).as_posix(): p.read_text() for p in paths if p.exists()}
 
 
@@ -162,4 +185,4 @@ def _taken(root: Path, schema: str) -> frozenset[str]:
 
 
 def _path(schema: str, draft: ModelDraft) -> str:
-    return _CALENDAR if draft.name == "dim_date" else f"{folder(schema)}/{draft.name}.sql"
+    return CALENDAR if draft.name == "dim_date" else f"{folder(schema)}/{draft.name}.sql"

@@ -53,5 +53,13 @@ def builds(conn: sa.Connection, limit: int = 20) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
+def last_build(conn: sa.Connection, schema: str) -> dict[str, Any] | None:
+    """The newest of the schema that is not undone."""
+    c = build_table.c
+    query = sa.select(build_table).where(c.schema_name == schema, c.status == "done")
+    row = conn.execute(query.order_by(c.id.desc()).limit(1)).mappings().first()
+    return dict(row) if row else None
+
+
 def set_build_status(conn: sa.Connection, id_: int, status: str) -> None:
     conn.execute(build_table.update().where(build_table.c.id == id_).values(status=status))

@@ -16,7 +16,7 @@ from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.decisions import ColumnDecision, ColumnRole, TableDecision, TableRole
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.errors import MetadataError
-from dataplatform.names import qualified, quote
+from dataplatform.names import SYSTEM_PREFIX, qualified, quote
 from dataplatform.storage.postgres import raw_connection, transaction
 
 
@@ -75,7 +75,7 @@ class Question:
 
 
 def questions(schema: SchemaProfile, evaluation: Evaluation) -> list[Question]:
-    """What is not green, what matters most first: roles of tables, keys, then columns."""
+    """What is not green, what matters most first: roles of tables, keys, then columns; nothing about dp_… columns."""
     tables = evaluation.tables.items()
     roles = [_about_role(name, table) for name, table in tables if _is_unclear(table.verdict)]
     keys = [_about_key(schema.tables[name], table) for name, table in tables if _is_key_unclear(table)]
@@ -83,7 +83,7 @@ def questions(schema: SchemaProfile, evaluation: Evaluation) -> list[Question]:
         _about_column(name, column, verdict.verdict)
         for name, table in tables
         for column, verdict in table.columns.items()
-        if _is_unclear(verdict.verdict)
+        if _is_unclear(verdict.verdict) and not column.startswith(SYSTEM_PREFIX)
     ]
     return [*roles, *keys, *columns]
 
@@ -93,6 +93,8 @@ def _is_unclear(verdict: Verdict) -> bool:
 
 
 def _is_key_unclear(table: TableVerdict) -> bool:
+    if any(column.startswith(SYSTEM_PREFIX) for column in table.primary_key):
+        return False  # the platform made it, and knows
     return not table.primary_key or status(table.key_confidence) != "green"
 
 
@@ -103,7 +105,8 @@ def _about_role(name: str, table: TableVerdict) -> Question:
 
 def _about_key(profile: TableProfile, table: TableVerdict) -> Question:
     text, draft = f"Which columns identify a row of {profile.name}?", ", ".join(table.primary_key)
-    return Question("key", profile.name, "", text, draft, tuple(profile.by_name))
+    legal = tuple(name for name in profile.by_name if not name.startswith(SYSTEM_PREFIX))
+    return Question("key", profile.name, "", text, draft, legal)
 
 
 def _about_column(table: str, column: str, verdict: Verdict) -> Question:

@@ -131,3 +131,31 @@ def waiting(bronze: Bronze) -> dict[EntityRef, int]:
     each = {"$group": {"_id": {"source": "$source", "entity": "$entity"}, "number": {"$sum": 1}}}
     found = within(bronze.db, Quarantined).filter(status="open").aggregate([each])
     return {EntityRef(d["_id"]["source"], d["_id"]["entity"]): int(d["number"]) for d in found}
+
+
+@dataclass(frozen=True)
+class Holding:
+    """How much bronze holds of an entity; `quarantined` whatever its status."""
+
+    versions: int
+    batches: int
+    quarantined: int
+
+
+def holding(bronze: Bronze, ref: EntityRef) -> Holding:
+    """Counted, not estimated: `purge` shows it before it removes them."""
+    mine = {"source": ref.source, "entity": ref.name}
+    return Holding(
+        int(bronze.versions(ref).count_documents({})),
+        int(within(bronze.db, ManifestHead).filter(**mine).count()),
+        int(within(bronze.db, Quarantined).filter(**mine).count()),
+    )
+
+
+def entities_in(bronze: Bronze, source: str) -> set[str]:
+    """Names of all entities of a source that bronze has a batch or a quarantined record of."""
+    return {
+        str(name)
+        for kind in (ManifestHead, Quarantined)
+        for name in within(bronze.db, kind).filter(source=source).distinct("entity")
+    }

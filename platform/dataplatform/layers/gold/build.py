@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from dataplatform.metadata.gold import GoldModel
 from dataplatform.names import quote
 from dataplatform.storage.postgres import database_errors, raw_connection
 
+log = logging.getLogger(__name__)
 _BEGINNING = "-infinity"
 
 
@@ -54,8 +56,17 @@ class _Job:
 def build(
     engine: Engine, models: Mapping[str, GoldModel], names: list[str] | None, full: bool
 ) -> list[Built]:
-    """Builds the models named, or all. `full`: incremental ones from the beginning."""
-    order, reads = lineage.order(models)
+    """Builds the models named, or all. `full`: incremental ones from the beginning.
+
+    A model that is wrong is left out and said in the log, with those that read it; it is an error where it was
+    named, or where there is no other.
+    """
+    usable = lineage.usable(models)
+    order, reads = usable.order, usable.reads
+    for name, error in usable.errors.items():
+        if name in (names or ()) or not order:
+            raise error
+        log.warning("the model %s is left out, the others go on: %s", name, error.message)
     unknown = [name for name in names or () if name not in models]
     if unknown:
         raise MetadataError(

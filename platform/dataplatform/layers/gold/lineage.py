@@ -55,14 +55,61 @@ def lineage(model: GoldModel) -> Lineage:
     return Lineage(tuple(gold), tuple(others))
 
 
+@dataclass(frozen=True)
+class Usable:
+    """The models that can be built, in that order, what each reads; and why the others cannot."""
+
+    order: list[str]
+    reads: dict[str, Lineage]
+    errors: dict[str, ModelError]
+
+
+def usable(models: Mapping[str, GoldModel]) -> Usable:
+    """Leaves out what is not SQL, what reads a model that is not there or in a circle, and what reads those."""
+    errors: dict[str, ModelError] = {}
+    left = dict(models)
+    while True:
+        try:
+            order_, reads = order(left)
+            return Usable(order_, reads, errors)
+        except ModelError:
+            errors |= _faults(left)
+            left = {name: model for name, model in left.items() if name not in errors}
+
+
+def _faults(models: Mapping[str, GoldModel]) -> dict[str, ModelError]:
+    """What is wrong with each by itself; where nothing is, with each that stands in or behind a circle."""
+    faults: dict[str, ModelError] = {}
+    for name, model in models.items():
+        try:
+            _check_models(model, lineage(model), models)
+        except ModelError as error:
+            faults[name] = error
+    return faults or _in_circles(models)
+
+
+def _in_circles(models: Mapping[str, GoldModel]) -> dict[str, ModelError]:
+    reads_of = {name: lineage(model) for name, model in models.items()}
+    try:
+        _sorted(models, reads_of)
+    except ModelError as error:
+        circle = [name for name in models if name in downstream(reads_of, name)]
+        return dict.fromkeys({*circle, *(n for c in circle for n in downstream(reads_of, c))}, error)
+    return {}
+
+
 def order(models: Mapping[str, GoldModel]) -> tuple[list[str], dict[str, Lineage]]:
     """Names in build order, and the lineage of each; raises ModelError for cycles and unknowns."""
     reads_of = {name: lineage(model) for name, model in models.items()}
     for name, reads in reads_of.items():
-        for parent in reads.models:
-            if parent not in models:
-                raise _unknown(models[name], f"gold.{parent}", [f"gold.{m}" for m in models])
+        _check_models(models[name], reads, models)
     return _sorted(models, reads_of), reads_of
+
+
+def _check_models(model: GoldModel, reads: Lineage, models: Mapping[str, GoldModel]) -> None:
+    for parent in reads.models:
+        if parent not in models:
+            raise _unknown(model, f"gold.{parent}", [f"gold.{m}" for m in models])
 
 
 def _sorted(models: Mapping[str, GoldModel], reads_of: Mapping[str, Lineage]) -> list[str]:

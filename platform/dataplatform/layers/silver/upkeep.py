@@ -1,0 +1,54 @@
+"""Upkeep of silver: which tables are an entity's, and how they go. `upkeep/` alone calls what removes."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from dataplatform.audit import tables as audit
+from dataplatform.layers.silver import tables as t
+from dataplatform.layers.silver.evolve import CURRENT, SCHEMA
+from dataplatform.names import qualified
+from dataplatform.records.refs import EntityRef
+
+_READERS = sa.text(
+    "with recursive reader(oid) as ("
+    "select to_regclass(n) from unnest(cast(:tables as text[])) n union "
+    "select r.ev_class from reader join pg_depend d on d.refobjid = reader.oid and d.classid = 'pg_rewrite'::regclass "
+    "join pg_rewrite r on r.oid = d.objid) "
+    "select n.nspname || '.' || c.relname from reader join pg_class c using (oid) join pg_namespace n "
+    "on n.oid = c.relnamespace where c.relkind in ('v', 'm') and n.nspname <> :own order by 1"
+)
+
+
+def tables_of(conn: sa.Connection, ref: EntityRef) -> dict[str, int]:
+    """Its tables that are there, its own first, and their rows. The metadata need not know of them any more."""
+    named = set()
+    for known in (t.entity_column, audit.schema_change):
+        mine = (known.c.source == ref.source, known.c.entity == ref.name)
+        named |= set(conn.execute(sa.select(known.c.table_name).distinct().where(*mine)).scalars())
+    found = {}
+    for name in (ref.table, *sorted(named - {ref.table})):
+        place = qualified(SCHEMA, name)
+        if conn.execute(sa.text("select to_regclass(:n)"), {"n": place}).scalar() is not None:
+            found[name] = int(conn.exec_driver_sql(f"select count(*) from {place}").scalar_one())
+    return found
+
+
+def readers_of(conn: sa.Connection, tables: list[str]) -> list[str]:
+    """Views beyond silver that read the tables, directly or not, as schema.name: they go with them."""
+    places = [qualified(SCHEMA, name) for name in tables]
+    return [str(name) for name in conn.execute(_READERS, {"tables": places, "own": CURRENT}).scalars()]
+
+
+def drop(conn: sa.Connection, ref: EntityRef) -> None:
+    """Tables, views, and what is remembered of columns and rule."""
+    for name in tables_of(conn, ref):
+        conn.exec_driver_sql(f"drop table {qualified(SCHEMA, name)} cascade")
+    for known in (t.entity_column, t.entity_rule):
+        conn.execute(known.delete().where(known.c.source == ref.source, known.c.entity == ref.name))
+
+
+def entities_in(conn: sa.Connection, source: str) -> set[str]:
+    """Names of all entities of a source that silver remembers columns of."""
+    c = t.entity_column.c
+    return set(conn.execute(sa.select(c.entity).distinct().where(c.source == source)).scalars())
