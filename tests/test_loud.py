@@ -283,3 +283,13 @@ def test_a_corrected_delimiter_or_null_value_takes_effect(make_world: MakeWorld,
     assert world.rows("select id, n from silver_current.s__c order by id") == [(1, None), (2, "5")]
     assert not replay(world.platform, "s").failed
     assert world.rows("select id, n from silver.s__c order by id") == [(1, None), (2, 5)]
+
+
+def test_a_record_set_aside_counts_once(make_world: MakeWorld, own_lines: str) -> None:
+    head = "  e: {key: [id], load: delta, partial: true, columns: {n: {type: integer}}}\n"
+    world = make_world(s=own_lines + head)
+    for count in (1, 2):
+        result = load(world, {"id": 1, "n": "x"}, *({"id": 1 + n, "n": n} for n in range(1, count)))
+        assert not result.failed, result.failed
+        assert result.entities["e"].counts.quarantined == 1
+    assert len(world.quarantine()) == 1

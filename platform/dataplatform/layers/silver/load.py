@@ -21,7 +21,7 @@ from dataplatform.layers.silver.observe import Screen, effective_at, present_pat
 from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
-from dataplatform.layers.silver.task import Mode, Task, Work, still_bad, too_many
+from dataplatform.layers.silver.task import Mode, Task, Work, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
@@ -60,9 +60,8 @@ def load(
     done = restate(work, everything) if everything or not newest else _merge(work)
     state.put_known(conn, plan, stored)
     state.put_rule(conn, task.batch.entity, rule)
-    if work.bad:
-        history.quarantine(task.batch.batch_id, work.bad)
-    counts = _counts(work, done)
+    aside = _set_aside(work, everything)
+    counts = _counts(work, done, aside)
     newest_before = task.applied[-1] if task.applied else ""
     said = notes.of_columns(changed, rows) + notes.of_silence(before, plan.known, newest_before)
     warned = notes.of_entries(manifest, entries) + notes.of_quarantine(work, counts.quarantined)
@@ -89,9 +88,22 @@ def _same_key(task: Task, new: Manifest, old: Manifest) -> None:
         )
 
 
-def _counts(work: Work, done: Done) -> Counts:
+def _set_aside(work: Work, everything: bool) -> int:
+    """Notes what could not be taken, each version once; how many records of the batch that concerns.
+
+    `everything`: all of history was looked at anew, so what was set aside before counts only if it was again.
+    """
+    before = [] if everything else work.history.set_aside()
+    known = frozenset(before)
+    new = {version: (reason, version, doc) for reason, version, doc in work.bad if version not in known}
+    if new:
+        work.history.quarantine(work.task.batch.batch_id, list(new.values()))
+    refused = hs.unique(hs.hashes([*before, *new]))
+    return work.manifest.quarantined + int(hs.member(work.entries.versions, refused).sum())
+
+
+def _counts(work: Work, done: Done, bad: int) -> Counts:
     manifest = work.manifest
-    bad = manifest.quarantined + len(work.bad) + work.still_bad
     changed = done.inserted + done.updated
     return Counts(
         read=manifest.records,
@@ -146,8 +158,6 @@ def _merge(work: Work) -> Done:
         candidate[:] = False
     merger = Merger(work.conn, plan, work.batch, first)
     chosen = np.flatnonzero(candidate & single)
-    if not candidate.all():
-        work.still_bad = still_bad(work, entries.versions[~candidate])
     for owners, block in _blocks(work, entries.keys[chosen], entries.versions[chosen]):
         _stage(work, merger, owners, block)
     oldest = min((k.first_batch for k in plan.known.values()), default="")

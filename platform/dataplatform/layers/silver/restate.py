@@ -7,7 +7,7 @@ import numpy as np
 from dataplatform.layers.silver.merge import Done
 from dataplatform.layers.silver.observe import Reader, histories, present_paths
 from dataplatform.layers.silver.rebuild import rebuild
-from dataplatform.layers.silver.task import Mode, Work, still_bad, too_many
+from dataplatform.layers.silver.task import Mode, Work, too_many
 from dataplatform.records import hashes as hs
 
 PARTITION = 400_000  # observations held in memory by a rebuild
@@ -45,7 +45,6 @@ def concerned(work: Work) -> hs.Hashes:
     at = hs.find(mine.keys, held.keys)
     same = at >= 0
     same[same] = (held.versions[at[same]] == mine.versions[same]).all(axis=1)
-    work.still_bad = still_bad(work, mine.versions[same])
     missing = held.keys[~hs.member(held.keys, mine.keys)]
     return hs.unique(np.concatenate([mine.keys[~same], missing, held.held]))
 

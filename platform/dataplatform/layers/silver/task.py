@@ -13,7 +13,6 @@ from dataplatform.layers.silver.merge import Batch
 from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.metadata.source import Entity
-from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import BadVersion, Held, History, Manifest
 from dataplatform.records.refs import BatchRef, RunRef
 
@@ -58,13 +57,7 @@ class Work:
     bad: list[BadVersion]
     screen: Screen | None = None
     path: str = "merge"
-    still_bad: int = 0
     rebuilt: int = 0
-
-
-def still_bad(work: Work, unchanged: hs.Hashes) -> int:
-    """How many of the unchanged records silver could not take before, and cannot now."""
-    return int(hs.member(unchanged, hs.unique(hs.hashes(work.history.set_aside()))).sum())
 
 
 def too_many(work: Work, gone: int, total: int) -> LoadError:
