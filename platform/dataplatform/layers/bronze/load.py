@@ -286,7 +286,7 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
 def _parsed(work: _Work, piece: _Piece) -> None:
     """Stores what is new."""
     work.records += len(piece.parsed)
-    before = len(work.versions)
+    before, batch = len(work.versions), work.raw.ref
     bad: list[Bad] = []
     documents: list[dict[str, Any]] = []
     for i, item in enumerate(piece.parsed):
@@ -296,8 +296,8 @@ def _parsed(work: _Work, piece: _Piece) -> None:
         version = content_id(item.doc)
         line = piece.digests[i] if piece.digests is not None else version
         _enter(work, item.key, version, line, work.delivered + piece.places[i])
-        documents.append(_document(version, item, work.raw.ref.batch_id))
-    inserted = work.bronze.insert(work.raw.ref, documents, work.first)
+        documents.append(_document(version, item, batch.batch_id))
+    inserted = work.bronze.insert(batch, documents, work.first)
     fresh = _fresh(work, inserted, before)
     records = [item.doc for item in piece.parsed if isinstance(item, Record)]
     flags = [document["_id"] in fresh for document in documents]
