@@ -92,9 +92,8 @@ def test_rows_of_any_table(world: World) -> None:
     load(world, *({"id": n, "at": at(1), "tags": [{"t": n}]} for n in (1, 2, 3)))
     rows = current_rows(world.platform, "s.t", 2)
     assert (rows.table, rows.more, len(rows.rows)) == ("silver.s__t", True, 2)
-    assert set(rows.columns[:3]) == {"at", "id", "note"}
-    assert rows.columns[3] == "dp_id"
-    assert rows.without_system().as_json()["rows"][0] == {"at": rows.rows[0][0], "id": 1, "note": None}
+    assert rows.columns[:4] == ("id", "at", "note", "dp_id")
+    assert rows.without_system().as_json()["rows"][0] == {"id": 1, "at": rows.rows[0][1], "note": None}
     for name in ("silver.s__t__tags", "s__t__tags", "s.t.tags", "silver_current.s__t__tags"):
         assert current_rows(world.platform, name, 9).without_system().rows == ((1,), (2,), (3,))
 
