@@ -66,7 +66,7 @@ def test_a_good_source_is_read_as_it_was_meant(tmp_path: Path) -> None:
     ("old", "new", "line", "path", "value", "message", "legal"),
     [
         # unknown fields: at every depth, with what is legal there
-        ("columns:", "colums:", 12, "entities.things.colums", "", "unknown field; did you mean `columns`?", "description, key"),
+        ("columns:", "colums:", 12, "entities.things.colums", "", "unknown field; did you mean `columns`?", "description, model, key"),
         ("{scd: 1}", "{scs: 1}", 13, "entities.things.columns.name.scs", "1", "did you mean `scd`?", "scd, type, format"),
         ("path: /things", "path: /things, parms: 1", 10, "entities.things.request.parms", "1", "did you mean `params`?",
          "path, method, params, headers, body, records"),
@@ -95,9 +95,9 @@ def test_a_good_source_is_read_as_it_was_meant(tmp_path: Path) -> None:
          "'5 minutes' is not a duration; write 30s", ""),
         # what belongs to another kind of connector
         ("    request: {path: /things}\n", "", 9, "entities.things.request", "", "this field is required", ""),
-        ("    key: id", "    key: id\n    file: x", 12, "entities.things.file", '"x"', "unknown field", "description, key"),
-        ("    key: id", "    key: id\n    table: x", 12, "entities.things.table", '"x"', "unknown field", "description, key"),
-        ("    key: id", "    key: id\n    format: csv", 12, "entities.things.format", '"csv"', "unknown field", "description, key"),
+        ("    key: id", "    key: id\n    file: x", 12, "entities.things.file", '"x"', "unknown field", "description, model, key"),
+        ("    key: id", "    key: id\n    table: x", 12, "entities.things.table", '"x"', "unknown field", "description, model, key"),
+        ("    key: id", "    key: id\n    format: csv", 12, "entities.things.format", '"csv"', "unknown field", "description, model, key"),
         # what is no YAML, or says something twice
         ("source: s\n", "source: s\nsource: s\n", 2, "", "", "the key 'source' is there twice", ""),
         ("source: s\n", "source: [\n", 3, "", "", "not YAML", ""),
