@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from dataplatform.errors import DataplatformError, MetadataError, ServerError, SettingsError
+from dataplatform.errors import DataplatformError, LoadError, MetadataError, ServerError, SettingsError
+from dataplatform.layers.silver.evolve import CHILD_SYSTEM, MOST_COLUMNS, SYSTEM
 
 
 @pytest.fixture
@@ -209,3 +210,102 @@ def test_wrong_database_urls(make_world: MakeWorld, files: str, monkeypatch: Any
 def test_a_missing_source_says_what_there_is(world: World) -> None:
     with pytest.raises(MetadataError, match="known sources: s"):
         world.run("nope")
+
+
+def test_a_time_beyond_what_there_is_sends_its_record_to_quarantine(
+    make_world: MakeWorld, own_lines: str
+) -> None:
+    """In the first batch (column by column), in a later one, and in one that comes late (from bronze)."""
+    world = make_world(
+        s=own_lines
+        + "  e: {key: [id], load: delta, effective_at: at, max_quarantine: 1.0, columns: {at: {type: text}}}\n"
+    )
+    good = '{"id": 1, "at": "2026-01-01T00:00:00Z", "n": %d}\n{"id": 2, "at": "2026-01-01T00:00:00+14:00", "n": %d}\n'
+    bad = '{"id": %d, "at": "0001-01-01T00:00:00+14:00"}\n{"id": %d, "at": "9999-12-31T23:00:00-05:00"}\n'
+    for n in (1, 2):
+        world.write("e.jsonl", good % (n, n) + bad % (10 * n, 10 * n + 1))
+        result = world.run()
+        assert not result.failed, result.failed
+        assert result.entities["e"].counts.quarantined == 2
+    assert world.rows("select id, n from silver_current.s__e order by id") == [(1, 2), (2, 2)]
+    late, later = ("20991231T000000000000Z-0000", "20991231T000001000000Z-0000")
+    for batch_id, n in ((late, 3), (later, 4)):
+        world.write("e.jsonl", good % (n, n) + bad % (10 * n, 10 * n + 1))
+        for layer in ("raw", "bronze"):
+            world.move(layer, "e", batch_id)
+    assert [world.move("silver", "e", batch_id).quarantined for batch_id in (later, late)] == [2, 2]
+    assert world.rows("select id, n from silver_current.s__e order by id") == [(1, 4), (2, 4)]
+    assert len(world.quarantine()) == 8
+    assert {q.reason for q in world.quarantine()} == {
+        "effective_at (at): '0001-01-01T00:00:00+14:00' is beyond the years 1 to 9999 in UTC",
+        "effective_at (at): '9999-12-31T23:00:00-05:00' is beyond the years 1 to 9999 in UTC",
+    }
+
+
+ILL = """
+from dataplatform.connectors import page_of
+
+def extract(request, since):
+    ill = {"id": 2}
+    ill["self"] = ill
+    yield page_of([{"id": 1}, ill, {"id": 3}])
+"""
+
+
+def test_a_value_of_your_connector_that_json_cannot_hold_stops_no_other(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "connectors").mkdir()
+    (tmp_path / "connectors" / "ill.py").write_text(ILL)
+    world = make_world(
+        s="source: s\nconnector: {type: python, module: ill}\nentities:\n  e: {key: [id], load: delta, max_quarantine: 1.0}\n"
+    )
+    result = world.run()
+    assert not result.failed, result.failed
+    assert world.rows("select id from silver_current.s__e order by id") == [(1,), (3,)]
+    (aside,) = world.quarantine()
+    assert aside.reason.startswith("cannot be written as JSON: RecursionError")
+    assert aside.record.startswith("{'id': 2, 'self': {...}}")
+
+
+def wide(names: int, more: str = "") -> str:
+    fields = ", ".join(f'"f{n}": {n}' for n in range(names))
+    return f'{{"id": 1, "few": {{"a": 1}}, "stats": {{"by_day": {{{fields}}}, "n": 1}}{more}}}\n'
+
+
+def test_more_fields_than_postgres_has_columns(make_world: MakeWorld, files: str) -> None:
+    """Refused for good, with what to write; and loaded once that is written."""
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id]}\n")
+    world.write("e.jsonl", wide(1_700))
+    with pytest.raises(
+        LoadError, match=r"the table silver.s__e would have 1,703 columns; 1,58\d are possible"
+    ) as told:
+        world.move("silver", "e", world.run().batch_id)
+    assert '"stats__by_day": {type: jsonb}' in told.value.remedy
+    world = make_world(
+        s=files + '  e: {file: e.jsonl, key: [id], columns: {"stats__by_day": {type: jsonb}}}\n'
+    )
+    result = world.run()
+    assert not result.failed, result.failed
+    assert world.rows("select stats__n::text, stats__by_day->>'f1699' from silver_current.s__e") == [
+        ("1", "1699")
+    ]
+
+
+def test_as_many_fields_as_there_are_columns(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id]}\n")
+    most = MOST_COLUMNS - len(SYSTEM | CHILD_SYSTEM)
+    for n in (1, 2):
+        fields = ", ".join(f'"f{n}": {n % 2 == 0}'.lower() for n in range(most - 2))
+        world.write("e.jsonl", f'{{"id": 1, "n": {n}, {fields}}}\n')
+        result = world.run()
+        assert not result.failed, result.failed
+    assert world.rows("select count(*) from silver.s__e") == [(2,)]
+
+
+def test_a_row_too_wide_for_postgres_is_no_passing_error(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id]}\n")
+    fields = ", ".join(f'"f{n}": {n + 10**15}' for n in range(1_500))
+    world.write("e.jsonl", f'{{"id": 1, "stats": {{{fields}}}}}\n')
+    with pytest.raises(LoadError, match="cannot hold it: row is too big"):
+        world.move("silver", "e", world.run().batch_id)

@@ -219,3 +219,26 @@ def test_the_schema_is_for_editors(cli: Run) -> None:
     kinds = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["oneOf"]]
     assert {kind["title"] for kind in kinds} == {"FilesSource", "RestSource", "SqlSource", "PythonSource"}
     assert all(kind["additionalProperties"] is False and kind["properties"]["entities"] for kind in kinds)
+
+
+def test_new_model_writes_a_class_that_says_the_same(cli: Run, tmp_path: Path) -> None:
+    yaml = tmp_path / "metadata" / "sources" / "s.yaml"
+    yaml.write_text(SOURCE)
+    file = tmp_path / "metadata" / "models" / "s.py"
+    shown = cli("new", "model", "s.e", "--stdout", json_=False)
+    assert "class E(BaseModel):" in shown
+    assert not file.exists()
+    said = cli("new", "model", "s.e")
+    assert (said["file"], said["line"], said["text"]) == (str(file), "model: s.E", file.read_text())
+    refused = cli("new", "model", "s.e", code=1)
+    assert "s.py:10: the class E is there already, and stays as it is" in refused["error"]
+    assert file.read_text() == said["text"]
+
+    before = cli("check")
+    yaml.write_text(SOURCE.replace("key: [id], columns: {n: {type: integer}}", said["line"]))
+    assert cli("check") == before
+    assert cli("new", "model", "s.e", "--stdout")["text"] == said["text"]
+    file.write_text("1 / 0\n")
+    (broken,) = cli("check", code=1)["problems"]
+    assert (broken["file"], broken["line"]) == (str(file), 1)
+    assert broken["message"] == "your file cannot be imported: ZeroDivisionError: division by zero"

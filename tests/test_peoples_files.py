@@ -209,10 +209,10 @@ entities:
 def test_one_character_for_decimals_and_thousands(
     make_world: MakeWorld, connector: str, entity: str, line: int
 ) -> None:
+    world = make_world(
+        s=f"source: s\nconnector: {{type: files, path: x{connector}}}\nentities:\n  c: {{file: c.csv, key: id{entity}}}\n"
+    )
     with pytest.raises(MetadataError, match="`decimal` and `thousands` are both") as caught:
-        world = make_world(
-            s=f"source: s\nconnector: {{type: files, path: x{connector}}}\nentities:\n  c: {{file: c.csv, key: id{entity}}}\n"
-        )
         world.platform.catalog.source("s")
     assert f"s.yaml:{line}" in str(caught.value)
 

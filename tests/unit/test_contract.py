@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from dataplatform.connectors import (
     Item,
     Part,
     Records,
+    Reject,
     Request,
     Schema,
     Since,
@@ -125,7 +128,30 @@ def test_a_state_from_the_records_of_an_entity_with_a_cursor() -> None:
     assert list(with_state(iter(pages), None)) == pages
 
 
+def test_what_cannot_be_json_is_rejected_alone() -> None:
+    endless: dict[str, Any] = {"id": 2}
+    endless["self"] = endless
+
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    there = Reject("a row", "too short")
+    page = page_of([{"id": 1}, endless, {"id": 3, "x": Mute()}, {"id": 4, "x": "y" * 2_000, "z": object}, {"id": 5}], rejects=(there,))  # fmt: skip
+    assert page.data[0] == b'{"id":1}'
+    assert page.data[-1] == b'{"id":5}'
+    assert page.rejects[0] == there
+    assert page.rejects[1].text.startswith("{'id': 2, 'self': {...}")
+    assert page.rejects[2].text == "a dict that cannot be shown"
+    assert page.rejects[2].reason.startswith("cannot be written as JSON: TypeError")
+    assert all(len(one.text) <= 1_000 and len(one.reason) <= 1_000 for one in page.rejects)
+
+
 def test_the_greatest_of_a_column() -> None:
+    assert greatest_value(None, ["2026-01-02", "zzz", "2026-01-01"], str) == "2026-01-02"
+    assert greatest_value(None, [1.0, math.nan, 3.0, math.inf], lambda v: v) == 3.0
+    assert greatest_value(None, [Decimal("NaN"), Decimal(2)], int) == 2
+    assert greatest_value(5, [math.nan], lambda v: v) == 5
     assert greatest_value(None, [None, 3, 1], str) == "3"
     assert greatest_value(5, [], int) == 5
     assert greatest_value(None, ["2026-01-02", 7, None], lambda v: v) == "2026-01-02", (

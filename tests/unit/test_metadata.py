@@ -66,7 +66,7 @@ def test_a_good_source_is_read_as_it_was_meant(tmp_path: Path) -> None:
     ("old", "new", "line", "path", "value", "message", "legal"),
     [
         # unknown fields: at every depth, with what is legal there
-        ("columns:", "colums:", 12, "entities.things.colums", "", "unknown field; did you mean `columns`?", "description, key"),
+        ("columns:", "colums:", 12, "entities.things.colums", "", "unknown field; did you mean `columns`?", "description, model, key"),
         ("{scd: 1}", "{scs: 1}", 13, "entities.things.columns.name.scs", "1", "did you mean `scd`?", "scd, type, format"),
         ("path: /things", "path: /things, parms: 1", 10, "entities.things.request.parms", "1", "did you mean `params`?",
          "path, method, params, headers, body, records"),
@@ -95,9 +95,9 @@ def test_a_good_source_is_read_as_it_was_meant(tmp_path: Path) -> None:
          "'5 minutes' is not a duration; write 30s", ""),
         # what belongs to another kind of connector
         ("    request: {path: /things}\n", "", 9, "entities.things.request", "", "this field is required", ""),
-        ("    key: id", "    key: id\n    file: x", 12, "entities.things.file", '"x"', "unknown field", "description, key"),
-        ("    key: id", "    key: id\n    table: x", 12, "entities.things.table", '"x"', "unknown field", "description, key"),
-        ("    key: id", "    key: id\n    format: csv", 12, "entities.things.format", '"csv"', "unknown field", "description, key"),
+        ("    key: id", "    key: id\n    file: x", 12, "entities.things.file", '"x"', "unknown field", "description, model, key"),
+        ("    key: id", "    key: id\n    table: x", 12, "entities.things.table", '"x"', "unknown field", "description, model, key"),
+        ("    key: id", "    key: id\n    format: csv", 12, "entities.things.format", '"csv"', "unknown field", "description, model, key"),
         # what is no YAML, or says something twice
         ("source: s\n", "source: s\nsource: s\n", 2, "", "", "the key 'source' is there twice", ""),
         ("source: s\n", "source: [\n", 3, "", "", "not YAML", ""),
@@ -393,6 +393,10 @@ def test_no_records_at_the_path_says_what_is_there() -> None:
     [
         (None, 1, 1), (1, 2, 2), (2, 1, 2), (9, "10", "10"), ("9", "10", "10"), ("2026-01-31T10:00:00+01:00", "2026-01-31T09:30:00Z", "2026-01-31T09:30:00Z"),
         ("2026-01-31", "2026-01-31T00:00:01", "2026-01-31T00:00:01"), ("b", "a", "b"), (5, None, 5), (5, True, 5), (5, [9], 5), (5, "2026-01-01", "2026-01-01"),
+        (5, "zzz", 5), ("zzz", 5, 5), ("2026-01-31", "zzz", "2026-01-31"), ("zzz", "2026-01-31", "2026-01-31"), ("7", "zzz", "7"), (None, "zzz", "zzz"),
+        (5, float("inf"), 5), (5, float("nan"), 5), (float("nan"), 5, 5), (None, float("-inf"), None), (5, "inf", 5), (5, "nan", 5), (5, "1e999", 5),
+        (5, 10**400, 10**400), ("20260131", "20260199", "20260199"),
+        ("507f1f77bcf86cd799439011", "507111770001234799439011", "507f1f77bcf86cd799439011"), ("50711177000123479943901a", "507111770001234799439011", "50711177000123479943901a"),
     ],
 )  # fmt: skip
 def test_the_later_cursor(left: Any, right: Any, greater: Any) -> None:
@@ -402,16 +406,46 @@ def test_the_later_cursor(left: Any, right: Any, greater: Any) -> None:
 cursors = (
     st.integers(-5, 5)
     | st.floats(-5, 5)
-    | st.sampled_from(["a", "b", "7", "2026-01-31", "2026-01-31T10:00:00Z", "2026-01-31T10:00:00+01:00"])
+    | st.sampled_from(
+        [
+            "a",
+            "b",
+            "zzz",
+            "nan",
+            float("nan"),
+            float("inf"),
+            "7",
+            "2026-01-31",
+            "2026-01-31T10:00:00Z",
+            "2026-01-31T10:00:00+01:00",
+        ]
+    )
 )
+
+
+def highest(values: list[Any]) -> Any:
+    high: Any = None
+    for value in values:
+        high = later(high, value)
+    return high
 
 
 @given(st.permutations([5, "6", "2026-01-31", "2026-02-01T00:00:00Z", "x", "y"]), st.lists(cursors))
 def test_a_cursor_only_grows(values: list[Any], more: list[Any]) -> None:
-    high: Any = None
-    for value in [*more, *values, *more]:
-        high = later(high, value)
-    assert high == "y"
+    assert highest([*more, *values, *more]) == "2026-02-01T00:00:00Z"
+
+
+@given(
+    st.permutations([5, "6", "x", "zzz", float("nan")]),
+    st.lists(st.sampled_from(["a", "zzzz", float("inf"), 4])),
+)
+def test_a_number_is_no_less_than_any_text(values: list[Any], more: list[Any]) -> None:
+    assert highest([*more, *values, *more]) == "6"
+
+
+@given(st.lists(cursors, max_size=6).flatmap(lambda v: st.tuples(st.just(v), st.permutations(v))))
+def test_a_cursor_does_not_depend_on_the_order(lists: tuple[list[Any], list[Any]]) -> None:
+    assert highest(lists[0]) == highest(lists[1])
 
 
 @pytest.mark.parametrize(

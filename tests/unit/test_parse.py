@@ -148,6 +148,8 @@ def test_how_records_are_read_is_part_of_what_identifies_them() -> None:
         Rule(("a", "b"), frozenset(), False),
         Rule(("a,b",), frozenset(), False),
         Rule(("id",), frozenset(), True),
+        Rule(("id",), frozenset(), True, whole=frozenset({"a"})),
+        Rule(("id",), frozenset(), True, whole=frozenset({"b"})),
     ]
     assert len({rule.identity() for rule in rules}) == len(rules)
     assert (

@@ -143,11 +143,26 @@ def test_what_cannot_be_part_of_a_key(value: Any) -> None:
     ("value", "part"),
     [
         (True, b"b1"), (False, b"b0"), ("", b"s"), ("é", b"s\xc3\xa9"), (7, b"i7"), (-7, b"i-7"), (7.0, b"i7"),
-        (1.5, b"n1.5"), (Decimal("1.50"), b"n1.5"), ("\ud800", b"s\xed\xa0\x80"),
+        (1.5, b"n1.5"), (Decimal("1.50"), b"n1.5"), (Decimal("0.000000100"), b"n1E-7"), (1e-7, b"n1E-7"), ("\ud800", b"s\xed\xa0\x80"),
     ],
 )  # fmt: skip
 def test_a_part_says_its_type(value: Any, part: bytes) -> None:
     assert key_part(value) == part
+
+
+@given(st.integers(-(10**28) + 1, 10**28 - 1), st.integers(-40, 5))
+def test_of_a_number_of_28_digits_a_key_is_what_it_was(digits: int, exponent: int) -> None:
+    number = Decimal(f"{digits}E{exponent}")
+    whole = number == number.to_integral_value()
+    before = b"i%d" % int(number) if whole else b"n" + str(number.normalize()).encode()
+    assert key_part(number) == before
+
+
+@given(st.integers(10**30, 10**60), st.integers(1, 9), st.integers(1, 90))
+def test_long_numbers_that_differ_are_different_keys(digits: int, more: int, places: int) -> None:
+    left, right = Decimal(f"{digits}1E-{places}"), Decimal(f"{digits + more}1E-{places}")
+    assert key_part(left) != key_part(right)
+    assert key_part(left) == key_part(Decimal(f"{digits}10E-{places + 1}"))
 
 
 def test_the_hash_is_of_typed_parts_with_their_lengths() -> None:

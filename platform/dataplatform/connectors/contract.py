@@ -177,8 +177,28 @@ def deleted(keys: Iterable[Mapping[str, Any]], **more: Any) -> Deleted:
 
 
 def page_of(records: Iterable[Mapping[str, Any]], **more: Any) -> Records:
-    """A page of Python mappings; dates, decimals, UUIDs and bytes become text."""
-    return Records([encode(record) for record in records], **more)
+    """A page of Python mappings; dates, decimals, UUIDs and bytes become text.
+
+    What JSON cannot hold (an object that holds itself, a value with no text) goes to quarantine alone.
+    """
+    lines: list[bytes] = []
+    rejects: list[Reject] = list(more.pop("rejects", ()))
+    for record in records:
+        try:
+            lines.append(encode(record))
+        except Exception as error:  # a value's own __str__ may raise anything
+            rejects.append(_rejected(record, error))
+    return Records(lines, rejects=tuple(rejects), **more)
+
+
+def _rejected(record: Any, error: Exception) -> Reject:
+    """The record as Python shows it, its first thousand characters."""
+    try:
+        text = repr(record)
+    except Exception:  # as above
+        text = f"a {type(record).__name__} that cannot be shown"
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Reject(text[:1000], f"cannot be written as JSON: {said}"[:1000])
 
 
 def encode(record: Any) -> bytes:

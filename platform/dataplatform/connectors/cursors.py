@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -25,13 +27,22 @@ def greatest(so_far: Value | None, records: Iterable[Any], cursor: CursorField |
 
 def greatest_value(so_far: Value | None, column: Iterable[Any], as_json: Any) -> Value | None:
     """The same for a column of one type; `as_json` gives a value as JSON would hold it."""
-    values = [value for value in column if value is not None]
+    values = [value for value in column if value is not None and not _infinite(value)]
     try:
-        return later(so_far, as_json(max(values))) if values else so_far
+        if values and not isinstance(values[0], str):  # of texts the greatest may be the one that is no time
+            return later(so_far, as_json(max(values)))
     except TypeError:  # values of several types do not compare
-        for value in values:
-            so_far = later(so_far, as_json(value))
-        return so_far
+        pass
+    for value in values:
+        so_far = later(so_far, as_json(value))
+    return so_far
+
+
+def _infinite(value: Any) -> bool:
+    """Infinity, and what is no number at all (NaN): it compares with nothing."""
+    return (isinstance(value, float) and not math.isfinite(value)) or (
+        isinstance(value, Decimal) and not value.is_finite()
+    )
 
 
 def with_state(items: Iterator[Item], cursor: CursorField | None) -> Iterator[Item]:

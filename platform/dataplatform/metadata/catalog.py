@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 from dataplatform.errors import MetadataError
 from dataplatform.metadata.gold import GoldHeader, GoldModel
 from dataplatform.metadata.kinds import KINDS, model_of
+from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.source import Source
 from dataplatform.metadata.yaml_file import Document, YamlError, parse
 
@@ -25,25 +26,6 @@ T = TypeVar("T", bound=BaseModel)
 log = logging.getLogger(__name__)
 _told: dict[Path, frozenset[Problem]] = {}  # what this process has said of a folder: once is enough
 _HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong in one file."""
-
-    file: str
-    line: int
-    path: str
-    message: str
-    value: str = ""
-    legal: str = ""
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}"
-        what = f"{self.path}: {self.message}" if self.path else self.message
-        value = f" (value: {self.value})" if self.value else ""
-        legal = f"; legal: {self.legal}" if self.legal else ""
-        return f"{where}: {what}{value}{legal}"
 
 
 @dataclass(frozen=True)
@@ -142,8 +124,11 @@ def read_source(path: Path, problems: list[Problem]) -> Source | None:
     document = _parse(text, path, 1, problems) if text is not None else None
     if document is None:
         return None
-    model = _kind(document, path, problems)
-    source = _validate(model, document, path, problems) if model is not None else None
+    document = _with_classes(document, path, problems)
+    model = _kind(document, path, problems) if document is not None else None
+    if document is None or model is None:
+        return None
+    source = _validate(model, document, path, problems)
     if source is not None and source.source != path.stem:
         problems.append(
             Problem(
@@ -157,6 +142,20 @@ def read_source(path: Path, problems: list[Problem]) -> Source | None:
         )
         return None
     return source
+
+
+def _with_classes(document: Document, path: Path, problems: list[Problem]) -> Document | None:
+    """The document with what the classes say that its entities name by `model:`; None where one is wrong."""
+    entities = document.data.get("entities") if isinstance(document.data, dict) else None
+    if not isinstance(entities, dict):
+        return document
+    if not any(isinstance(entity, dict) and "model" in entity for entity in entities.values()):
+        return document
+    from dataplatform.metadata.model_file import with_classes  # only where an entity names a class
+
+    before = len(problems)
+    merged = with_classes(document, path, problems)
+    return merged if len(problems) == before else None
 
 
 def _kind(document: Document, path: Path, problems: list[Problem]) -> type[Source] | None:
@@ -250,6 +249,8 @@ def _problem(model: type[BaseModel], detail: Any, document: Document, path: Path
         message = "unknown field" + (f"; did you mean `{close[0]}`?" if close else "")
     elif kind == "missing":
         message = "this field is required"
+        if located[0] == "entities" and located[2:] == ("key",):
+            message += ": `key: [id]`, or `Annotated[int, Key]` in a class that `model:` names"
     shown = "" if kind in ("missing", "union_tag_not_found") else _shown(detail.get("input"))
     wanted = ", ".join(legal) if kind == "extra_forbidden" else ""
     if kind.startswith("union_tag"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,30 +10,51 @@ Value = str | int | float
 
 
 def later(left: Any, right: Any) -> Value | None:
-    """The greater of the two; times are compared as times, numbers as numbers. What is neither counts as nothing."""
-    if not isinstance(right, str | int | float) or isinstance(right, bool):
-        return left if isinstance(left, str | int | float) else None
-    if not isinstance(left, str | int | float) or _order(right) > _order(left):
-        return right
-    return left
+    """The greater of the two; times are compared as times, numbers as numbers. What is neither counts as nothing.
+
+    A text that is no time and no number is less than any of these: one `"zzz"` among times must not end the reading.
+    """
+    one, other = _value(left), _value(right)
+    if one is None or other is None:
+        return other if one is None else one
+    return other if _order(other) > _order(one) else one
 
 
-def _order(value: Value) -> tuple[int, float, str]:
-    """Numbers before times before other text, so that any two values compare."""
+def _value(value: Any) -> Value | None:
+    """What may be a cursor: no booleans, nothing infinite."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _order(value: Value) -> tuple[int, int | float, str]:
+    """Other text before numbers before times, so that any two values compare."""
     if isinstance(value, int | float):
-        return 0, float(value), ""
+        return 1, value, ""
+    number = _number(value)
+    if number is not None:
+        return 1, number, value
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        return _number(value)
-    return 1, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), value
+        return 0, 0, value
+    return 2, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), value
 
 
-def _number(text: str) -> tuple[int, float, str]:
-    try:
-        return 0, float(text), text
-    except ValueError:
-        return 2, 0.0, text
+_LONGEST = 23  # a hexadecimal id of 24 characters may by chance be all digits among others that are not
+
+
+def _number(text: str) -> int | float | None:
+    """The number that a text is; also `20260131`, which is a date as well: both are in the same order."""
+    if len(text) > _LONGEST:
+        return None
+    for kind in (int, float):
+        try:
+            number: int | float = kind(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else None
+    return None
 
 
 def step_back(cursor: Any, overlap: timedelta) -> str | int | float | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from dataplatform.metadata.base import Duration, Metadata, Share
 from dataplatform.metadata.check import Check
@@ -158,10 +158,24 @@ class IntervalTrigger(Metadata):
 Trigger = Annotated[CronTrigger | IntervalTrigger, Field(discriminator="type")]
 
 
+def _key_or_model(schema: dict[str, Any]) -> None:
+    """For editors: an entity with `model:` may leave its key to the class."""
+    if "key" in schema.get("required", ()):
+        schema["required"] = [name for name in schema["required"] if name != "key"]
+        schema["anyOf"] = [{"required": ["key"]}, {"required": ["model"]}]
+
+
 class Entity(Metadata):
     """One kind of record of a source."""
 
+    model_config = ConfigDict(json_schema_extra=_key_or_model)
+
     description: str = Field(default="", description="Becomes the table's COMMENT.")
+    model: str | None = Field(
+        default=None,
+        description="`file.Class`: a Pydantic class in models/file.py beside sources/ that says key, columns and "
+        "children; what stands here overrides it.",
+    )
     key: tuple[str, ...] = Field(
         description="Fields that identify a record; `row` (no list) for what has none: its content does, and its "
         "number among equals."

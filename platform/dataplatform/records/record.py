@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +16,8 @@ HASH_VERSION = 3  # of row_hash; raise it when the rule changes
 ITEM = "[]."  # between the path of a list and the fields of its items
 
 _NESTED = frozenset({dict, list})
+
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the usual one keeps 28 digits
 
 Scalars = dict[str, Any]
 Lists = dict[str, list[Any]]
@@ -94,7 +96,7 @@ def key_part(value: Any) -> bytes | None:
     number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if number == number.to_integral_value():
         return b"i%d" % int(number)
-    return b"n" + str(number.normalize()).encode()
+    return b"n" + str(number.normalize(_EXACT)).encode()
 
 
 def key_hash(values: Iterable[Any], scope: bytes = b"") -> bytes | None:

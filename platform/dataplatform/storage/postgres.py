@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from dataplatform.errors import (
     BusyError,
     DataplatformError,
+    LoadError,
     ServerError,
     SettingsError,
     StorageError,
@@ -137,6 +138,12 @@ def database_errors(engine: Engine | None = None) -> Iterator[None]:
         if isinstance(original, psycopg.errors.DiskFull | psycopg.errors.IoError):
             raise StorageError(
                 f"Postgres{where}: {text}", "free some disk space and run again; old data are whole"
+            ) from None
+        if isinstance(original, psycopg.Error) and (original.sqlstate or "").startswith("54"):
+            # a limit of Postgres: too many columns, a row too wide
+            raise LoadError(
+                f"Postgres{where} cannot hold it: {text}",
+                "keep some of its objects whole: columns: {NAME: {type: jsonb}}",
             ) from None
         if isinstance(original, psycopg.OperationalError | psycopg.InterfaceError):
             raise ServerError(f"Postgres{where} failed: {text}", _remedy(text)) from None

@@ -107,7 +107,7 @@ def _load(
 ) -> Manifest:
     stream = iter(pages)
     first = next(stream, None)
-    rule = reading_rule(entity, bool(first and first.header.get("textual")))
+    rule = replace(reading_rule(entity, bool(first and first.header.get("textual"))), whole=whole)
     base = None
     if raw.load == "full":
         base = bronze.base(raw.ref, rule.identity())
@@ -185,11 +185,16 @@ def _take(work: _Work, page: RawPage, lookup: _Lookup) -> None:
 
 def _rejects(work: _Work, page: RawPage) -> None:
     bad = [
-        Bad(f"line {r.get('line')}: {r['reason']}", r["text"].encode(), page.file, page.line - 1)
+        Bad(_where(r.get("line")) + r["reason"], r["text"].encode(), page.file, page.line - 1)
         for r in page.header.get("rejects") or ()
     ]
     work.records += len(bad)
     _quarantine(work, bad)
+
+
+def _where(line: int | None) -> str:
+    """Where the source's text had it, if that has lines."""
+    return "" if line is None else f"line {line}: "
 
 
 def _quarantine(work: _Work, bad: list[Bad]) -> None:

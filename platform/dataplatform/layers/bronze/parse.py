@@ -46,18 +46,23 @@ NO_KEY = bytes(16)  # in place of a key that is made of the content, later
 
 @dataclass(frozen=True)
 class Rule:
-    """How records of an entity are read. `told`: the places of our own defects that the log has already."""
+    """How records of an entity are read. `whole`: paths that stay JSON, and are not paths to others.
+
+    `told`: the places of our own defects that the log has already.
+    """
 
     key: tuple[str, ...]
     null_values: frozenset[str]
     textual: bool
     notation: Notation | None = None
+    whole: frozenset[str] = frozenset()
     told: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def identity(self) -> str:
         """Same identity, same reading. What is not said is not part of it: nothing is read again for it."""
+        whole = [sorted(self.whole)] if self.whole else []
         notation = [self.notation.decimal, self.notation.thousands] if self.notation else []
-        return json.dumps([self.key, sorted(self.null_values), self.textual, 1, *notation])
+        return json.dumps([self.key, sorted(self.null_values), self.textual, 1, *notation, *whole])
 
 
 class Record(NamedTuple):

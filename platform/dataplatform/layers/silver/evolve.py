@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
+from dataplatform.errors import LoadError
 from dataplatform.layers.silver.plan import ColumnPlan, Plan, TablePlan
 from dataplatform.names import qualified, quote, shortened
 
 log = logging.getLogger(__name__)
 
 SCHEMA, CURRENT = "silver", "silver_current"
+MOST_COLUMNS = 1600  # of a table in Postgres
 
 SYSTEM = {
     "dp_id": ("bigint generated always as identity primary key", "Surrogate key of this version"),
@@ -90,9 +93,10 @@ def _short(type_: str) -> str:
 
 
 def changes(plan: Plan, there: Existing) -> list[Change]:
-    """What has to be done, in order."""
+    """What has to be done, in order. Raises LoadError where a table would be too wide."""
     result: list[Change] = []
     for table in plan.root.tables():
+        _check_width(plan, table)
         columns = there.tables.get(table.name)
         if columns is None:
             result.append(_create(table))
@@ -100,6 +104,35 @@ def changes(plan: Plan, there: Existing) -> list[Change]:
             continue
         result.extend(_alter(plan, table, columns))
     return result
+
+
+def _check_width(plan: Plan, table: TablePlan) -> None:
+    """Postgres has a limit, and an object with so many fields is a mapping: its names are data."""
+    most = MOST_COLUMNS - len(SYSTEM | CHILD_SYSTEM)
+    if len(table.columns) <= most:
+        return
+    holder = _holder(table, len(table.columns) - most)
+    remedy = "give its records fewer fields at the source"
+    if holder:
+        remedy = (
+            f'keep the object that holds them as JSON: columns: {{"{table.prefix}{holder}": {{type: jsonb}}}}'
+        )
+    raise LoadError(
+        f"{plan.ref}: the table {SCHEMA}.{table.name} would have {len(table.columns):,} columns; {most:,} are possible",
+        f"{remedy} (or leave out what is new: schema_changes: discard), then run again",
+    )
+
+
+def _holder(table: TablePlan, excess: int) -> str:
+    """The smallest object that has so many columns too many, else the largest; empty where all fields stand alone."""
+    counts: Counter[str] = Counter()
+    for column in table.columns:
+        parts = column.path.split("__")
+        counts.update("__".join(parts[:end]) for end in range(1, len(parts)))
+    enough = [name for name, count in counts.items() if count > excess]
+    return (
+        min(enough, key=lambda n: counts[n]) if enough else max(counts, key=lambda n: counts[n], default="")
+    )
 
 
 def _create(table: TablePlan) -> Change:

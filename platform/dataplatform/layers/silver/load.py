@@ -280,7 +280,7 @@ def _screened(work: Work, keys: list[bytes], found: Found) -> tuple[list[bytes],
 
 
 def _starts(work: Work, docs: list[dict[str, Any]]) -> list[str]:
-    """When each record became valid, as COPY wants it."""
+    """When each record became valid, as COPY wants it. Raises BadValue where one says an impossible time."""
     entity, usual = work.task.entity, moment_text(work.batch.at)
     if entity.effective_at is None:
         return [usual] * len(docs)
@@ -294,8 +294,8 @@ def _staged(work: Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:
     children: Rows = {}
     if plan.root.children:
         child_rows(plan.root, key, lists, plan.whole, children)
-    at = effective_at(entity, doc)
     try:
+        at = effective_at(entity, doc)
         return prepare(plan, Row(key, scalars), children, work.batch.at if at is None else at)
     except BadValue as error:
         work.bad.append((str(error), version, doc))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import BadVersion, Ended, Held, History, Manifest
 from dataplatform.records.record import Lists, dump, flatten
 
+FIRST, LAST = micros(datetime.min.replace(tzinfo=UTC)), micros(datetime.max.replace(tzinfo=UTC))
 BLOCK = 1_000  # keys whose records are read together
 
 # columns by path and the number of records → why the record at a position is bad
@@ -65,6 +67,7 @@ class Taken(NamedTuple):
     lists: Lists
     said: frozenset[str]
     content: bytes
+    at: int | None
 
 
 def histories(work: Reader, keys: hs.Hashes, batches: list[str]) -> Iterator[tuple[bytes, Seen]]:
@@ -101,12 +104,11 @@ def _seen(
     taken = read[run.version]
     if taken is None:
         return
-    at = effective_at(work.entity, taken.doc)
     if isinstance(taken.doc, Ended):
-        yield Absence(first.batch_id, first.at, at)
+        yield Absence(first.batch_id, first.at, taken.at)
         return
-    for number in _numbers(work, run, at):
-        yield _observation(work, key, taken, at, about[number])
+    for number in _numbers(work, run, taken.at):
+        yield _observation(work, key, taken, about[number])
 
 
 def _numbers(work: Reader, run: Run, effective: int | None) -> range:
@@ -123,7 +125,7 @@ def _read(work: Reader, ids: list[bytes]) -> Iterator[tuple[bytes, Taken | None]
     """Of each version what silver takes; None where a value does not fit its column."""
     for version, doc in (pair for block in work.history.documents(hs.hashes(ids)) for pair in block):
         if isinstance(doc, Ended):
-            yield version, Taken(doc, {}, {}, frozenset(), b"")
+            yield version, Taken(doc, {}, {}, frozenset(), b"", _ended_at(work.entity, doc))
             continue
         try:
             yield version, _taken(work, doc)
@@ -144,7 +146,15 @@ def _taken(work: Reader, doc: dict[str, Any]) -> Taken:
     content = b""  # of no use to the timeline where records have no time of their own
     if work.entity.effective_at:
         content = _content(values, rows, said if work.entity.partial else frozenset())
-    return Taken(doc, values, lists, said, content)
+    return Taken(doc, values, lists, said, content, effective_at(work.entity, doc))
+
+
+def _ended_at(entity: Entity, doc: Ended) -> int | None:
+    """As `effective_at`; an end at a time that cannot be still is one, at the batch's time."""
+    try:
+        return effective_at(entity, doc)
+    except BadValue:
+        return None
 
 
 def _items(plan: Plan, key: bytes, lists: Lists) -> Rows:
@@ -165,22 +175,30 @@ def _content(values: Mapping[str, str], rows: Rows, said: frozenset[str]) -> byt
     return blake2b(dump([dict(values), items, sorted(said)]), digest_size=16).digest()
 
 
-def _observation(work: Reader, key: bytes, taken: Taken, effective: int | None, about: About) -> Observation:
+def _observation(work: Reader, key: bytes, taken: Taken, about: About) -> Observation:
     present, known = about.present, about.known
     if work.entity.partial:
         present, known = taken.said, taken.said & work.plan.root.paths
     payload = Payload(_items(work.plan, key, taken.lists), present, work.entity.partial)
-    return Observation(about.batch_id, about.at, taken.content, effective, taken.values, known, payload)
+    return Observation(about.batch_id, about.at, taken.content, taken.at, taken.values, known, payload)
 
 
 def effective_at(entity: Entity, doc: dict[str, Any]) -> int | None:
-    """Valid time that the record itself claims, in microseconds; None where it claims none."""
+    """Valid time that the record itself claims, in microseconds; None where it claims none.
+
+    Raises BadValue where no table can hold it.
+    """
     if entity.effective_at is None:
         return None
     value = dig(doc, entity.effective_at)
     if value is MISSING or value is None:
         return None
     try:
-        return micros(moment(value))
+        at = micros(moment(value))
     except BadValue:
         return None
+    if not FIRST <= at <= LAST:
+        raise BadValue(
+            f"effective_at ({entity.effective_at}): {value!r} is beyond the years 1 to 9999 in UTC"
+        )
+    return at
