@@ -293,3 +293,19 @@ def test_a_record_set_aside_counts_once(make_world: MakeWorld, own_lines: str) -
         assert not result.failed, result.failed
         assert result.entities["e"].counts.quarantined == 1
     assert len(world.quarantine()) == 1
+
+
+def test_what_a_refused_batch_brought_first_counts_for_types(make_world: MakeWorld, files: str) -> None:
+    head = files + "  e: {file: e.jsonl, key: [id]"
+    world = make_world(s=head + ", checks: [{row_count: {min: 5}}]}\n")
+    assert load(world, {"id": 1, "n": 2, "gone": {"x": 1}}).failed
+    world = make_world(s=head + "}\n")
+    result = load(world, {"id": 1, "n": 2, "gone": {"x": 1}}, {"id": 2, "n": 3})
+    assert not result.failed, result.failed
+    assert world.rows("select pg_typeof(id)::text, pg_typeof(n)::text from silver.s__e limit 1") == [
+        ("bigint", "bigint")
+    ]
+    assert not replay(world.platform, "s").failed
+    assert world.rows("select pg_typeof(id)::text, pg_typeof(n)::text from silver.s__e limit 1") == [
+        ("bigint", "bigint")
+    ]

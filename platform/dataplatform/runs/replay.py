@@ -101,7 +101,9 @@ def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef)
     total, flags = Counts(), Flags(allow_deletes=True)
     with transaction(platform.engine) as conn:
         entity = platform.catalog.source(ref.source).entities[ref.name]
-        pending.reset(conn, ref, entity, platform.bronze.manifests(ref))
+        heads, wanted = platform.bronze.manifests(ref), set(batches)
+        out = [head for head in heads if head.batch_id not in wanted]
+        pending.reset(conn, ref, entity, [head for head in heads if head.batch_id in wanted], out)
         audit.forget_loads(conn, ref, "silver", batches)
         for number, batch_id in enumerate(batches):
             move = Move("silver", BatchRef(ref, batch_id), run, flags)

@@ -31,6 +31,8 @@ from dataplatform.records.holdings import Found, Held, History, Manifest
 from dataplatform.records.record import ITEM, flatten
 from dataplatform.storage.postgres import raw_connection
 
+Known = dict[str, KnownPath]
+
 
 def load(
     conn: sa.Connection, task: Task, history: History, manifest: Manifest
@@ -42,12 +44,15 @@ def load(
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
     stored = before = state.known_paths(conn, task.batch.entity)
+    refused: list[Manifest] = []
     if task.mode is Mode.UNSETTLED or (task.refused and task.mode is Mode.APPEND):
         # what is loaded again has counted already; what was refused has not
-        known = {*task.applied, *task.refused}
-        before = planning.tallied(stored, [h for h in history.heads() if h.batch_id in known], task.entity)
+        heads, applied = history.heads(), set(task.applied)
+        before = planning.tallied(stored, [h for h in heads if h.batch_id in applied], task.entity)
+        refused = [h for h in heads if h.batch_id in task.refused]
     entries = history.entries(manifest)
-    plan, changed = _evolve(conn, task, manifest, entries, before)
+    after = planning.merged(before, manifest, task.entity, task.mode is Mode.RESTATED, refused)
+    plan, changed = _evolve(conn, task, manifest, entries, (before, after))
     widened = any(change.rebuild for change in changed)
     rows = state.count_rows(conn, task.batch.entity) if changed else 0
     rule = planning.history_rule(task.batch.entity, task.entity)
@@ -116,10 +121,10 @@ def _counts(work: Work, done: Done, bad: int) -> Counts:
 
 
 def _evolve(
-    conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, before: dict[str, KnownPath]
+    conn: sa.Connection, task: Task, manifest: Manifest, entries: Held, known: tuple[Known, Known]
 ) -> tuple[Plan, list[Change]]:
-    """Brings the tables in line with what this batch adds; the changes that took."""
-    after = planning.merged(before, manifest, task.entity, counted=task.mode is Mode.RESTATED)
+    """Brings the tables in line with what this batch adds; the changes that took. `known`: before it, and with it."""
+    before, after = known
     if not entries.ended(manifest.paths).all():
         newest = task.applied[-1] if task.applied else ""
         present = present_paths(manifest, entries)

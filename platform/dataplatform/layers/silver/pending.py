@@ -132,16 +132,23 @@ def apply(engine: Engine, pending: Pending) -> None:
         state.put_known(conn, pending.plan, pending.before)
 
 
-def reset(conn: sa.Connection, ref: EntityRef, entity: Entity, heads: Iterable[Manifest] = ()) -> None:
+def reset(
+    conn: sa.Connection,
+    ref: EntityRef,
+    entity: Entity,
+    heads: Iterable[Manifest] = (),
+    refused: Iterable[Manifest] = (),
+) -> None:
     """Empties an entity's tables, for a replay.
 
-    What is known of its columns stays; their types are decided by what the manifests of the batches to come hold.
+    What is known of its columns stays; their types are decided by what the manifests of the batches to come hold, and
+    those of the batches that stay out.
     """
     before = state.known_paths(conn, ref)
     there = evolve.existing(conn, {known.table for known in before.values()} | {ref.table})
     for table in there.tables:
         conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table)}")
-    plan = planning.make_plan(ref, entity, planning.tallied(before, heads, entity), UNBORN)
+    plan = planning.make_plan(ref, entity, planning.tallied(before, heads, entity, refused), UNBORN)
     changed = evolve.changes(plan, evolve.existing(conn, [t.name for t in plan.root.tables()]))
     evolve.apply(conn, plan, [c for c in changed if c.table in there.tables])
     state.put_known(conn, plan, before)

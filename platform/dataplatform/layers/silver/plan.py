@@ -179,21 +179,33 @@ def _normal(path: str) -> str:
 
 
 def tallied(
-    known: Mapping[str, KnownPath], manifests: Iterable[Manifest], entity: Entity
+    known: Mapping[str, KnownPath],
+    manifests: Iterable[Manifest],
+    entity: Entity,
+    refused: Iterable[Manifest] = (),
 ) -> dict[str, KnownPath]:
-    """What is known, with the values of these batches and of no others counted."""
+    """What is known, with the values of these batches and of no others counted.
+
+    `refused`: batches that silver would not take; they bring no columns, but their values count in those there are.
+    """
     result = {path: replace(one, counts=()) for path, one in known.items()}
     for manifest in manifests:
         result = _counted(result, manifest)
+    for manifest in refused:
+        result = {path: one for path, one in _counted(result, manifest).items() if path in result}
     return {path: _decided(one, k.NULL, entity) for path, one in result.items()}
 
 
 def merged(
-    before: Mapping[str, KnownPath], manifest: Manifest, entity: Entity, counted: bool = False
+    before: Mapping[str, KnownPath],
+    manifest: Manifest,
+    entity: Entity,
+    counted: bool = False,
+    refused: Iterable[Manifest] = (),
 ) -> dict[str, KnownPath]:
     """What is known after a batch; a kind is decided by the values of all versions, whatever their order.
 
-    `counted`: the batch's values are among those that count already.
+    `counted`: the batch's values are among those that count already. `refused`: see `tallied`.
     """
     kinds = dict.fromkeys(manifest.columns, k.NULL) | manifest.kinds
     result = dict(before)
@@ -203,6 +215,8 @@ def merged(
         result[path] = replace(old, first_batch=min(old.first_batch, manifest.batch_id), said=said)
     if not counted:
         result = _counted(result, manifest)
+    for other in refused:
+        result = {path: one for path, one in _counted(result, other).items() if path in result}
     return {path: _decided(one, kinds.get(path, k.NULL), entity) for path, one in result.items()}
 
 
