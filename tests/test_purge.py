@@ -17,6 +17,7 @@ from conftest import MakeWorld, World
 from dataplatform.errors import BusyError, MetadataError
 from dataplatform.layers.bronze import upkeep as bronze
 from dataplatform.records.refs import EntityRef
+from dataplatform.runs.replay import replay
 from dataplatform.storage.postgres import exclusive
 from dataplatform.upkeep import purge as upkeep
 
@@ -185,3 +186,24 @@ def test_a_purge_that_was_killed_is_carried_through_by_the_next(world: World) ->
     assert program(world, "purge", "s.e", "--yes")["status"] == "done"
     assert set(traces(world, "e").values()) == {0}
     assert traces(world, "e_two") == neighbour
+
+
+def test_a_renamed_entity_keeps_its_history(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  old: {file: c.csv, key: [id], max_delete: 1.0}\n")
+    for value in ("a", "b", "b"):
+        world.write("c.csv", f"id,v\n1,{value}\n")
+        world.run("s", force=True)
+    history = "select id, v, dp_valid_from, dp_valid_to, dp_batch_id from silver.{} order by dp_valid_from"
+    before = world.rows(history.format("s__old"))
+    assert len(before) == 2
+    renamed = files.replace("source: s", "source: t") + "  fresh: {file: c.csv, key: [id], rename: s.old}\n"
+    world = make_world(t=renamed)
+    result = world.run("t")
+    assert "the history of s.old was carried over" in result.entities["fresh"].notes[0]
+    assert result.entities["fresh"].counts.unchanged == 1
+    assert world.rows(history.format("t__fresh")) == before
+    assert world.run("t").entities["fresh"].notes == [], "once"
+    upkeep.purge(world.platform, upkeep.plan(world.platform, "s.old"))
+    assert not (world.folder / "home" / "raw" / "s").exists(), "nothing of it is left, originals included"
+    assert not replay(world.platform, "t").failed
+    assert world.rows(history.format("t__fresh")) == before

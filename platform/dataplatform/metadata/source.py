@@ -201,6 +201,11 @@ class Entity(Metadata):
     max_delete: Share = Field(
         default=0.5, description="Stop a full load that would delete more than this share of rows."
     )
+    rename: str | None = Field(
+        default=None,
+        pattern=r"^(\w+\.)?\w+$",
+        description="What it was called before, `entity` or `source.entity`: the next run carries its history over.",
+    )
     max_misfits: Share = Field(
         default=0.01,
         description="Of the values of a column without a declared type, the share that may be of another kind: they "

@@ -1,4 +1,4 @@
-"""Corrections of metadata that history has to follow: another key makes bronze and silver anew from raw."""
+"""Corrections of metadata that history has to follow: another key, another name: made anew from raw."""
 
 from __future__ import annotations
 
@@ -6,24 +6,66 @@ import json
 from dataclasses import replace
 
 from dataplatform.audit import record as audit
+from dataplatform.audit.record import Load
 from dataplatform.context import Platform
 from dataplatform.layers import raw as raw_layer
+from dataplatform.layers.raw.upkeep import copied
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.runs.order import EntityResult
 from dataplatform.runs.replay import replay_entity
 from dataplatform.storage.mongo import server_errors
-from dataplatform.storage.postgres import connected
+from dataplatform.storage.postgres import connected, transaction
 
 
 def made_anew(platform: Platform, refs: list[EntityRef], run: RunRef) -> dict[EntityRef, EntityResult]:
-    """Of the entities, whose locks are held, those whose key is another now; each is made anew, and says so."""
+    """Of the entities, whose locks are held, those whose key or name is another now; each is made anew, and says so."""
+    renamed = {ref: _carried_over(platform, ref, run) for ref in refs}
     changed = {ref: key for ref in refs if (key := changed_key(platform, ref)) is not None}
-    results = {}
+    results = {ref: result for ref, result in renamed.items() if result is not None}
     for ref, (old, new) in changed.items():
         result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
         said = f"its key was {_written(old)} and now is {_written(new)}: bronze and silver were made anew from raw"
         results[ref] = replace(result, notes=[said])
     return results
+
+
+def _carried_over(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResult | None:
+    """An entity that has another name now gets its history, once; None where there is nothing to do."""
+    before = former(platform, ref)
+    if before is None:
+        return None
+    with connected(platform.engine) as conn:
+        if audit.loaded_batches(conn, ref, "raw"):
+            return None
+        applied, state = audit.loaded_batches(conn, before, "silver"), audit.get_cursor(conn, before)
+    done: dict[str, str] = {}
+    for batch_id in applied:
+        raw = raw_layer.manifest(platform.raw, BatchRef(before, batch_id))
+        if raw is not None:
+            copied(platform.raw, raw, BatchRef(ref, batch_id), done)
+    if not done:
+        return None
+    result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
+    if result.error:
+        return result
+    with transaction(platform.engine) as conn:
+        for batch_id in applied:
+            audit.put_load(conn, Load("raw", BatchRef(ref, batch_id), run, mode="carried over"))
+        if state is not None:
+            audit.put_cursor(conn, BatchRef(ref, applied[-1]), state)
+    said = (
+        f"the history of {before} was carried over; what is left of it goes with: dataplatform purge {before}"
+    )
+    return replace(result, notes=[said])
+
+
+def former(platform: Platform, ref: EntityRef) -> EntityRef | None:
+    """What the entity was called before, as metadata say."""
+    rename = platform.catalog.source(ref.source).entities[ref.name].rename
+    if rename is None:
+        return None
+    source, _, name = rename.rpartition(".")
+    return EntityRef(source or ref.source, name)
 
 
 def changed_key(platform: Platform, ref: EntityRef) -> tuple[list[str], list[str]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,16 @@ class FileStore:
         """Complete or absent: written beside, flushed to disk, then renamed (or put at once)."""
         with self.writer(path) as file:
             file.write(data)
+
+    def copy(self, path: str, to: str) -> None:
+        """Complete or absent, like all that is written."""
+        system, base = self._system()
+        with (
+            storage_errors(self.location(path)),
+            system.open(f"{base}/{path}", "rb") as source,
+            self.writer(to) as target,
+        ):
+            shutil.copyfileobj(source, target, 1 << 20)
 
     @contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:

@@ -80,12 +80,15 @@ def purge(platform: Platform, wanted: Plan) -> None:
                 f"{', '.join(sorted(busy))} is running; nothing was removed",
                 "wait until that run has ended, then purge again",
             )
+        originals = raw.originals_of(platform.raw, refs)
         for ref in refs:
             for files in raw.files_of(platform.raw, ref):
                 raw.remove(platform.raw, files)
             bronze.forget(platform.bronze, ref)
             with transaction(platform.engine) as conn:
                 _forget(conn, ref)
+        for source in {ref.source for ref in refs}:
+            raw.remove_originals(platform.raw, source, originals)
 
 
 def _forget(conn: sa.Connection, ref: EntityRef) -> None:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from dataplatform.layers.raw.holdings import SUFFIX, batches, folder
+from dataplatform.layers.raw.holdings import (
+    ORIGINALS,
+    SUFFIX,
+    RawManifest,
+    batches,
+    folder,
+    manifest,
+    put_manifest,
+)
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage import FileStore
 
@@ -39,6 +48,45 @@ def remove(store: FileStore, files: RawFiles) -> None:
     while place and not store.names(place):
         store.delete(place)
         place = place.rpartition("/")[0]
+
+
+def originals_of(store: FileStore, refs: Iterable[EntityRef]) -> set[str]:
+    """Originals that the manifests of these entities name."""
+    return {
+        part.original
+        for ref in refs
+        for batch_id in batches(store, ref.source)
+        if (raw := manifest(store, BatchRef(ref, batch_id)))
+        for part in raw.parts
+        if part.original
+    }
+
+
+def remove_originals(store: FileStore, source: str, gone: set[str]) -> None:
+    """Deletes those that no manifest of the source names any more; then the folders that are left empty."""
+    left = originals_of(store, [EntityRef(source, name) for name in entities_in(store, source)])
+    for path in sorted(gone - left):
+        store.delete(path)
+    place = f"{source}/{ORIGINALS}"
+    while gone and place and not store.names(place):
+        store.delete(place)
+        place = place.rpartition("/")[0]
+
+
+def copied(store: FileStore, raw: RawManifest, to: BatchRef, done: dict[str, str]) -> RawManifest:
+    """The batch under another name, its files copied. `done`: files copied before, for later batches point at them."""
+    parts = []
+    for number, part in enumerate(raw.parts, 1):
+        if part.file not in done:
+            done[part.file] = f"{folder(to.source, to.batch_id)}/{to.name}-{number:04d}.jsonl.zst"
+            store.copy(part.file, done[part.file])
+        original = part.original and f"{to.source}/{ORIGINALS}/{part.original.rpartition('/')[2]}"
+        if original and not store.exists(original):
+            store.copy(part.original, original)
+        parts.append(replace(part, file=done[part.file], original=original))
+    named = replace(raw, source=to.source, entity=to.name, parts=tuple(parts))
+    put_manifest(store, named)
+    return named
 
 
 def entities_in(store: FileStore, source: str) -> set[str]:
