@@ -12,6 +12,7 @@ from conftest import Databases, MakeWorld, World
 from dataplatform.errors import MetadataError
 from dataplatform.layers.silver.pending import plan_changes, rewrites
 from dataplatform.reading.quarantine import Wanted, by_reason, dismiss, quarantine, quarantined, wanted
+from dataplatform.reading.trace import trace
 from dataplatform.runs.replay import replay
 
 
@@ -182,6 +183,12 @@ def test_what_has_no_key_is_known_by_its_content(make_world: MakeWorld, files: s
     coffee, cake = {"day": "2026-01-01", "what": "coffee"}, {"day": "2026-01-01", "what": "cake"}
     world = make_world(s=files + "  e: {file: e.jsonl, key: row, max_delete: 1.0}\n")
     assert load(world, coffee, coffee, cake, coffee).entities["e"].counts.inserted == 4
+    for (key,) in world.rows("select dp_key::text from silver.s__e"):
+        [version] = trace(world.platform, "s.e", key).versions
+        assert version.raw_line is not None
+    with pytest.raises(MetadataError) as caught:
+        trace(world.platform, "s.e", "coffee")
+    assert "its records have no key: name one by its dp_key" in caught.value.remedy
     assert load(world, cake, coffee, coffee, coffee).entities["e"].counts.unchanged == 4
     counts = load(world, coffee, cake, cake).entities["e"].counts
     assert (counts.inserted, counts.closed) == (1, 2)

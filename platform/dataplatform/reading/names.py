@@ -81,10 +81,10 @@ def key_hashes(key: str, fields: int) -> list[str]:
 
 def no_record(ref: EntityRef, entity: Entity, key: str) -> MetadataError:
     """The error for a key that no version has."""
-    return MetadataError(
-        f"silver.{ref.table} has no record with the key {key!r}",
-        f"the key is {', '.join(entity.key)}; several fields are written a,b",
-    )
+    how = f"the key is {', '.join(entity.key)}; several fields are written a,b"
+    if entity.by_row:
+        how = f"its records have no key: name one by its dp_key, which `show {ref} --system` lists"
+    return MetadataError(f"silver.{ref.table} has no record with the key {key!r}", how)
 
 
 def _readings(part: str) -> list[Any]:

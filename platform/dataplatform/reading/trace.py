@@ -16,6 +16,7 @@ from dataplatform.names import qualified
 from dataplatform.reading.names import entity_named, key_hashes, no_record
 from dataplatform.reading.runs import RunRow, loaded_by, runs_by_id, touches
 from dataplatform.records import hashes as hs
+from dataplatform.records.record import content_id
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.postgres import connected
 
@@ -86,7 +87,8 @@ def _version(
 ) -> TracedVersion:
     batch, key = BatchRef(ref, row["dp_batch_id"]), row["dp_key"].bytes
     written, touched = touches(row, loads)
-    file, line = _raw_line(platform, batch, entity, key)
+    version = _bronze_version(platform, batch, key)
+    file, line = _raw_line(platform, batch, entity, bytes.fromhex(version) if entity.by_row else key)
     return TracedVersion(
         row["dp_id"],
         str(row["dp_key"]),
@@ -95,7 +97,7 @@ def _version(
         row["dp_deleted"],
         written.batch_id,
         written.run_id or "",
-        _bronze_version(platform, batch, key),
+        version,
         file,
         line,
         touched.batch_id,
@@ -114,9 +116,12 @@ def _bronze_version(platform: Platform, batch: BatchRef, key: bytes) -> str:
 
 
 def _raw_line(
-    platform: Platform, batch: BatchRef, entity: Entity, key: bytes
+    platform: Platform, batch: BatchRef, entity: Entity, wanted: bytes
 ) -> tuple[str | None, int | None]:
-    """File and line that hold the record; reads until it is found."""
+    """File and line that hold the record; reads until it is found.
+
+    `wanted`: its key's hash; of what has no key its version, and of equal records the first is found.
+    """
     manifest = raw.manifest(platform.raw, batch)
     if manifest is None:
         return None, None
@@ -126,6 +131,10 @@ def _raw_line(
         for offset, line in enumerate(page.lines):
             path = page.header.get("records_path")
             records = items_of(line, path, rule) if document else [parse(line, rule)]
-            if any(isinstance(r, Record) and r.key == key for r in records):
+            if any(isinstance(r, Record) and _is(r, entity, wanted) for r in records):
                 return platform.raw.location(page.file), page.line + offset
     return None, None
+
+
+def _is(record: Record, entity: Entity, wanted: bytes) -> bool:
+    return (content_id(record.doc) if entity.by_row else record.key) == wanted
