@@ -63,9 +63,9 @@ def _asked(client: SyncPrefectClient) -> bool:
 
 
 def _waits(client: SyncPrefectClient, deployment: DeploymentResponse) -> bool:
+    """Whether a run waits where a worker will find it; one of a pool that was left behind waits for ever."""
     runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
         flow_run_filter=FlowRunFilter(state=_WAITS),
-        limit=1,
     )
-    return bool(runs)
+    return any(run.work_pool_name == deployment.work_pool_name for run in runs)
