@@ -57,7 +57,7 @@ format: setup    ## let ruff put the code in order
 docs: setup      ## regenerate the reference pages and the JSON Schema
 	@$(BIN)/python scripts/generate_docs.py
 
-pythons: setup   ## set-up and a tiny source on every Python here, tests on the oldest and the newest
+pythons: setup   ## set-up and a tiny source on every Python here, the tests on the oldest, those without servers on the newest
 	@$(BIN)/python scripts/try_pythons.py --test-ends
 
 bench-start: setup ## what a command takes before it does anything
