@@ -4,7 +4,7 @@
 
 A copy of the checkout's tracked files is made for each: `make setup`, `dataplatform run`, and a look at the rows.
 Run as root, the system's own Python is tried as an ordinary user. `--test-ends` then runs `make test` on the
-oldest, and `make check` (the tests that need no server) on the newest: all tests on both would take CI too long.
+oldest, and `make unit` on the newest: all tests on both would take CI too long.
 Standard library only; exit code 1 where a Python failed.
 """
 
@@ -143,7 +143,7 @@ def attempt(python: Python, target: str) -> None:
 
 def main(test_ends: bool) -> None:
     found = pythons()
-    targets = {found[-1]: "check", found[0]: "test"} if test_ends else {}
+    targets = {found[-1]: "unit", found[0]: "test"} if test_ends else {}
     for python in found:
         attempt(python, targets.get(python, ""))
 
