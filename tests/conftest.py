@@ -116,6 +116,10 @@ class World:
         with self.platform.engine.connect() as conn:
             return [tuple(row) for row in conn.execute(sa.text(query))]
 
+    def pairs(self, query: str) -> dict[str, Any]:
+        """Rows of two columns, by the first."""
+        return {row[0]: row[1] for row in self.rows(query)}
+
     def quarantine(self) -> list[QuarantinedRecord]:
         from dataplatform.layers.bronze import upkeep
 

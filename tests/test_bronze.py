@@ -39,7 +39,7 @@ def fill(bronze: Bronze) -> None:
     """Twenty batches, a bad record in each, all of which name the database."""
     for number in range(20):
         batch = BatchRef(REF, f"{bronze.db.name}-{number:02}")
-        bronze.put(replace(MANIFEST, ref=batch), Held(), hs.EMPTY)
+        bronze.manifests.put(replace(MANIFEST, ref=batch), Held(), hs.EMPTY)
         quarantine.store(bronze.db, batch, "silver", [Bad(bronze.db.name, b"{}", version="ab" * 16)])
 
 
@@ -48,8 +48,8 @@ def test_platforms_side_by_side_write_and_read_their_own_database(several: dict[
         list(pool.map(fill, several.values()))
     for name, bronze in several.items():
         batches = [f"{name}-{number:02}" for number in range(20)]
-        assert [head.batch_id for head in bronze.manifests(REF)] == batches
-        assert [head.batch_id for head in bronze.heads(REF, batches[5:])] == batches[5:]
+        assert [head.batch_id for head in bronze.manifests.all(REF)] == batches
+        assert [head.batch_id for head in bronze.manifests.named(REF, batches[5:])] == batches[5:]
         assert {item.reason for item in upkeep.quarantined(bronze)} == {name}
         assert upkeep.waiting(bronze) == {REF: 20}
 
@@ -57,29 +57,31 @@ def test_platforms_side_by_side_write_and_read_their_own_database(several: dict[
 def test_a_base_is_the_newest_older_full_batch_of_the_same_rule(several: dict[str, Bronze]) -> None:
     bronze = several[NAMES[0]]
     for name, load, rule in (("1", "full", "r"), ("2", "full", "r"), ("3", "full", "x"), ("4", "delta", "r")):
-        bronze.put(replace(MANIFEST, ref=BatchRef(REF, name), load=load, rule=rule), Held(), hs.EMPTY)
-    found = {at: bronze.base(BatchRef(REF, at), "r") for at in "1259"}
+        bronze.manifests.put(
+            replace(MANIFEST, ref=BatchRef(REF, name), load=load, rule=rule), Held(), hs.EMPTY
+        )
+    found = {at: bronze.manifests.base(BatchRef(REF, at), "r") for at in "1259"}
     assert {at: head and head.batch_id for at, head in found.items()} == {
         "1": None,
         "2": "1",
         "5": "2",
         "9": "2",
     }
-    assert bronze.manifest(BatchRef(REF, "5")) is None
+    assert bronze.manifests.of(BatchRef(REF, "5")) is None
 
 
 def test_what_is_forgotten_is_of_that_entity_alone(several: dict[str, Bronze]) -> None:
     bronze, other = several[NAMES[0]], EntityRef("s", "e2")
     fill(bronze)
     batch = BatchRef(other, "b")
-    bronze.put(replace(MANIFEST, ref=batch), Held(), hs.EMPTY)
+    bronze.manifests.put(replace(MANIFEST, ref=batch), Held(), hs.EMPTY)
     quarantine.store(bronze.db, batch, "bronze", [Bad("why", b"{}")])
     upkeep.forget_batch(bronze, BatchRef(REF, "bronze_a-00"))
     upkeep.forget_batches(bronze, REF, "bronze_a-15")
-    assert [len(bronze.manifests(REF)), len(upkeep.versions_aside(bronze, REF))] == [14, 19]
+    assert [len(bronze.manifests.all(REF)), len(upkeep.versions_aside(bronze, REF))] == [14, 19]
     upkeep.forget(bronze, REF)
-    assert (bronze.manifests(REF), stored(bronze, REF), upkeep.waiting(bronze)) == ([], 0, {other: 1})
-    assert [head.ref for head in bronze.manifests(other)] == [batch]
+    assert (bronze.manifests.all(REF), stored(bronze, REF), upkeep.waiting(bronze)) == ([], 0, {other: 1})
+    assert [head.ref for head in bronze.manifests.all(other)] == [batch]
     assert upkeep.versions_aside(bronze, other) == []  # bronze could not take it: it has no version
 
 

@@ -306,7 +306,7 @@ def test_sql_says_its_types(make_world: MakeWorld, databases: Databases) -> None
     result = world.run()
     assert result.status == "done", result.as_json()
     query = "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a where attrelid = '{}'::regclass and attnum > 0"
-    types = dict(world.rows(query.format("silver.s__t")))  # type: ignore[arg-type]  # pairs
+    types = world.pairs(query.format("silver.s__t"))
     assert {name: type_ for name, type_ in types.items() if not name.startswith("dp_")} == {
         "id": "integer", "price": "numeric(10,2)", "n": "numeric", "u": "uuid", "ip": "inet", "at": "time without time zone",
         "moment": "timestamp with time zone", "naive": "timestamp without time zone", "day": "date", "ok": "boolean",
@@ -325,7 +325,7 @@ def test_sql_says_its_types(make_world: MakeWorld, databases: Databases) -> None
         conn.execute("update public.t set price = 1.2345 where id = 1")
     again = world.run("s", "t")
     assert again.entities["t"].counts.inserted == 1
-    assert dict(world.rows(query.format("silver.s__t")))["price"] == "numeric(12,4)"  # type: ignore[arg-type]  # pairs
+    assert world.pairs(query.format("silver.s__t"))["price"] == "numeric(12,4)"
 
 
 def test_sql_errors(make_world: MakeWorld, databases: Databases) -> None:

@@ -78,7 +78,7 @@ class Scripted:
         return found
 
     def state(self) -> dict[str, Any]:
-        return dict(self.world.rows("select entity, value from audit.cursor"))  # type: ignore[arg-type]  # pairs
+        return self.world.pairs("select entity, value from audit.cursor")
 
 
 def test_a_state_is_kept_with_silvers_data(make_world: MakeWorld, tmp_path: Path) -> None:

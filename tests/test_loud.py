@@ -316,3 +316,29 @@ def test_what_a_refused_batch_brought_first_counts_for_types(make_world: MakeWor
     assert world.rows("select pg_typeof(id)::text, pg_typeof(n)::text from silver.s__e limit 1") == [
         ("bigint", "bigint")
     ]
+
+
+def test_a_correction_lets_in_what_a_refused_batch_held(make_world: MakeWorld, files: str) -> None:
+    """Also where the refused batch was the first, and its records come again unchanged."""
+    head = files + "  e: {file: e.jsonl, key: [id]"
+    world = make_world(s=head + ", columns: {v: {type: integer}}}\n")
+    records = [{"id": n, "v": f"v{n}"} for n in range(9)]
+    assert "9 of 9 records were set aside" in load(world, *records).failed["e"]
+    world = make_world(s=head + "}\n")
+    result = world.run()
+    assert not result.failed, result.failed
+    assert (result.entities["e"].counts.inserted, result.entities["e"].counts.quarantined) == (9, 0)
+    assert world.quarantine() == [], "what silver took waits no more"
+
+
+def test_a_bad_line_that_is_gone_waits_no_more(world: World) -> None:
+    """Also where nothing else has changed."""
+    good = lines(*({"id": n} for n in range(5)))
+    world.write("e.jsonl", good + "not JSON\n")
+    world.run()
+    assert len(world.quarantine()) == 1
+    world.run(force=True)
+    assert len(world.quarantine()) == 1, "it is there still"
+    world.write("e.jsonl", good)
+    world.run()
+    assert world.quarantine() == []

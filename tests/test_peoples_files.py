@@ -41,12 +41,10 @@ def load(make_world: MakeWorld, yaml: str, name: str, content: str | bytes) -> W
 
 
 def types(world: World, table: str) -> dict[str, str]:
-    return dict(
-        world.rows(
-            "select column_name, data_type from information_schema.columns where table_schema = 'silver' "
-            f"and table_name = '{table}' and column_name not like 'dp!_%' escape '!'"
-        )
-    )  # type: ignore[arg-type]  # pairs
+    return world.pairs(
+        "select column_name, data_type from information_schema.columns where table_schema = 'silver' "
+        f"and table_name = '{table}' and column_name not like 'dp!_%' escape '!'"
+    )
 
 
 def header(world: World, entity: str) -> dict[str, Any]:

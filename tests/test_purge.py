@@ -16,6 +16,7 @@ import pytest
 from conftest import MakeWorld, World
 from dataplatform.errors import BusyError, MetadataError
 from dataplatform.layers.bronze import upkeep as bronze
+from dataplatform.names import batch_date
 from dataplatform.records.refs import EntityRef
 from dataplatform.runs.replay import replay
 from dataplatform.storage.postgres import exclusive
@@ -207,3 +208,17 @@ def test_a_renamed_entity_keeps_its_history(make_world: MakeWorld, files: str) -
     assert not (world.folder / "home" / "raw" / "s").exists(), "nothing of it is left, originals included"
     assert not replay(world.platform, "t").failed
     assert world.rows(history.format("t__fresh")) == before
+
+
+def test_a_history_that_raw_no_longer_holds_is_not_carried_over_by_half(
+    make_world: MakeWorld, files: str
+) -> None:
+    world = make_world(s=files + "  old: {file: c.csv, key: [id]}\n")
+    for value in ("a", "b"):
+        world.write("c.csv", f"id,v\n1,{value}\n")
+        first = world.run().batch_id
+    world.platform.raw.delete(f"s/{batch_date(first)}/{first}")
+    world = make_world(s=files + "  fresh: {file: c.csv, key: [id], rename: old}\n")
+    assert "raw no longer holds 1 of its 2 batches" in world.run().failed["fresh"]
+    assert world.rows("select count(*) from silver.s__old") == [(2,)]
+    assert world.rows("select to_regclass('silver.s__fresh')") == [(None,)]

@@ -293,7 +293,7 @@ def keys_as_stored(row: dict[str, Any], stored: dict[str, str]) -> dict[str, Any
 
 def types(world: World, name: str) -> dict[str, str]:
     query = "select column_name, data_type from information_schema.columns where table_schema = 'silver'"
-    return dict(world.rows(f"{query} and table_name = 's__{name}'"))  # type: ignore[arg-type]  # pairs
+    return world.pairs(f"{query} and table_name = 's__{name}'")
 
 
 def check(world: World, example: Example) -> None:

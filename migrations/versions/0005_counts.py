@@ -21,6 +21,21 @@ COLUMNS = (
 def upgrade() -> None:
     for name, type_, comment in COLUMNS:
         op.add_column("entity_column", sa.Column(name, type_, comment=comment), schema="audit")
+    # nobody counted before: every row there is counts as of the kind that all of its column's values have together
+    op.execute("""
+        do $$
+        declare known record; rows bigint;
+        begin
+            for known in select distinct table_name from audit.entity_column loop
+                rows := 1;
+                if to_regclass(format('silver.%I', known.table_name)) is not null then
+                    execute format('select greatest(count(*), 1) from silver.%I', known.table_name) into rows;
+                end if;
+                update audit.entity_column set counts = case
+                    when kind in ('null', 'lists') then '{}'::jsonb else jsonb_build_object(kind, rows) end
+                where table_name = known.table_name;
+            end loop;
+        end $$""")
 
 
 def downgrade() -> None:

@@ -30,6 +30,7 @@ from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
 from dataplatform.layers.bronze.walk import stored, walk
 from dataplatform.layers.gold.lock import hold_back
+from dataplatform.layers.gold.tables import is_stale
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.task import Mode, Task
@@ -240,14 +241,20 @@ def load_silver(platform: Platform, move: Move) -> Counts:
 
 
 def settle(platform: Platform, batch: BatchRef) -> None:
-    """Closes what waits in quarantine no more, now that silver has the batch: see `upkeep.settled_by`."""
-    waiting = upkeep.waiting_of(platform.bronze, batch.entity)
-    if not any(one.batch_id != batch.batch_id for one in waiting):
-        return
-    with connected(platform.engine) as conn:
-        everything = audit.load_said(conn, "silver", batch, "everything")
-    with server_errors():
-        upkeep.settle(platform.bronze, upkeep.settled_by(platform.bronze, batch, waiting, everything))
+    """Closes what waits in quarantine no more, now that silver has the batch: see `upkeep.settled_by`.
+
+    The data are in by now: where MongoDB fails, what should have been closed goes on waiting, and that is told.
+    """
+    try:
+        with server_errors():
+            waiting = upkeep.waiting_of(platform.bronze, batch.entity)
+            if not any(one.batch_id != batch.batch_id for one in waiting):
+                return
+            with connected(platform.engine) as conn:
+                how = audit.load_detail(conn, "silver", batch)
+            upkeep.settle(platform.bronze, upkeep.settled_by(platform.bronze, batch, waiting, how))
+    except DataplatformError as error:
+        log.warning("%s: quarantine may show what is settled: %s", batch.entity, error)
 
 
 def _guard(entity: Entity, batch: BatchRef, counts: Counts) -> None:
@@ -348,9 +355,11 @@ def _history(platform: Platform, ref: EntityRef) -> History:
         quarantine.store(bronze.db, BatchRef(ref, batch_id), "silver", bad)
 
     return History(
-        manifest=lambda batch_id: bronze.heads(ref, [batch_id])[0],
-        heads=lambda: bronze.manifests(ref),
-        entries=lambda manifest: replace(bronze.held(manifest), lines=hs.EMPTY),  # silver has no use for them
+        manifest=lambda batch_id: bronze.manifests.named(ref, [batch_id])[0],
+        heads=lambda: bronze.manifests.all(ref),
+        entries=lambda manifest: replace(
+            bronze.manifests.held(manifest), lines=hs.EMPTY
+        ),  # silver has no use for them
         walk=lambda batches: walk(bronze, ref, batches),
         stored=lambda: stored(bronze, ref),
         documents=lambda ids: bronze.documents(ref, ids),
@@ -368,15 +377,8 @@ def refresh_gold(platform: Platform, names: list[str] | None = None, full: bool 
 
 def gold_is_stale(platform: Platform) -> bool:
     """Whether silver has changed since the oldest model was built, or a model was never built."""
-    query = sa.text(
-        "select coalesce((select max(finished_at) from audit.load where layer = 'silver' and status = 'done' "
-        "and inserted + updated + closed > 0) > min(seen_until), true), count(*) from audit.gold_model "
-        "where name = any(:names)"
-    )
-    names = list(platform.catalog.models)
     with connected(platform.engine) as conn:
-        changed, built = conn.execute(query, {"names": names}).one()
-    return bool(names) and (bool(changed) or int(built) < len(names))
+        return is_stale(conn, list(platform.catalog.models))
 
 
 def record_failure(platform: Platform, move: Move, error: DataplatformError) -> None:

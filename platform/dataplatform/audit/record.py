@@ -108,14 +108,15 @@ def last_full(conn: Connection, ref: EntityRef) -> str | None:
     query = sa.select(sa.func.max(c.batch_id)).where(
         *_of(ref), c.layer == "silver", c.status == "done", c.mode == "full"
     )
-    return conn.execute(query).scalar_one()  # type: ignore[no-any-return]  # text or None
+    newest: str | None = conn.execute(query).scalar_one()
+    return newest
 
 
-def load_said(conn: Connection, layer: Layer, batch: BatchRef, what: str) -> bool:
-    """Whether the detail of a load says so."""
+def load_detail(conn: Connection, layer: Layer, batch: BatchRef) -> dict[str, Any]:
+    """How a load was done; empty where there was none."""
     c = t.load.c
     query = sa.select(c.detail).where(*_of(batch.entity), c.layer == layer, c.batch_id == batch.batch_id)
-    return bool((conn.execute(query).scalar_one_or_none() or {}).get(what))
+    return conn.execute(query).scalar_one_or_none() or {}
 
 
 def remarks(conn: Connection, source: str, batch_id: str) -> dict[str, dict[str, list[str]]]:

@@ -118,8 +118,14 @@ def _page(
     return Records(items, {**about, "item": first}, rejects=tuple(rejects), part=part)
 
 
+def _after(pattern: re.Pattern[str], buffer: str, at: int) -> int:
+    """Where what matches here ends; here, where nothing does."""
+    match = pattern.match(buffer, at)
+    return match.end() if match else at
+
+
 def _gap(buffer: str, at: int) -> int:
-    return _GAP.match(buffer, at).end()  # type: ignore[union-attr]  # matches the empty text too
+    return _after(_GAP, buffer, at)
 
 
 def _item(buffer: str, at: int) -> tuple[int, str]:
@@ -137,7 +143,7 @@ def _item(buffer: str, at: int) -> tuple[int, str]:
 def _end(buffer: str, at: int) -> int:
     """The end of an item that is no JSON, by its brackets; 0 where it is not in sight."""
     if buffer[at : at + 1] not in ("{", "["):
-        return _BARE.match(buffer, at).end()  # type: ignore[union-attr]  # matches the empty text too
+        return _after(_BARE, buffer, at)
     depth = 0
     for token in _BRACKETS.finditer(buffer, at):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)

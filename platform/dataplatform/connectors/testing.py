@@ -5,8 +5,7 @@ check_extract(extract, request_for(source, "hours"), secrets=["the-key"])
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,9 +52,10 @@ def check_extract(
     def ask(state: Any) -> Iterator[tuple[str, Item]]:
         asked = wanted if state is None else replace(wanted, state=state)
         items = extract(request, asked)
-        _must(inspect.isgenerator(items), "extract is a generator, so that nothing happens before it is read")
+        if not isinstance(items, Generator):
+            raise ContractError("extract is a generator, so that nothing happens before it is read")
         next(items, None)
-        items.close()  # type: ignore[attr-defined]  # a generator, as was just seen
+        items.close()
         return ((request.name, item) for item in extract(request, asked))
 
     return [item for _, item in _checked(ask, {request.name: request}, tuple(secrets))]
@@ -70,7 +70,7 @@ def check_extract_together(
         states = state or {}
         wanted = [Wanted(request, Since(state=states.get(request.name))) for request in requests]
         items = extract(wanted)
-        _must(inspect.isgenerator(items), "extract_together is a generator")
+        _must(isinstance(items, Generator), "extract_together is a generator")
         return items
 
     return _checked(ask, {request.name: request for request in requests}, tuple(secrets))

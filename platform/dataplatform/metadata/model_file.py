@@ -10,7 +10,7 @@ import difflib
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -118,22 +118,24 @@ def merged(entity: Mapping[str, Any], said: Said) -> dict[str, Any]:
 
 
 def _children(said: Said, written: Said) -> Said:
-    result = _by_path(said, written)
-    for path, child in written.items():
-        below = _at(said, path)
-        if isinstance(child, dict) and below is not None:
-            result[path] = merged(child, below)
-    return result
+    return _by_path(said, written) | {
+        path: merged(child, below) for path, child, below in _spoken_of_twice(said, written)
+    }
 
 
 def _columns(said: Said, written: Said) -> Said:
-    result = _by_path(said, written)
-    for path, column in written.items():
+    return _by_path(said, written) | {
+        path: (below if "type" not in column else {n: v for n, v in below.items() if n != "format"}) | column
+        for path, column, below in _spoken_of_twice(said, written)
+    }
+
+
+def _spoken_of_twice(said: Said, written: Said) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Paths that YAML and class both speak of, with what each says."""
+    for path, more in written.items():
         below = _at(said, path)
-        if isinstance(column, dict) and below is not None:
-            kept = below if "type" not in column else {n: v for n, v in below.items() if n != "format"}
-            result[path] = {**kept, **column}
-    return result
+        if isinstance(more, dict) and below is not None:
+            yield path, more, below
 
 
 def _by_path(said: Said, written: Said) -> Said:

@@ -107,10 +107,10 @@ def _version(
 
 def _bronze_version(platform: Platform, batch: BatchRef, key: bytes) -> str:
     """Id (hex) of the version that the batch held of the key; empty where bronze no longer knows."""
-    manifest = platform.bronze.manifest(batch)
+    manifest = platform.bronze.manifests.of(batch)
     if manifest is None:
         return ""
-    held = platform.bronze.held(manifest)
+    held = platform.bronze.manifests.held(manifest)
     at = hs.find(hs.hashes(key), held.keys)
     return hs.pieces(held.versions[at])[0].hex() if at[0] >= 0 else ""
 

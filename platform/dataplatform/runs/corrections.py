@@ -8,6 +8,7 @@ from dataclasses import replace
 from dataplatform.audit import record as audit
 from dataplatform.audit.record import Load
 from dataplatform.context import Platform
+from dataplatform.errors import LoadError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.raw.upkeep import copied
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
@@ -38,13 +39,20 @@ def _carried_over(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResu
         if audit.loaded_batches(conn, ref, "raw"):
             return None
         applied, state = audit.loaded_batches(conn, before, "silver"), audit.get_cursor(conn, before)
-    done: dict[str, str] = {}
-    for batch_id in applied:
-        raw = raw_layer.manifest(platform.raw, BatchRef(before, batch_id))
-        if raw is not None:
-            copied(platform.raw, raw, BatchRef(ref, batch_id), done)
-    if not done:
+    if not applied:
         return None
+    manifests = [raw_layer.manifest(platform.raw, BatchRef(before, batch_id)) for batch_id in applied]
+    whole = [raw for raw in manifests if raw is not None]
+    if len(whole) < len(applied):
+        error = LoadError(
+            f"{ref}: the history of {before} cannot be carried over: "
+            f"raw no longer holds {len(applied) - len(whole)} of its {len(applied)} batches",
+            f"take `rename` away, and the history of {ref} begins now; {before} keeps its own",
+        )
+        return EntityResult(error=str(error))
+    done: dict[str, str] = {}
+    for raw in whole:
+        copied(platform.raw, raw, BatchRef(ref, raw.batch_id), done)
     result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
     if result.error:
         return result
@@ -75,7 +83,7 @@ def changed_key(platform: Platform, ref: EntityRef) -> tuple[list[str], list[str
     if not applied:
         return None
     with server_errors():
-        manifest = platform.bronze.manifest(BatchRef(ref, applied[-1]))
+        manifest = platform.bronze.manifests.of(BatchRef(ref, applied[-1]))
     new = list(platform.catalog.source(ref.source).entities[ref.name].key)
     old = json.loads(manifest.rule)[0] if manifest else new
     return None if old == new else (old, new)

@@ -60,4 +60,7 @@ def reprocess(platform: Platform, ref: EntityRef, batches: list[str]) -> Counts:
                 move = Move("silver", batch, run, Flags(allow_deletes=True))
                 mode = Mode.APPEND if number else Mode.UNSETTLED
                 total += pipeline.apply_silver(platform, conn, move, applied, mode)
+            loaded = audit.loaded_batches(conn, ref, "silver")
+        for batch_id in loaded[loaded.index(concerned[0]) :] if concerned else ():
+            pipeline.settle(platform, BatchRef(ref, batch_id))
     return total

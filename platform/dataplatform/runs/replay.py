@@ -101,7 +101,7 @@ def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef)
     total, flags = Counts(), Flags(allow_deletes=True)
     with transaction(platform.engine) as conn:
         entity = platform.catalog.source(ref.source).entities[ref.name]
-        heads, wanted = platform.bronze.manifests(ref), set(batches)
+        heads, wanted = platform.bronze.manifests.all(ref), set(batches)
         out = [head for head in heads if head.batch_id not in wanted]
         pending.reset(conn, ref, entity, [head for head in heads if head.batch_id in wanted], out)
         audit.forget_loads(conn, ref, "silver", batches)

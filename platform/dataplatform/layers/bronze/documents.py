@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from mongoengine import (
     BinaryField,
@@ -116,7 +116,7 @@ class ManifestHead(Document):
     A field of a newer release is left unread.
     """
 
-    meta = {  # noqa: RUF012  # mongoengine reads this attribute by its name
+    meta: ClassVar[dict[str, Any]] = {
         "collection": "batch_manifest",
         "indexes": [("source", "entity", "batch_id")],
         "strict": False,
@@ -191,7 +191,7 @@ def _value(field: BaseField, found: Mapping[str, Any]) -> Any:
 class ManifestChunk(Document):
     """A piece of a manifest: arrays of 16-byte hashes and of masks, `n` pieces one after the other."""
 
-    meta = {"collection": "batch_manifest_chunk", "strict": False}  # noqa: RUF012
+    meta: ClassVar[dict[str, Any]] = {"collection": "batch_manifest_chunk", "strict": False}
 
     id = StringField(primary_key=True)
     keys = BinaryField()
@@ -205,7 +205,7 @@ class ManifestChunk(Document):
 class Quarantined(Document):
     """A record that could not be loaded, why, and where its raw line is."""
 
-    meta = {  # noqa: RUF012
+    meta: ClassVar[dict[str, Any]] = {
         "collection": "quarantine",
         "indexes": [("source", "entity", "batch_id"), ("status",)],
         "strict": False,

@@ -98,7 +98,7 @@ def load(
     `whole`: paths that stay JSON values. Raises ServerError where MongoDB fails.
     """
     with server_errors():
-        done = bronze.manifest(raw.ref)
+        done = bronze.manifests.of(raw.ref)
         return _load(bronze, raw, pages, entity, whole) if done is None else done
 
 
@@ -110,10 +110,10 @@ def _load(
     rule = replace(reading_rule(entity, bool(first and first.header.get("textual"))), whole=whole)
     base = None
     if raw.load == "full":
-        base = bronze.base(raw.ref, rule.identity())
+        base = bronze.manifests.base(raw.ref, rule.identity())
     if base is not None and raw.fingerprint() and base.fingerprint == raw.fingerprint():
         return _same(bronze, raw, base)
-    before = bronze.held(base) if base else Held()
+    before = bronze.manifests.held(base) if base else Held()
     paths, kinds = (list(base.paths), dict(base.kinds)) if base else ([], {})
     work = _Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds))
     work.first = bronze.count(raw.ref.entity) == 0
@@ -149,8 +149,8 @@ def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
         state=raw.state,
         counts={},
     )
-    held = bronze.held(base).held if base.quarantined else hs.EMPTY
-    return bronze.put(same, Held(held=held), hs.EMPTY)
+    held = bronze.manifests.held(base).held if base.quarantined else hs.EMPTY
+    return bronze.manifests.put(same, Held(held=held), hs.EMPTY)
 
 
 class _Lookup:
@@ -369,7 +369,7 @@ def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:
         types=work.types,
         counts=work.profile.counts,
     )
-    return work.bronze.put(manifest, change.entries, change.gone)
+    return work.bronze.manifests.put(manifest, change.entries, change.gone)
 
 
 def _held(work: _Work) -> Held:

@@ -1,39 +1,30 @@
-"""Access to bronze: versions and chunks in bulk through pymongo, heads of manifests as mongoengine's documents."""
+"""Access to bronze: the versions, in bulk through pymongo; its manifests are `manifest_store`'s."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import pymongo
-from bson.binary import Binary
-from mongoengine.queryset import QuerySetNoCache
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
 from dataplatform.errors import LoadError, StorageError
-from dataplatform.layers.bronze import manifest as mf
-from dataplatform.layers.bronze.documents import (
-    ManifestHead,
-    checked,
-    collection_of,
-    make_indexes,
-    within,
-)
+from dataplatform.layers.bronze.documents import make_indexes
+from dataplatform.layers.bronze.manifest_store import Manifests
 from dataplatform.layers.bronze.texts import from_bson
 from dataplatform.records import hashes as hs
-from dataplatform.records.holdings import Ended, Found, Held, Manifest, manifest_id
+from dataplatform.records.holdings import Ended, Found
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.mongo import server_errors
 
-CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a document may have
 FETCH = 500  # documents asked for at once
 MOST = 0.3  # share of a collection from which reading all of it is cheaper
 
@@ -76,10 +67,13 @@ class Bronze:
 
             atexit.unregister(monitor._shutdown_resources)
 
+    @cached_property
+    def manifests(self) -> Manifests:
+        """Which batch held which version of which key."""
+        return Manifests(self.db)
+
     def versions(self, ref: EntityRef) -> Collection[Any]:
         return self.db[ref.table]
-
-    # versions
 
     def insert(self, batch: BatchRef, documents: list[dict[str, Any]], first: bool) -> Inserted:
         """Inserts those versions that are not there yet.
@@ -128,95 +122,6 @@ class Bronze:
                 f"rebuild it from raw: dataplatform replay {ref.source}",
             )
 
-    # manifests
-
-    def manifest(self, ref: BatchRef) -> Manifest | None:
-        return self._manifest(manifest_id(ref))
-
-    def manifests(self, ref: EntityRef) -> list[Manifest]:
-        """All of an entity, oldest batch first."""
-        found = self._heads.filter(source=ref.source, entity=ref.name).order_by("batch_id")
-        return [ManifestHead.read(head) for head in found]
-
-    def heads(self, ref: EntityRef, batches: list[str]) -> list[Manifest]:
-        """Those of the batches, oldest first; raises StorageError where one is not in bronze."""
-        ids = [manifest_id(BatchRef(ref, batch_id)) for batch_id in batches]
-        heads = [ManifestHead.read(head) for head in self._heads.filter(id__in=ids).order_by("id")]
-        lost = set(batches) - {head.batch_id for head in heads}
-        if lost:
-            raise StorageError(
-                f"bronze holds no batch {min(lost)} of {ref}",
-                f"rebuild bronze and silver from raw: dataplatform replay {ref.source}",
-            )
-        return heads
-
-    def base(self, ref: BatchRef, rule: str) -> Manifest | None:
-        """The newest older full batch that was read by the same rule."""
-        older = self._heads.filter(source=ref.source, entity=ref.name, batch_id__lt=ref.batch_id)
-        head = older.filter(load="full", rule=rule).order_by("-batch_id").first()
-        return ManifestHead.read(head) if head else None
-
-    def _manifest(self, id_: str) -> Manifest | None:
-        # asked for with every step of a chain: a queryset would cost as much again as the answer
-        head = collection_of(self.db, ManifestHead).find_one({"_id": id_})
-        return ManifestHead.read(head) if head else None
-
-    @property
-    def _heads(self) -> QuerySetNoCache:
-        return within(self.db, ManifestHead).as_pymongo()
-
-    def held(self, manifest: Manifest) -> Held:
-        """All entries of a batch, its bases resolved."""
-        difference = mf.joined(manifest, self.streamed([manifest]))
-        if manifest.base is None:
-            return difference.entries
-        return mf.applied(self.held(self.base_of(manifest)), difference, difference.entries.held)
-
-    def base_of(self, manifest: Manifest) -> Manifest:
-        """The manifest that this one is written as a difference to."""
-        found = self._manifest(manifest.base) if manifest.base else None
-        if found is None:
-            raise StorageError(
-                f"bronze lacks the manifest {manifest.base}",
-                f"rebuild it from raw: dataplatform replay {manifest.ref.source}",
-            )
-        return found
-
-    def streamed(self, manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
-        """The stored pieces of manifests, in the order of their ids; never all in memory."""
-        ids = [f"{manifest.id}/{n}" for manifest in manifests for n in range(manifest.chunks)]
-        return iter(
-            self.db["batch_manifest_chunk"].find({"_id": {"$in": ids}}).sort("_id", pymongo.ASCENDING)
-        )
-
-    def put(self, manifest: Manifest, entries: Held, gone: hs.Hashes) -> Manifest:
-        """Writes the pieces, then the head; the head is what makes the batch exist."""
-        words = max(1, -(-len(manifest.paths) // 64))
-        masks = mf.widened(entries.masks, words)
-        count = max(len(entries), len(gone), len(entries.held))
-        pieces = self.db["batch_manifest_chunk"]
-        for n, start in enumerate(range(0, count, CHUNK)):
-            end = start + CHUNK
-            arrays = {
-                "keys": entries.keys,
-                "versions": entries.versions,
-                "lines": entries.lines,
-                "masks": masks,
-                "gone": gone,
-                "held": entries.held,
-            }
-            piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
-            pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
-        head = replace(manifest, chunks=-(-count // CHUNK), stored=len(entries) + len(gone))
-        self._put(ManifestHead.of(head))
-        return head
-
-    def _put(self, head: ManifestHead) -> None:
-        # not `save()`: that asks mongoengine's registry for a database, and is two commands
-        journaled = pymongo.WriteConcern(w=1, j=True)
-        heads = collection_of(self.db, ManifestHead).with_options(write_concern=journaled)
-        heads.replace_one({"_id": head.id}, checked(head), upsert=True)
-
     def count(self, ref: EntityRef) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(ref).estimated_document_count())
@@ -253,7 +158,3 @@ def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[di
     while block := list(islice(cursor, FETCH)):
         known = hs.find(hs.hashes(d["_id"] for d in block), wanted, ordering) >= 0
         yield block if known.all() else [d for d, hit in zip(block, known.tolist(), strict=True) if hit]
-
-
-def _binary(array: hs.Hashes) -> Binary:
-    return Binary(np.ascontiguousarray(array).tobytes())

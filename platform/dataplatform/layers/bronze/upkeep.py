@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dataplatform.layers.bronze.documents import (
     ManifestChunk,
@@ -15,7 +15,7 @@ from dataplatform.layers.bronze.documents import (
 )
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.records import hashes as hs
-from dataplatform.records.holdings import manifest_id
+from dataplatform.records.holdings import Manifest, manifest_id
 from dataplatform.records.quarantined import QuarantinedRecord
 from dataplatform.records.refs import BatchRef, EntityRef
 
@@ -39,7 +39,7 @@ def leaning_on(bronze: Bronze, ref: EntityRef, batches: set[str]) -> list[str]:
     """The batches and all whose manifests are written as a difference to theirs, oldest first."""
     ids = {manifest_id(BatchRef(ref, b)) for b in batches}
     found = set(batches)
-    for manifest in bronze.manifests(ref):
+    for manifest in bronze.manifests.all(ref):
         if manifest.base in ids:
             ids.add(manifest.id)
             found.add(manifest.batch_id)
@@ -97,26 +97,41 @@ def waiting_of(bronze: Bronze, ref: EntityRef) -> list[Waiting]:
     ]
 
 
-def settled_by(bronze: Bronze, batch: BatchRef, waiting: list[Waiting], everything: bool) -> list[str]:
-    """What waits no more after silver took a batch, of what earlier ones set aside.
+def settled_by(bronze: Bronze, batch: BatchRef, waiting: list[Waiting], how: Mapping[str, Any]) -> list[str]:
+    """What waits no more after silver took a batch, of what others set aside.
 
     That is: a record whose key has arrived since; what a full batch said again (what is still bad waits anew, as the
-    batch's own); and where silver looked at `everything` again, all that it had refused.
+    batch's own); what silver took now; and where it looked at everything again, all that it had refused. `how`: the
+    detail of that load.
     """
-    manifest = bronze.heads(batch.entity, [batch.batch_id])[0]
-    records = bronze.held(manifest).alive(manifest.paths)
-    refused = hs.unique(hs.hashes(bytes.fromhex(one.version) for one in waiting if one.version))
+    manifest = bronze.manifests.named(batch.entity, [batch.batch_id])[0]
+    others = [one for one in waiting if one.batch_id != batch.batch_id]
+    older = [one for one in others if one.batch_id < batch.batch_id]
+    accepted = frozenset(how.get("accepted", ()))
+    settled = _arrived(bronze, manifest, older, {one.version for one in waiting} - accepted)
+    settled += [one for one in others if one.version in accepted]
+    if manifest.load == "full" and not _is_repeat(bronze, manifest):
+        settled += [one for one in older if one.layer == "bronze"]
+    if how.get("everything"):
+        settled += [one for one in others if one.layer == "silver"]
+    return sorted({one.id for one in settled})
+
+
+def _arrived(bronze: Bronze, manifest: Manifest, older: list[Waiting], bad: set[str]) -> list[Waiting]:
+    """Those whose key the batch has a good record of. `bad`: versions that silver cannot take, in hex."""
+    records = bronze.manifests.held(manifest).alive(manifest.paths)
+    refused = hs.unique(hs.hashes(bytes.fromhex(version) for version in bad if version))
     good = hs.unique(records.keys[~hs.member(records.versions, refused)])
-    older = [one for one in waiting if one.batch_id < batch.batch_id]
     keyed = [one for one in older if one.key]
-    arrived = hs.member(hs.hashes(bytes.fromhex(one.key) for one in keyed), good)
-    ids = {one.id for one, there in zip(keyed, arrived, strict=True) if there}
-    read_again = manifest.load == "full" and not (manifest.chunks == 0 and manifest.fingerprint)
-    ids |= {one.id for one in older if one.layer == "bronze" and read_again}
-    ids |= {
-        one.id for one in waiting if one.layer == "silver" and everything and one.batch_id != batch.batch_id
-    }
-    return sorted(ids)
+    there = hs.member(hs.hashes(bytes.fromhex(one.key) for one in keyed), good)
+    return [one for one, arrived in zip(keyed, there.tolist(), strict=True) if arrived]
+
+
+def _is_repeat(bronze: Bronze, manifest: Manifest) -> bool:
+    """Whether nothing was read for the batch: it points at one with the same content."""
+    if not manifest.fingerprint or manifest.base is None:
+        return False
+    return bronze.manifests.base_of(manifest).fingerprint == manifest.fingerprint
 
 
 def settle(bronze: Bronze, ids: Iterable[str], status: Literal["resolved", "dismissed"] = "resolved") -> int:

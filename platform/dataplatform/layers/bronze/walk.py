@@ -21,11 +21,11 @@ def walk(bronze: Bronze, ref: EntityRef, batches: list[str]) -> Iterator[tuple[M
         str, Held
     ] = {}  # of the last full batch and of what it leans on: the next leans on one of them
     for start in range(0, len(batches), GROUP):
-        for manifest, change in _stored(bronze, bronze.heads(ref, batches[start : start + GROUP])):
+        for manifest, change in _stored(bronze, bronze.manifests.named(ref, batches[start : start + GROUP])):
             entries = change.entries
             if manifest.base is not None:
                 base = near.get(manifest.base)
-                base = bronze.held(bronze.base_of(manifest)) if base is None else base
+                base = bronze.manifests.held(bronze.manifests.base_of(manifest)) if base is None else base
                 near = {manifest.base: base}
                 entries = mf.applied(base, change, entries.held)
             if manifest.load == "full":
@@ -35,7 +35,7 @@ def walk(bronze: Bronze, ref: EntityRef, batches: list[str]) -> Iterator[tuple[M
 
 def _stored(bronze: Bronze, heads: list[Manifest]) -> Iterator[tuple[Manifest, Difference]]:
     """The ids of pieces begin with their manifest's and come in its order."""
-    found = groupby(bronze.streamed(heads), lambda piece: piece["_id"].rpartition("/")[0])
+    found = groupby(bronze.manifests.streamed(heads), lambda piece: piece["_id"].rpartition("/")[0])
     for manifest in heads:
         owner, pieces = next(found, ("", iter(()))) if manifest.chunks else (manifest.id, iter(()))
         yield manifest, mf.joined(manifest, pieces if owner == manifest.id else ())

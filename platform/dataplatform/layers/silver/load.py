@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,8 @@ def load(
     """
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
-    stored = before = state.known_paths(conn, task.batch.entity)
-    refused: list[Manifest] = []
-    if task.mode is Mode.UNSETTLED or (task.refused and task.mode is Mode.APPEND):
-        # what is loaded again has counted already; what was refused has not
-        heads, applied = history.heads(), set(task.applied)
-        before = planning.tallied(stored, [h for h in heads if h.batch_id in applied], task.entity)
-        refused = [h for h in heads if h.batch_id in task.refused]
+    stored = state.known_paths(conn, task.batch.entity)
+    before, refused = _counted_so_far(task, history, manifest, stored)
     entries = history.entries(manifest)
     after = planning.merged(before, manifest, task.entity, task.mode is Mode.RESTATED, refused)
     plan, changed = _evolve(conn, task, manifest, entries, (before, after))
@@ -66,16 +62,35 @@ def load(
     state.put_known(conn, plan, stored)
     state.put_rule(conn, task.batch.entity, rule)
     aside = _set_aside(work, everything)
-    counts = _counts(work, done, aside)
+    counts = _counts(work, done, aside.records)
     newest_before = task.applied[-1] if task.applied else ""
     said = notes.of_columns(changed, rows) + notes.of_silence(before, plan.known, newest_before)
     warned = notes.of_entries(manifest, entries) + notes.of_quarantine(work, counts.quarantined)
     how: dict[str, Any] = {"path": work.path, "rebuilt_keys": work.rebuilt, "notes": said, "warnings": warned}
     if everything:
         how["everything"] = True
+    if aside.accepted:
+        how["accepted"] = [version.hex() for version in aside.accepted]
     if done.removed:
         how["restated"] = True  # incremental models of gold cannot see rows that are no more
     return counts, how
+
+
+def _counted_so_far(
+    task: Task, history: History, manifest: Manifest, stored: Known
+) -> tuple[Known, list[Manifest]]:
+    """What is known of the paths, and the refused batches whose values do not count in it yet.
+
+    These are known to the first load after the refusal, and asked for again where a batch brings a path anew. Of
+    batches that are loaded again the values have counted already: all are counted anew.
+    """
+    new = manifest.kinds.keys() - stored.keys()
+    uncounted = {b for b in task.refused if new or not task.applied or b > task.applied[-1]}
+    if task.mode is not Mode.UNSETTLED and (task.mode is Mode.RESTATED or not uncounted):
+        return stored, []
+    heads, applied = history.heads(), set(task.applied)
+    known = planning.tallied(stored, [h for h in heads if h.batch_id in applied], task.entity)
+    return known, [h for h in heads if h.batch_id in task.refused]
 
 
 def _screen(task: Task, plan: Plan) -> Screen | None:
@@ -93,18 +108,32 @@ def _same_key(task: Task, new: Manifest, old: Manifest) -> None:
         )
 
 
-def _set_aside(work: Work, everything: bool) -> int:
-    """Notes what could not be taken, each version once; how many records of the batch that concerns.
+@dataclass(frozen=True)
+class _Aside:
+    """How many records of the batch silver could not take; versions it could not before, and took now."""
 
-    `everything`: all of history was looked at anew, so what was set aside before counts only if it was again.
+    records: int
+    accepted: list[bytes]
+
+
+def _set_aside(work: Work, everything: bool) -> _Aside:
+    """Notes what could not be taken, each version once.
+
+    `everything`: all of history was looked at anew, so what waited before is noted again where it still is bad.
     """
-    before = [] if everything else work.history.set_aside()
-    known = frozenset(before)
-    new = {version: (reason, version, doc) for reason, version, doc in work.bad if version not in known}
+    before, entries = work.history.set_aside(), work.entries
+    bad = {version: (reason, version, doc) for reason, version, doc in work.bad}
+    known = frozenset() if everything else frozenset(before)
+    new = [found for version, found in bad.items() if version not in known]
     if new:
-        work.history.quarantine(work.task.batch.batch_id, list(new.values()))
-    refused = hs.unique(hs.hashes([*before, *new]))
-    return work.manifest.quarantined + int(hs.member(work.entries.versions, refused).sum())
+        work.history.quarantine(work.task.batch.batch_id, new)
+    refused, waiting = hs.unique(hs.hashes(bad)), hs.unique(hs.hashes(before))
+    records = work.manifest.quarantined + int(hs.member(entries.versions, refused).sum())
+    if not before:
+        return _Aside(records, [])
+    skipped = hs.unique(work.skipped)
+    here = hs.member(waiting, entries.versions) & ~hs.member(waiting, skipped) & ~hs.member(waiting, refused)
+    return _Aside(records + int(hs.member(work.skipped, waiting).sum()), hs.pieces(waiting[here]))
 
 
 def _counts(work: Work, done: Done, bad: int) -> Counts:
@@ -168,6 +197,7 @@ def _merge(work: Work) -> Done:
     oldest = min((k.first_batch for k in plan.known.values()), default="")
     done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
+    work.skipped = entries.versions[~candidate & ~hs.member(entries.keys, keys)]
     if len(keys):
         work.path = "merge+rebuild"
         done.add(restate_keys(work, keys, force=False))

@@ -21,6 +21,7 @@ def restate(work: Work, everything: bool) -> Done:
     else:
         _check_late_deletes(work)
         keys = concerned(work)
+        work.skipped = work.entries.versions[~hs.member(work.entries.keys, keys)]
     return restate_keys(work, keys, force=everything)
 
 

@@ -21,8 +21,6 @@ def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, KnownPath]:
     """What is known of an entity's paths, in the source's order."""
     c = t.entity_column.c
     query = sa.select(t.entity_column).where(c.source == ref.source, c.entity == ref.name)
-    rows = conn.execute(query.order_by(c.position.nulls_first(), c.path)).all()
-    older = max(1, count_rows(conn, ref)) if any(row.counts is None for row in rows) else 0
     return {
         row.path: KnownPath(
             row.kind,
@@ -31,18 +29,11 @@ def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, KnownPath]:
             row.table_name,
             row.type,
             row.silent_batch,
-            _counts(row.counts, row.kind, older),
+            tuple(sorted((row.counts or {}).items())),
             row.said,
         )
-        for row in rows
+        for row in conn.execute(query.order_by(c.position.nulls_first(), c.path))
     }
-
-
-def _counts(counts: Mapping[str, int] | None, kind: str, rows: int) -> tuple[tuple[str, int], ...]:
-    """Where an older release counted nothing, every row counts as of the kind they all have."""
-    if counts is None:
-        return () if kind in ("null", "lists") else ((kind, rows),)
-    return tuple(sorted(counts.items()))
 
 
 def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) -> None:

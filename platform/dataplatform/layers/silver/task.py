@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import psycopg
@@ -13,6 +13,7 @@ from dataplatform.layers.silver.merge import Batch
 from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.metadata.source import Entity
+from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import BadVersion, Held, History, Manifest
 from dataplatform.records.refs import BatchRef, RunRef
 
@@ -45,7 +46,7 @@ class Task:
 
 @dataclass
 class Work:
-    """One load in progress."""
+    """One load in progress. `skipped`: versions of the batch that were not looked at, being what they were before."""
 
     task: Task
     history: History
@@ -58,6 +59,7 @@ class Work:
     screen: Screen | None = None
     path: str = "merge"
     rebuilt: int = 0
+    skipped: hs.Hashes = field(default_factory=lambda: hs.EMPTY)
 
 
 def too_many(work: Work, gone: int, total: int) -> LoadError:
