@@ -250,6 +250,8 @@ def test_quarantine_is_listed_by_reason_and_can_be_dismissed(world: World) -> No
     with pytest.raises(MetadataError, match="nothing that waits"):
         wanted(world.platform, Wanted("s", reason="no such reason"))
     assert dismiss(world.platform, wanted(world.platform, Wanted(reason="KEY FIELD"))) == 2
+    load(world, *({"id": n} for n in range(41)), *bad, {"id": [1]})
+    assert quarantine(world.platform) == [], "what was dismissed does not wait again with the next batch"
 
 
 def test_a_corrected_encoding_reaches_silver_and_replay_corrects_history(

@@ -114,8 +114,8 @@ def test_a_head_has_a_field_for_all_that_a_manifest_says() -> None:
 def test_a_quarantined_record_is_the_same_after_it_was_stored() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     record = QuarantinedRecord("i", "s", "e", "b", "silver", "why", "open", at, "{}", True, "f", 3, "00")
-    document = checked(Quarantined(**vars(record), key="00ff"))
-    assert document == {"key": "00ff"} | {
+    document = checked(Quarantined(**vars(record), key="00ff", content="ff"))
+    assert document == {"key": "00ff", "content": "ff"} | {
         ("_id" if name == "id" else name): v for name, v in vars(record).items()
     }
     assert Quarantined._from_son(document | {"new": 1}).as_record() == record

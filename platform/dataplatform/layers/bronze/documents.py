@@ -203,7 +203,7 @@ class ManifestChunk(Document):
 
 
 class Quarantined(Document):
-    """A record that could not be loaded, why, and where its raw line is."""
+    """A record that could not be loaded, why, and where its raw line is. `key`, `content`: hashes, in hex."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "quarantine",
@@ -223,6 +223,7 @@ class Quarantined(Document):
     raw_line = IntField(default=0)
     version = StringField(default="")
     key = StringField(default="")
+    content = StringField(default="")
     status = StringField(required=True, validation=_one_of("open", "resolved", "dismissed"), default="open")
     created_at = DateTimeField()
 

@@ -31,12 +31,28 @@ class Bad:
 
 
 def store(db: Database[Any], batch: BatchRef, layer: Literal["bronze", "silver"], bad: Iterable[Bad]) -> int:
-    """Stores them; the same record of the same batch is stored once. Returns how many there were."""
+    """Stores them; the same record of the same batch is stored once. Returns how many there were.
+
+    What was dismissed stays so when a later batch holds it again.
+    """
     documents = [checked(_document(batch, layer, item)) for item in bad]
     if documents:
+        dismissed = _dismissed(db, batch, [d["content"] for d in documents])
+        for document in documents:
+            document["status"] = "dismissed" if document["content"] in dismissed else document["status"]
         operations = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
         collection_of(db, Quarantined).bulk_write(operations, ordered=False)
     return len(documents)
+
+
+def _dismissed(db: Database[Any], batch: BatchRef, contents: list[str]) -> set[str]:
+    wanted = {
+        "source": batch.source,
+        "entity": batch.name,
+        "status": "dismissed",
+        "content": {"$in": contents},
+    }
+    return {found["content"] for found in collection_of(db, Quarantined).find(wanted, {"content": 1})}
 
 
 def _document(batch: BatchRef, layer: str, bad: Bad) -> Quarantined:
@@ -55,5 +71,6 @@ def _document(batch: BatchRef, layer: str, bad: Bad) -> Quarantined:
         raw_line=bad.raw_line,
         version=bad.version,
         key=bad.key.hex() if bad.key else "",
+        content=blake2b(bad.record, digest_size=16).hexdigest(),
         created_at=datetime.now(UTC),
     )
