@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import psycopg
+import pymongo
 import pytest
 from conftest import Databases, MakeWorld, World
 from dataplatform.errors import MetadataError
+from dataplatform.layers.bronze import Bronze
 from dataplatform.layers.silver.pending import plan_changes, rewrites
 from dataplatform.reading.quarantine import Wanted, by_reason, dismiss, quarantine, quarantined, wanted
 from dataplatform.reading.trace import trace
@@ -344,3 +347,16 @@ def test_a_bad_line_that_is_gone_waits_no_more(world: World) -> None:
     world.write("e.jsonl", good)
     world.run()
     assert world.quarantine() == []
+
+
+def test_a_run_that_finds_no_bronze_ends_and_says_so(world: World) -> None:
+    load(world, {"id": 1})
+    nowhere: Any = pymongo.MongoClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=200)
+    with nowhere:
+        lost = replace(world, platform=replace(world.platform, bronze=Bronze(nowhere["x"])))
+        world.write("e.jsonl", lines({"id": 2}))
+        result = lost.run()
+    assert "MongoDB" in result.failed["e"]
+    assert result.entities["e"].transient
+    assert world.rows("select status from audit.run order by started_at") == [("done",), ("failed",)]
+    assert world.run().entities["e"].counts.inserted == 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 
 from dataplatform.audit import record as audit
 from dataplatform.audit.record import Load
 from dataplatform.context import Platform
-from dataplatform.errors import LoadError
+from dataplatform.errors import DataplatformError, LoadError, TransientError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.raw.upkeep import copied
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
@@ -17,17 +18,36 @@ from dataplatform.runs.replay import replay_entity
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import connected, transaction
 
+log = logging.getLogger(__name__)
+
 
 def made_anew(platform: Platform, refs: list[EntityRef], run: RunRef) -> dict[EntityRef, EntityResult]:
-    """Of the entities, whose locks are held, those whose key or name is another now; each is made anew, and says so."""
-    renamed = {ref: _carried_over(platform, ref, run) for ref in refs}
-    changed = {ref: key for ref in refs if (key := changed_key(platform, ref)) is not None}
-    results = {ref: result for ref, result in renamed.items() if result is not None}
-    for ref, (old, new) in changed.items():
-        result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
-        said = f"its key was {_written(old)} and now is {_written(new)}: bronze and silver were made anew from raw"
-        results[ref] = replace(result, notes=[said])
-    return results
+    """Of the entities, whose locks are held, those whose key or name is another now; each is made anew, and says so.
+
+    One that cannot be looked at has its error; the others go on.
+    """
+    found = {ref: _attempt(platform, ref, run) for ref in refs}
+    return {ref: result for ref, result in found.items() if result is not None}
+
+
+def _attempt(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResult | None:
+    try:
+        return _carried_over(platform, ref, run) or _rekeyed(platform, ref, run)
+    except DataplatformError as error:
+        log.error("%s: %s", ref, error)
+        return EntityResult(error=str(error), transient=isinstance(error, TransientError))
+
+
+def _rekeyed(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResult | None:
+    changed = changed_key(platform, ref)
+    if changed is None:
+        return None
+    old, new = changed
+    result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
+    said = (
+        f"its key was {_written(old)} and now is {_written(new)}: bronze and silver were made anew from raw"
+    )
+    return replace(result, notes=[said])
 
 
 def _carried_over(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResult | None:
