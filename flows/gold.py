@@ -8,7 +8,9 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.naming import by_flow
+from dataplatform.orchestration.tasks import run_ref
 from dataplatform.pipeline import gold_is_stale, refresh_gold
+from dataplatform.runs.locks import alive
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
@@ -18,7 +20,7 @@ def gold(
     models: list[str] | None = None, full: bool = False, when_stale: bool = False
 ) -> list[dict[str, Any]]:
     """All models, or those named, in the order of their dependencies; `when_stale`: only if silver has changed."""
-    with open_platform() as platform:
+    with open_platform() as platform, alive(platform.engine, run_ref()):
         if when_stale and not gold_is_stale(platform):
             return []
         built = [b.__dict__ for b in refresh_gold(platform, models, full)]

@@ -13,6 +13,7 @@ from dataplatform.orchestration.naming import by_source
 from dataplatform.orchestration.tasks import as_tasks, publish, quiet_errors, run_ref
 from dataplatform.pipeline import Flags
 from dataplatform.runs import Order, run
+from dataplatform.runs.locks import alive
 from prefect import flow
 
 
@@ -26,7 +27,7 @@ def ingest(
 ) -> dict[str, Any]:
     """Run again (Prefect's retry), it finishes the batch it began instead of starting another."""
     quiet_errors()
-    with open_platform() as platform:
+    with open_platform() as platform, alive(platform.engine, run_ref()):
         order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes), run_ref())
         with as_tasks(perform, platform.settings) as submit:
             result = run(platform, order, submit)

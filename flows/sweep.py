@@ -9,6 +9,7 @@ from dataplatform.orchestration.events import send
 from dataplatform.orchestration.gold import ask_for_gold
 from dataplatform.orchestration.naming import by_flow
 from dataplatform.orchestration.tasks import run_ref
+from dataplatform.runs.locks import alive
 from dataplatform.runs.recover import process_waiting
 from prefect import flow
 
@@ -17,7 +18,7 @@ from prefect import flow
 def sweep() -> dict[str, int]:
     """Counts of what was done. A source that is running is left alone."""
     batches = 0
-    with open_platform() as platform:
+    with open_platform() as platform, alive(platform.engine, run_ref()):
         for source in platform.catalog.sources:
             try:
                 batches += len(process_waiting(platform, source, run_ref()))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dataplatform.records.counts import Counts
     from dataplatform.records.quarantined import QuarantinedRecord
     from dataplatform.runs import RunResult
+    from dataplatform.settings import PrefectApi
 
 for name in [n for n in os.environ if n.startswith(("DATAPLATFORM_", "PREFECT_"))]:
     del os.environ[name]  # a developer's own settings must not reach the tests
@@ -210,14 +211,20 @@ def files() -> str:
 
 
 @pytest.fixture(scope="session")
-def prefect_url(home: Path) -> Iterator[str]:
+def prefect_api(home: Path) -> Iterator[PrefectApi]:
     """One Prefect server for all tests that need one: its start takes ten seconds."""
     from dataplatform.embedded import prefect_server
 
     found = prefect_server.start(home, 0)
-    yield prefect_server.url(found.about)
+    yield prefect_server.api(home, found.about)
     found.release()
     found.wait_stopped()
+
+
+@pytest.fixture
+def prefect_env(prefect_api: PrefectApi) -> dict[str, str]:
+    """What a program's environment says of that server."""
+    return {"PREFECT_API_URL": prefect_api.url, "PREFECT_API_AUTH_STRING": prefect_api.auth or ""}
 
 
 LEAST = 10  # modules shown of those that the tests cover least

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def cli_env(databases: Databases, tmp_path: Path, prefect_url: str) -> dict[str, str]:
+def cli_env(databases: Databases, tmp_path: Path, prefect_env: dict[str, str]) -> dict[str, str]:
     for folder in ("sources", "gold"):
         (tmp_path / "metadata" / folder).mkdir(parents=True)
     return {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
@@ -27,7 +27,7 @@ def cli_env(databases: Databases, tmp_path: Path, prefect_url: str) -> dict[str,
         "DATAPLATFORM_POSTGRES_URL": databases.postgres,
         "DATAPLATFORM_MONGO_URL": databases.mongo,
         "DATAPLATFORM_RETRIES": "0",
-        "PREFECT_API_URL": prefect_url,
+        **prefect_env,
         "PREFECT_HOME": str(tmp_path / "prefect"),
     }
 

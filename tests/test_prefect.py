@@ -8,12 +8,13 @@ import re
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Databases, move_of
+from dataplatform.orchestration.rest import Rest
+from dataplatform.settings import PrefectApi
 
 pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).parents[1]
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = """source: s
 connector: {type: files, path: "{data}"}
 triggers:
-  - {type: cron, cron: "15 * * * *", timezone: Europe/Amsterdam}
+  - {type: cron, cron: "15 4 1 2 *", timezone: Europe/Amsterdam}
   - {type: cron, cron: "0 3 * * 1"}
 entities:
   good: {file: good.jsonl, key: [id]}
@@ -29,20 +30,8 @@ entities:
 """
 
 
-class Api:
+class Api(Rest):
     """Prefect's REST interface."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json"}, method=method
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
 
     def wait(self, run_id: str, limit: float = 90) -> dict[str, Any]:
         end = time.monotonic() + limit
@@ -55,7 +44,7 @@ class Api:
 
 
 @pytest.fixture
-def env(databases: Databases, tmp_path: Path, prefect_url: str) -> dict[str, str]:
+def env(databases: Databases, tmp_path: Path, prefect_env: dict[str, str]) -> dict[str, str]:
     (tmp_path / "metadata" / "sources").mkdir(parents=True)
     (tmp_path / "data").mkdir()
     text = SOURCE.replace("{data}", str(tmp_path / "data"))
@@ -66,7 +55,7 @@ def env(databases: Databases, tmp_path: Path, prefect_url: str) -> dict[str, str
         "DATAPLATFORM_POSTGRES_URL": databases.postgres,
         "DATAPLATFORM_MONGO_URL": databases.mongo,
         "DATAPLATFORM_WORK_POOL": "test-pool",
-        "PREFECT_API_URL": prefect_url,
+        **prefect_env,
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "dataplatform",
     }
@@ -90,13 +79,13 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_path: Path) -> None:
-    api = Api(env["PREFECT_API_URL"])
+    api = Api(PrefectApi(env["PREFECT_API_URL"], env["PREFECT_API_AUTH_STRING"]))
     found = program(env, "deploy")
     assert set(found["deployments"]) == {"ingest/s", "gold/gold", "sweep/sweep"}
     deployment = api.call("GET", "/deployments/name/ingest/s")
     schedules = [s["schedule"] for s in deployment["schedules"]]
     assert {(s["cron"], s["timezone"]) for s in schedules} == {
-        ("15 * * * *", "Europe/Amsterdam"), ("0 3 * * 1", "UTC"),
+        ("15 4 1 2 *", "Europe/Amsterdam"), ("0 3 * * 1", "UTC"),
     }  # fmt: skip
     assert deployment["global_concurrency_limit"]["limit"] == 1
 
@@ -148,7 +137,7 @@ def test_gold_is_built_once_after_a_run_and_runs_have_names_people_know(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     env |= {"DATAPLATFORM_WORK_POOL": "gold-pool"}
-    api = Api(env["PREFECT_API_URL"])
+    api = Api(PrefectApi(env["PREFECT_API_URL"], env["PREFECT_API_AUTH_STRING"]))
     (tmp_path / "metadata" / "gold").mkdir()
     (tmp_path / "metadata" / "gold" / "m.sql").write_text(
         "select (select count(*) from silver_current.s__good) + (select count(*) from silver_current.s__late) as n"
@@ -213,14 +202,14 @@ def test_deployments_of_removed_sources_go_away(env: dict[str, str], tmp_path: P
 
 
 def test_moves_are_done_by_the_task_runner_of_the_settings(
-    prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dataplatform.orchestration.runners import RUNNERS
     from dataplatform.orchestration.tasks import as_tasks, flush
     from dataplatform.records.counts import Counts
     from dataplatform.settings import Settings
     from prefect import flow
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
     from prefect.task_runners import ThreadPoolTaskRunner
 
     titles = []
@@ -237,7 +226,11 @@ def test_moves_are_done_by_the_task_runner_of_the_settings(
         with as_tasks(lambda move: Counts(read=7), Settings(task_runner="listing")) as submit:
             return submit(move_of("raw", "e", "b")).result().read
 
-    with temporary_settings({PREFECT_API_URL: prefect_url, PREFECT_HOME: tmp_path}):
+    api = {
+        PREFECT_API_URL: prefect_env["PREFECT_API_URL"],
+        PREFECT_API_AUTH_STRING: prefect_env["PREFECT_API_AUTH_STRING"],
+    }
+    with temporary_settings({**api, PREFECT_HOME: tmp_path}):
         assert one_move() == 7
         flush()
     assert titles == ["e: source → raw"]

@@ -18,8 +18,11 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import Databases
+from dataplatform.embedded import prefect_server
 from dataplatform.embedded.sockets import free_port
 from dataplatform.orchestration import health
+from dataplatform.orchestration.rest import Rest
+from dataplatform.settings import PrefectApi
 
 pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).parents[1]
@@ -97,15 +100,15 @@ def wait_for(condition: Callable[[], bool], limit: float, what: str) -> float:
     return time.monotonic() - started
 
 
-def call(api: str, method: str, path: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(api + path, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.loads(answer.read())
+def api_of(env: dict[str, str]) -> PrefectApi:
+    """The Prefect server of an `up`."""
+    found = prefect_server.running(Path(env["DATAPLATFORM_HOME"]))
+    assert found is not None
+    return found
 
 
-def schedules(about: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = call(f"{about['prefect']}/api", "GET", f"/deployments/name/ingest/{name}")
+def schedules(env: dict[str, str], name: str) -> list[dict[str, Any]]:
+    found = Rest(api_of(env)).get(f"/deployments/name/ingest/{name}")
     return [s["schedule"] for s in found["schedules"]]
 
 
@@ -121,8 +124,8 @@ def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, s
             "no second load within a minute",
         )
         wait_for(lambda: ids(env, "minutely") == [1], 90, "the cron's run loaded nothing")
-        assert health.look(f"{about['prefect']}/api").troubles == []
-        before = schedules(about, "often")
+        assert health.look(api_of(env)).troubles == []
+        before = schedules(env, "often")
         assert [s["interval"] for s in before] == [20]
 
     (tmp_path / "data" / "often.jsonl").write_text('{"id": 1}\n{"id": 2}\n{"id": 3}\n')
@@ -131,7 +134,7 @@ def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, s
     )
     with up(env) as again:
         assert again["prefect"] == about["prefect"], "the address of Prefect's pages has changed"
-        assert schedules(again, "often") == before, "the interval counts from another moment"
+        assert schedules(env, "often") == before, "the interval counts from another moment"
         for command in ("up", "stop"):
             assert_is_told_who_is_up(env, command, again["prefect"])
         wait_for(lambda: ids(env, "often") == [1, 2, 3], 60, "no load after the restart")
@@ -145,11 +148,11 @@ def test_files_that_change_while_it_is_up_reach_their_deployments(
     sources, log = tmp_path / "metadata" / "sources", tmp_path / "home.log"
     text = (sources / "often.yaml").read_text().replace("20s", "6h")
     (sources / "often.yaml").write_text(text)
-    with up(env) as about:
+    with up(env):
 
         def every(name: str) -> list[Any]:
             try:
-                return [s.get("interval") for s in schedules(about, name)]
+                return [s.get("interval") for s in schedules(env, name)]
             except urllib.error.HTTPError:
                 return ["no deployment"]
 
@@ -227,8 +230,8 @@ def test_status_says_which_of_prefects_services_fails(
 ) -> None:
     env |= {"PREFECT_API_URL": broken_prefect}
     program(env, "deploy")
-    deployment = call(broken_prefect, "GET", "/deployments/name/ingest/often")["id"]
-    call(broken_prefect, "POST", f"/deployments/{deployment}/create_flow_run", {"state": {
+    deployment = Rest(PrefectApi(broken_prefect)).call("GET", "/deployments/name/ingest/often")["id"]
+    Rest(PrefectApi(broken_prefect)).call("POST", f"/deployments/{deployment}/create_flow_run", {"state": {
         "type": "SCHEDULED", "state_details": {"scheduled_time": "2026-01-01T00:00:00Z"},
     }})  # fmt: skip
     program(env, "run", "often")  # hands events over, which this server does not store
@@ -239,27 +242,27 @@ def test_status_says_which_of_prefects_services_fails(
     with psycopg.connect(env["DATAPLATFORM_POSTGRES_URL"]) as conn:
         (delivered,) = conn.execute("select max(delivered_at) from audit.outbox").fetchone() or (None,)
     time.sleep(2)
-    troubles = {t.service: t.text for t in health.look(broken_prefect, delivered).troubles}
+    troubles = {t.service: t.text for t in health.look(PrefectApi(broken_prefect), delivered).troubles}
     assert set(troubles) == {"scheduler", "late runs", "worker", "events"}
     assert "often" in troubles["scheduler"]
-    assert health.look("http://127.0.0.1:1/api").troubles[0].service == "api"
+    assert health.look(PrefectApi("http://127.0.0.1:1/api")).troubles[0].service == "api"
 
 
 @pytest.mark.slow
 def test_more_deployments_than_a_page_are_handled_and_what_has_not_changed_is_left_alone(
-    env: dict[str, str], prefect_url: str, tmp_path: Path
+    env: dict[str, str], prefect_api: PrefectApi, prefect_env: dict[str, str], tmp_path: Path
 ) -> None:
     text = (tmp_path / "metadata" / "sources" / "often.yaml").read_text().replace("20s", "6h")
     for number in range(205):  # more than Prefect gives at once
         (tmp_path / "metadata" / "sources" / f"s{number}.yaml").write_text(
             text.replace("often", f"s{number}")
         )
-    env |= {"PREFECT_API_URL": prefect_url, "DATAPLATFORM_WORK_POOL": "many"}
+    env |= {**prefect_env, "DATAPLATFORM_WORK_POOL": "many"}
     assert len(program(env, "deploy")["changed"]) == 209
     path = tmp_path / "metadata" / "sources" / "s7.yaml"
     path.write_text(path.read_text().replace("triggers: [{type: interval, every: 6h}]\n", ""))
     (tmp_path / "metadata" / "sources" / "s8.yaml").unlink()
     found = program(env, "deploy")
     assert (found["changed"], found["removed"]) == (["ingest/s7"], ["ingest/s8"])
-    seven = call(prefect_url, "GET", "/deployments/name/ingest/s7")
+    seven = Rest(prefect_api).call("GET", "/deployments/name/ingest/s7")
     assert seven["schedules"] == [], "a trigger that was removed still fires"

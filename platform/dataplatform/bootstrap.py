@@ -113,13 +113,16 @@ def _servers_and_prefect(settings: Settings) -> Servers:
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = (
+        "false"  # a server that Prefect starts itself asks for nothing
+    )
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(start_servers, settings, True)
         from dataplatform.orchestration.connection import use_api
 
         servers = starting.result()
-    if servers.prefect_url:
-        use_api(servers.prefect_url)
+    if servers.prefect:
+        use_api(servers.prefect)
     return servers
 
 

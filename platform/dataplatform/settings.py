@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dataplatform.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class PrefectApi:
+    """Where a Prefect API is (…/api), and what it asks for: `user:password`, None for one that asks for nothing."""
+
+    url: str
+    auth: str | None = field(default=None, repr=False)
 
 
 class Settings(BaseSettings):
@@ -51,6 +60,11 @@ class Settings(BaseSettings):
         default=None,
         alias="PREFECT_API_URL",
         description="API of the Prefect server; embedded when absent.",
+    )
+    prefect_api_auth: SecretStr | None = Field(
+        default=None,
+        alias="PREFECT_API_AUTH_STRING",
+        description="`user:password` that this API asks for; an embedded server has its own, in HOME/prefect/auth.",
     )
     work_pool: str = Field(
         default="dataplatform",
@@ -103,6 +117,12 @@ class Settings(BaseSettings):
     @property
     def home_path(self) -> Path:
         return self.home.expanduser().absolute()
+
+    @property
+    def prefect(self) -> PrefectApi | None:
+        """A Prefect server that is not ours to start."""
+        auth = self.prefect_api_auth.get_secret_value() if self.prefect_api_auth else None
+        return PrefectApi(self.prefect_api_url, auth) if self.prefect_api_url else None
 
     @property
     def raw_location(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SERVERS = {"servers", "databases", "make_world", "prefect_url"}
+SERVERS = {"servers", "databases", "make_world", "prefect_api", "prefect_env"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -219,12 +219,8 @@ def test_everything_is_documented() -> None:
     from dataplatform.settings import Settings
 
     text = docs()
-    words = {
-        f"DATAPLATFORM_{n.upper()}"
-        for n in Settings.model_fields
-        if not n.endswith("_path") and n != "prefect_api_url"
-    }
-    words |= {"DATAPLATFORM_METADATA", "PREFECT_API_URL", *SYSTEM, *CHILD_SYSTEM}
+    words = {info.alias or f"DATAPLATFORM_{n.upper()}" for n, info in Settings.model_fields.items()}
+    words |= {*SYSTEM, *CHILD_SYSTEM}
     words |= {f"`{c.name}`" for t in metadata.tables.values() for c in t.columns}
     source = "\n".join(p.read_text() for p in modules())
     words |= set(re.findall(r'"(dataplatform\.[a-z]+\.[a-z]+)"', source)) - {"dataplatform.cli.app"}

@@ -60,6 +60,17 @@ def finish_run(conn: Connection, run: RunRef, status: str, error: str | None) ->
     )
 
 
+def running(conn: Connection) -> list[str]:
+    """Ids of the runs that have not ended, as far as anybody has said."""
+    return list(conn.execute(sa.select(t.run.c.run_id).where(t.run.c.status == "running")).scalars())
+
+
+def finish_dead_run(conn: Connection, run: RunRef, error: str) -> None:
+    """Closes a run that nobody goes on with; one that has ended meanwhile stays as it ended."""
+    still = t.run.update().where(t.run.c.run_id == run.run_id, t.run.c.status == "running")
+    conn.execute(still.values(status="failed", error=error, finished_at=datetime.now(UTC)))
+
+
 def put_load(conn: Connection, load: Load) -> None:
     """One row for entity × layer × batch; a later try replaces it."""
     values = asdict(load.counts)

@@ -52,6 +52,7 @@ COMMANDS = {
         "Removes a source or an entity from every layer, for good, after showing what goes.",
     ),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
+    "service": ("service:app", "`up` at every start of the machine, under systemd or launchd."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
 }
 

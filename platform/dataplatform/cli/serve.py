@@ -7,28 +7,24 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from dataplatform import project
 from dataplatform.bootstrap import open_platform, reread
-from dataplatform.cli.common import Json, command, err, leave_logging_to_prefect, out, print_json
+from dataplatform.cli.common import Json, as_ours, command, err, leave_logging_to_prefect, out, print_json
 from dataplatform.context import Platform
-from dataplatform.embedded import stop_servers
+from dataplatform.embedded import start_servers, stop_servers
 from dataplatform.embedded.servers import postgres_address
-from dataplatform.embedded.up import noted, who_is_up
+from dataplatform.embedded.up import alone, noted
 from dataplatform.errors import BusyError
 from dataplatform.secrets import redact
-from dataplatform.settings import Settings, load_settings
-from dataplatform.storage.postgres import exclusive
+from dataplatform.settings import PrefectApi, Settings, load_settings
 
 log = logging.getLogger(__name__)
-WORKER_PATIENCE = 30.0  # seconds for the worker to end its flow runs; then it is killed, which loses nothing
+AGAIN = 5.0  # seconds until auto_dw's functions are offered again, where that failed
 
 
 @command
@@ -43,14 +39,6 @@ def deploy(json_: Json = False) -> None:
         out.print(f"deployed {name}", markup=False)
     for name in deployed.removed:
         out.print(f"removed {name}", markup=False)
-
-
-def _settle(settings: Settings) -> None:
-    """On a Prefect server of our own no other worker is there: what it calls running is not."""
-    if settings.prefect_api_url is None:
-        from dataplatform.orchestration.deploy import settle
-
-        settle()
 
 
 def _deploy(platform: Platform) -> Any:
@@ -77,51 +65,58 @@ def up(
 
 
 def _serve(settings: Settings, limit: int, json_: bool) -> None:
-    from dataplatform.auto_dw.build import sql_api  # and all of auto_dw, which `deploy` has no use for
     from dataplatform.orchestration.follow import seen
 
-    there = seen(
-        settings.metadata_path
-    )  # before they are read: what changes meanwhile is seen by the first look
-    with (
-        open_platform(settings, prefect=True) as platform,
-        _alone(platform),
-        noted(settings.home_path, _pages()),
-    ):
-        _settle(settings)
-        deployed = _deploy(platform)
-        worker = _worker(settings, limit)
-        stop, answering = threading.Event(), None
-        following = threading.Thread(
-            target=_follow, args=(platform, there, stop), name="metadata", daemon=True
-        )
-        following.start()
-        with contextlib.suppress(BusyError):  # another worker of auto_dw serves this database already
-            sql_api.install(platform.engine)
-            answering = threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True)
-            answering.start()
-        about = {
-            "status": "up",
-            "prefect": _pages(),
-            "postgres": platform.engine.url.render_as_string(hide_password=True),
-            "postgres_address": redact(postgres_address(settings)),
-            "deployments": deployed.deployments,
-        }
-        if json_:
-            print_json(about)
-        else:
-            out.print(f"Prefect   {about['prefect']}")
-            out.print(
-                f"Postgres  {about['postgres_address']} (password: dataplatform sql --url)", markup=False
-            )
-            out.print(f"{len(deployed.deployments)} deployments; Ctrl-C stops everything")
-        try:
-            _wait(worker)
-        finally:
-            stop.set()
-            following.join(10)
-            if answering is not None:
-                answering.join(10)
+    # before they are read: what changes meanwhile is seen by the first look
+    there = seen(settings.metadata_path)
+    with alone(settings.home_path), open_platform(settings, prefect=True) as platform:
+        api = _api()
+        pages = api.url.removesuffix("/api")
+        with noted(settings.home_path, pages), _background(platform, api, there) as deployed:
+            about = {
+                "status": "up",
+                "prefect": pages,
+                "postgres": platform.engine.url.render_as_string(hide_password=True),
+                "postgres_address": redact(postgres_address(settings)),
+                "deployments": deployed.deployments,
+            }
+            _tell(settings, about, json_)
+            _keep_going(platform, limit)
+
+
+def _tell(settings: Settings, about: dict[str, Any], json_: bool) -> None:
+    if json_:
+        print_json(about)
+        return
+    sign_in = "" if settings.prefect else f" (sign in with what {settings.home_path}/prefect/auth holds)"
+    out.print(f"Prefect   {about['prefect']}{sign_in}", markup=False, soft_wrap=True)
+    out.print(f"Postgres  {about['postgres_address']} (password: dataplatform sql --url)", markup=False)
+    out.print(f"{len(about['deployments'])} deployments; Ctrl-C stops everything")
+
+
+@contextlib.contextmanager
+def _background(platform: Platform, api: PrefectApi, there: dict[str, tuple[int, int]]) -> Iterator[Any]:
+    """Deploys; for the block, deployments follow the metadata, runs are looked after, auto_dw answers."""
+    from dataplatform.orchestration.watch import settle, watch
+
+    pool = platform.settings.work_pool
+    if platform.settings.prefect is None:  # on a Prefect server of our own no other worker is there
+        settle(api, platform.engine, pool)
+    deployed = _deploy(platform)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=_follow, args=(platform, there, stop), name="metadata", daemon=True),
+        threading.Thread(target=watch, args=(api, platform.engine, pool, stop), name="runs", daemon=True),
+        threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield deployed
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(10)
 
 
 def _follow(platform: Platform, there: dict[str, tuple[int, int]], stop: threading.Event) -> None:
@@ -137,25 +132,9 @@ def _follow(platform: Platform, there: dict[str, tuple[int, int]], stop: threadi
     follow(platform.settings.metadata_path, there, redeploy, stop)
 
 
-def _pages() -> str:
-    """Address of Prefect's pages, once the platform is open."""
-    return os.environ["PREFECT_API_URL"].removesuffix("/api")
-
-
-@contextlib.contextmanager
-def _alone(platform: Platform) -> Iterator[None]:
-    """Keeps a second `up` of the same HOME away; raises BusyError that says who is up."""
-    home = platform.settings.home_path
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive(platform.engine, f"dataplatform up in {home}"))
-        except BusyError:
-            other = who_is_up(home)
-            raise BusyError(
-                f"`dataplatform up` is running already in {home}: {other or 'not seen from here'}",
-                "use that one; or end it (Ctrl-C there) and try again; or set DATAPLATFORM_HOME to another folder",
-            ) from None
-        yield
+def _api() -> PrefectApi:
+    """The Prefect API that the open platform speaks to."""
+    return PrefectApi(os.environ["PREFECT_API_URL"], os.environ.get("PREFECT_API_AUTH_STRING"))
 
 
 def _answer(platform: Platform, stop: threading.Event) -> None:
@@ -163,64 +142,38 @@ def _answer(platform: Platform, stop: threading.Event) -> None:
     from dataplatform.auto_dw.build import sql_api
     from dataplatform.auto_dw.workspace import Workspace
 
-    with contextlib.suppress(BusyError):
-        sql_api.work(platform.engine, lambda schema: Workspace.of(reread(platform), schema), stop)
+    while not stop.is_set():
+        try:
+            sql_api.install(platform.engine)
+            sql_api.work(platform.engine, lambda schema: Workspace.of(reread(platform), schema), stop)
+        except BusyError:  # another worker of auto_dw serves this database already
+            log.debug("auto_dw's functions are answered by somebody else")
+        except Exception as error:  # Postgres went away, most likely: it comes back
+            if as_ours(error) is None:
+                log.exception("auto_dw's functions are not answered now")
+        stop.wait(AGAIN)
 
 
-def _worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
-    """A Prefect worker; its flow runs find the same servers through the same settings."""
-    env = os.environ | {
-        "DATAPLATFORM_HOME": str(settings.home_path),
-        "DATAPLATFORM_METADATA": str(settings.metadata_path.absolute()),
-        "DATAPLATFORM_CONNECTORS": str(settings.connectors.absolute()),
-        "PYTHONSAFEPATH": "1",
-    }
-    argv = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "worker",
-        "start",
-        "--pool",
-        settings.work_pool,
-        "--type",
-        "process",
-        "--limit",
-        str(limit),
-    ]
-    return subprocess.Popen(
-        argv,
-        env=env,
-        cwd=project.working_directory(),
-        stdout=sys.stderr,
-        start_new_session=True,
-        preexec_fn=_hear_interrupts,
-    )
-
-
-def _hear_interrupts() -> None:
-    """A script's background job inherits a deaf SIGINT; the worker is stopped by one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _wait(worker: subprocess.Popen[bytes]) -> None:
+def _keep_going(platform: Platform, limit: int) -> None:
     """Until Ctrl-C or SIGTERM; the worker ends its flow runs first."""
+    from dataplatform.embedded.supervise import Supervised, supervise
+    from dataplatform.orchestration.worker import start_worker, stop_worker
+
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)  # a script's background job inherits a deaf one
+
+    def start() -> subprocess.Popen[bytes]:
+        return start_worker(platform.settings, limit)
+
+    supervised = Supervised(platform.settings, start_servers(platform.settings, True), start, start())
     try:
-        while worker.poll() is None:
-            time.sleep(0.2)
-        err.print(f"the worker ended with {worker.returncode}")
-        raise typer.Exit(1)
+        supervise(supervised, threading.Event())
     except KeyboardInterrupt:
         err.print("stopping …")
     finally:
-        if worker.poll() is None:
-            worker.send_signal(signal.SIGINT)
-            try:
-                worker.wait(WORKER_PATIENCE)
-            except subprocess.TimeoutExpired:
-                worker.kill()
+        stop_worker(supervised.worker)
+        for lease in supervised.servers.leases:
+            lease.release()
 
 
 def _stop(number: int, frame: Any) -> None:

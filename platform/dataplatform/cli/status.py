@@ -22,7 +22,7 @@ def status(json_: Json = False) -> None:
     settings = load_settings()
     with open_platform(settings) as platform:
         there = read(platform)
-        api = settings.prefect_api_url or prefect_server.running(settings.home_path)
+        api = settings.prefect or prefect_server.running(settings.home_path)
         prefect = look(api, there.events_delivered_at)
     if json_:
         print_json(there.as_json() | {"prefect": asdict(prefect)})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
-import secrets
 import shutil
 import stat
 import subprocess
@@ -22,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from dataplatform.embedded.process import Lease, Spec, joined, lease, server_env
-from dataplatform.embedded.sockets import kept_port, socket_folder
+from dataplatform.embedded.sockets import kept_password, kept_port, socket_folder
 from dataplatform.errors import EmbeddedServerError
 
 DATABASE = "dataplatform"
@@ -58,7 +57,7 @@ def start(home: Path, linger: float) -> Lease:
         postgres = lease("Postgres", folder, lambda: _spec(folder, linger), _ready, _explain)
     _ensure_database(postgres.about)
     if postgres.started:
-        _set_password(postgres.about, _password(folder))
+        _set_password(postgres.about, kept_password(folder / "password"))
     return postgres
 
 
@@ -70,7 +69,7 @@ def address(home: Path) -> str:
         raise EmbeddedServerError(
             "the embedded Postgres does not listen on a port", "dataplatform stop, then again"
         )
-    return f"postgresql://{USER}:{_password(folder)}@127.0.0.1:{about['port']}/{DATABASE}"
+    return f"postgresql://{USER}:{kept_password(folder / 'password')}@127.0.0.1:{about['port']}/{DATABASE}"
 
 
 def url(about: dict[str, str], database: str = DATABASE) -> str:
@@ -96,7 +95,7 @@ def _spec(folder: Path, linger: float) -> Spec:
         os.chown(sockets, uid, gid)
     _init(data, uid, gid)
     _clear_stale_pid(data, sockets)
-    _password(folder)
+    kept_password(folder / "password")
     access = folder / "pg_hba.conf"
     access.write_text(ACCESS)
     access.chmod(0o644)
@@ -116,18 +115,6 @@ def _link(sockets: Path, port: str) -> None:
     if usual.name.rpartition(".")[2] != port:
         usual.unlink(missing_ok=True)
         usual.symlink_to(f".s.PGSQL.{port}")
-
-
-def _password(folder: Path) -> str:
-    """That of HOME's Postgres, for this user's eyes only; made at the first time."""
-    file = folder / "password"
-    if not file.exists():
-        beside = file.with_suffix(".new")
-        beside.unlink(missing_ok=True)
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-            new.write(secrets.token_urlsafe(24))
-        beside.replace(file)
-    return file.read_text().strip()
 
 
 def _set_password(about: dict[str, str], password: str) -> None:

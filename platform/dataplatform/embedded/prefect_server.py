@@ -3,6 +3,9 @@
 The port is chosen once and kept in HOME/prefect/port, so bookmarks and a worker's address stay right; where
 somebody else has taken it meanwhile another is chosen. Prefect is not imported here: the server is a process
 like the others.
+
+Whoever may call the API may run commands as this user. So it asks for a password (HOME/prefect/auth), wants a token
+with every change that no page of another site can have (CSRF), and lets no other origin read an answer (CORS).
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ import urllib.request
 from pathlib import Path
 
 from dataplatform.embedded.process import Lease, Spec, joined, lease, server_env
-from dataplatform.embedded.sockets import kept_port
+from dataplatform.embedded.sockets import kept_password, kept_port
 from dataplatform.errors import EmbeddedServerError
+from dataplatform.settings import PrefectApi
+
+USER = "dataplatform"
 
 
 def start(home: Path, linger: float) -> Lease:
@@ -31,10 +37,20 @@ def start(home: Path, linger: float) -> Lease:
         return lease("Prefect server", folder, lambda: _spec(folder, linger), _ready, _explain)
 
 
-def running(home: Path) -> str | None:
-    """URL of the API of HOME's server where it runs, without starting it."""
+def running(home: Path) -> PrefectApi | None:
+    """The API of HOME's server where it runs, without starting it."""
     about = joined(home / "prefect")
-    return url(about) if about is not None else None
+    return api(home, about) if about is not None else None
+
+
+def api(home: Path, about: dict[str, str]) -> PrefectApi:
+    """How a running server is spoken to."""
+    return PrefectApi(url(about), auth(home))
+
+
+def auth(home: Path) -> str:
+    """`user:password` of HOME's server, made at the first time; also what its pages ask for."""
+    return kept_password(home / "prefect" / "auth", USER)
 
 
 def url(about: dict[str, str]) -> str:
@@ -55,12 +71,17 @@ def _spec(folder: Path, linger: float) -> Spec:
     database = folder / "prefect.db"
     if not database.exists():
         _from_template(database)
+    pages = f"http://127.0.0.1:{port}"
     env = server_env(
         PREFECT_HOME=str(folder),
+        PREFECT_SERVER_API_AUTH_STRING=auth(folder.parent),
+        PREFECT_SERVER_CSRF_PROTECTION_ENABLED="true",
+        PREFECT_SERVER_CORS_ALLOWED_ORIGINS=pages,
+        PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{database}",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
-        PREFECT_UI_URL=f"http://127.0.0.1:{port}",
-        PREFECT_SERVER_UI_API_URL=f"http://127.0.0.1:{port}/api",
+        PREFECT_UI_URL=pages,
+        PREFECT_SERVER_UI_API_URL=f"{pages}/api",
         PREFECT_LOGGING_LEVEL="WARNING",
         DO_NOT_TRACK="1",
     )

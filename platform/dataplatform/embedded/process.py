@@ -126,7 +126,9 @@ def _started(
     ready: Callable[[dict[str, str]], bool],
     explain: Callable[[str, int | None], EmbeddedServerError],
 ) -> dict[str, str]:
-    (folder / "spec.json").write_text(json.dumps(asdict(spec)))
+    with open(os.open(folder / "spec.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        os.fchmod(file.fileno(), 0o600)  # its environment may hold a password
+        json.dump(asdict(spec), file)
     (folder / "server.log").unlink(missing_ok=True)
     process = subprocess.Popen(
         [sys.executable, "-I", keeper.__file__, str(folder)],

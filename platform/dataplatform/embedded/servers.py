@@ -10,7 +10,7 @@ from pathlib import Path
 from dataplatform.embedded import mongo, postgres, prefect_server, process
 from dataplatform.embedded.process import Lease
 from dataplatform.errors import ServerError
-from dataplatform.settings import Settings
+from dataplatform.settings import PrefectApi, Settings
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Servers:
 
     postgres_url: str
     mongo_url: str
-    prefect_url: str | None
+    prefect: PrefectApi | None
     leases: list[Lease] = field(default_factory=list)
     linger: float = 0.0
 
@@ -69,7 +69,7 @@ def start_servers(settings: Settings, prefect: bool) -> Servers:
     return Servers(
         postgres.url(leases["postgres"].about) if "postgres" in leases else outside_pg,
         mongo.url(leases["mongo"].about) if "mongo" in leases else outside_mongo,
-        prefect_server.url(leases["prefect"].about) if "prefect" in leases else settings.prefect_api_url,
+        prefect_server.api(home, leases["prefect"].about) if "prefect" in leases else settings.prefect,
         list(leases.values()),
         linger=linger,
     )

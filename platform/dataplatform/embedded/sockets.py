@@ -1,4 +1,4 @@
-"""Where Unix sockets go (their paths may have 107 characters only), and which TCP port a server keeps."""
+"""What a server keeps from one start to the next: its sockets (paths of 107 characters at most), port, password."""
 
 from __future__ import annotations
 
@@ -64,3 +64,15 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def kept_password(file: Path, user: str = "") -> str:
+    """What that file holds, `user:` and random words; made at the first time, for this user's eyes only."""
+    if not file.exists():
+        beside = file.with_suffix(".new")
+        beside.unlink(missing_ok=True)
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(user and f"{user}:")
+            new.write(secrets.token_urlsafe(24))
+        beside.replace(file)
+    return file.read_text().strip()

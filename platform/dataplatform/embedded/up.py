@@ -1,7 +1,8 @@
-"""Who keeps a HOME up: a note in HOME/up.json for whoever meets that process's locks. It decides nothing itself."""
+"""Who keeps a HOME up: one process at a time, by a lock on HOME/up.lock; who it is stands in HOME/up.json."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-NOTE = "up.json"
+from dataplatform.errors import BusyError
+
+NOTE, LOCK = "up.json", "up.lock"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,22 @@ class Up:
     def __str__(self) -> str:
         since = datetime.fromisoformat(self.since)
         return f"process {self.pid}, since {since:%Y-%m-%d %H:%M} UTC, Prefect's pages at {self.prefect}"
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Keeps a second `up` of the same HOME away for the block; raises BusyError that says who is up."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            other = who_is_up(home)
+            raise BusyError(
+                f"`dataplatform up` is running already in {home}: {other or 'not seen from here'}",
+                "use that one; or end it (Ctrl-C there) and try again; or set DATAPLATFORM_HOME to another folder",
+            ) from None
+        yield
 
 
 @contextmanager

@@ -110,12 +110,21 @@ class Retention(Metadata):
     silver_history: Duration | Literal["keep"] = Field(default="keep", description="Closed rows.")
 
 
+CatchUp = Literal["once", "all", "none"]
+CATCH_UP: CatchUp = "once"
+_CATCH_UP = Field(
+    description="What was due while nothing ran (the machine was off): `once` runs the source once for all of it, "
+    "`all` run by run (100 at most), `none` not at all, if it was due more than five minutes ago.",
+)
+
+
 class CronTrigger(Metadata):
     """Runs at the times of a cron expression."""
 
     type: Literal["cron"]
     cron: str = Field(description="Five fields, such as `15 * * * *`.")
     timezone: str = Field(default="UTC", description="IANA time zone.")
+    catch_up: Annotated[CatchUp, _CATCH_UP] = CATCH_UP
 
     @field_validator("timezone")
     @classmethod
@@ -146,6 +155,7 @@ class IntervalTrigger(Metadata):
 
     type: Literal["interval"]
     every: Duration = Field(description="Time between two runs, such as 15m.")
+    catch_up: Annotated[CatchUp, _CATCH_UP] = CATCH_UP
 
     @field_validator("every")
     @classmethod

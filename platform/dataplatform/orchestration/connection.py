@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from dataplatform.settings import PrefectApi
 
-def use_api(url: str) -> None:
-    """Points Prefect, which may have been imported before its server was up, at the API under `url`."""
-    os.environ["PREFECT_API_URL"] = url
+
+def use_api(api: PrefectApi) -> None:
+    """Points Prefect, which may have been imported before its server was up, at that API; so for our children."""
+    os.environ["PREFECT_API_URL"] = api.url
+    if api.auth:
+        os.environ["PREFECT_API_AUTH_STRING"] = api.auth
     refresh_global_settings_context()
 
 

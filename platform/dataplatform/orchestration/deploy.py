@@ -18,28 +18,24 @@ from typing import Any
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import (
     DeploymentScheduleCreate,
-    GlobalConcurrencyLimitUpdate,
     WorkPoolCreate,
+    WorkPoolUpdate,
 )
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterTags,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import DeploymentSort
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
-from prefect.states import Crashed
 from prefect.utilities.callables import parameter_schema
 
 from dataplatform import project
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger
+from dataplatform.orchestration.catch_up import tag_of
 
 TAG = "dataplatform"
 SWEEP_EVERY = timedelta(minutes=15)
@@ -107,37 +103,23 @@ def deploy(catalog: Catalog, work_pool: str) -> Deployed:
     return Deployed(names, changed, gone)
 
 
-def settle() -> int:
-    """Runs of our deployments that nobody runs any more become Crashed, and their slots are free; how many there were.
-
-    To be called while no worker is there: a run that was under way when its worker ended keeps its deployment's only
-    slot otherwise, and no schedule of that source fires again. Its work is done by the next run.
-    """
-    under_way = FlowRunFilterState(
-        type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
-    )
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
-    with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=under_way), deployment_filter=ours, limit=PAGE
-        )
-        for run in runs:
-            client.set_flow_run_state(run.id, Crashed(message="its worker ended before it did"), force=True)
-        for one in _deployed(client).values():
-            limit = one.global_concurrency_limit
-            if limit is not None and limit.active_slots:
-                client.update_global_concurrency_limit(
-                    limit.name, GlobalConcurrencyLimitUpdate(active_slots=0)
-                )
-    return len(runs)
+# A pool's usual template lets whoever starts a run say with which command and environment: ours has no variables.
+# The worker takes what stands here, and for the command its own: python -m prefect.engine.
+TEMPLATE: dict[str, Any] = {
+    "job_configuration": {"stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
 
 
 def _work_pool(client: SyncPrefectClient, name: str) -> None:
     try:
-        client.read_work_pool(name)
+        there = client.read_work_pool(name)
     except ObjectNotFound:
         with contextlib.suppress(ObjectAlreadyExists):  # somebody beside us was faster
-            client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+            client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=TEMPLATE))
+        return
+    if there.type == "process" and there.base_job_template != TEMPLATE:
+        client.update_work_pool(name, WorkPoolUpdate(base_job_template=TEMPLATE))
 
 
 def _full_name(source: str) -> str:
@@ -153,7 +135,7 @@ def _of_source(source: Source) -> Wanted:
         {"source": source.source},
         tuple((t.cron, t.timezone) for t in source.triggers if isinstance(t, CronTrigger)),
         tuple(t.every.total_seconds() for t in source.triggers if isinstance(t, IntervalTrigger)),
-        (TAG, f"source:{source.source}"),
+        (TAG, f"source:{source.source}", tag_of(t.catch_up for t in source.triggers)),
     )
 
 

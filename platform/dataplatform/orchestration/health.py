@@ -7,18 +7,18 @@ all were well; that it plans no runs shows it.
 
 from __future__ import annotations
 
-import json
 import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from dataplatform.orchestration.rest import Rest
+from dataplatform.settings import PrefectApi
 
 PATIENCE = timedelta(seconds=90)  # the scheduler passes every minute, new deployments every five seconds
 LATE = timedelta(minutes=2)  # the late-runs service marks a run after fifteen seconds
 RECENT = timedelta(days=1)  # events older than this say nothing of today's server
 PAGE = 200
-TIMEOUT = 5.0  # seconds
 _OURS = {"tags": {"all_": ["dataplatform"]}}
 
 
@@ -38,34 +38,31 @@ class Health:
     troubles: list[Trouble] = field(default_factory=list)
 
 
-def look(api: str | None, events_delivered_at: datetime | None = None) -> Health:
-    """Asks the API under `api`; `events_delivered_at` is when an event was last handed to Prefect (UTC)."""
-    if api is None:
+def look(where: PrefectApi | None, events_delivered_at: datetime | None = None) -> Health:
+    """Asks the API there; `events_delivered_at` is when an event was last handed to Prefect (UTC)."""
+    if where is None:
         return Health(None)
+    api = Rest(where)
     try:
         now = datetime.now(UTC)
         troubles = _unplanned(api, now) + _overdue(api, now) + _lost_events(api, now, events_delivered_at)
     except urllib.error.HTTPError as error:
-        return Health(api, [Trouble("api", f"Prefect at {api} answers {error.code} {error.reason}")])
+        hint = "; set PREFECT_API_AUTH_STRING to its user:password" if error.code == 401 else ""
+        return _only(where.url, f"answers {error.code} {error.reason}{hint}")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return Health(api, [Trouble("api", f"Prefect at {api} does not answer: {reason}")])
-    return Health(api, troubles)
+        return _only(where.url, f"does not answer: {getattr(error, 'reason', None) or error}")
+    return Health(where.url, troubles)
 
 
-def _ask(api: str, path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        f"{api.rstrip('/')}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        return json.load(answer)
+def _only(url: str, what: str) -> Health:
+    return Health(url, [Trouble("api", f"Prefect at {url} {what}")])
 
 
-def _unplanned(api: str, now: datetime) -> list[Trouble]:
+def _unplanned(api: Rest, now: datetime) -> list[Trouble]:
     """Deployments with a schedule for which no run lies ahead."""
     deployments: list[dict[str, Any]] = []
-    while page := _ask(
-        api, "/deployments/filter", {"deployments": _OURS, "limit": PAGE, "offset": len(deployments)}
+    while page := api.post(
+        "/deployments/filter", {"deployments": _OURS, "limit": PAGE, "offset": len(deployments)}
     ):
         deployments += page
     settled = [
@@ -87,19 +84,18 @@ def _unplanned(api: str, now: datetime) -> list[Trouble]:
     ]
 
 
-def _ahead(api: str, deployment: str, now: datetime) -> bool:
+def _ahead(api: Rest, deployment: str, now: datetime) -> bool:
     runs = {
         "deployment_id": {"any_": [deployment]},
         "state": {"type": {"any_": ["SCHEDULED"]}},
         "expected_start_time": {"after_": now.isoformat()},
     }
-    return bool(_ask(api, "/flow_runs/count", {"flow_runs": runs}))
+    return bool(api.post("/flow_runs/count", {"flow_runs": runs}))
 
 
-def _overdue(api: str, now: datetime) -> list[Trouble]:
+def _overdue(api: Rest, now: datetime) -> list[Trouble]:
     """Runs that should have begun: not marked late (the service fails), or late because nobody takes them."""
-    runs = _ask(
-        api,
+    runs = api.post(
         "/flow_runs/filter",
         {
             "deployments": _OURS,
@@ -132,23 +128,23 @@ def _overdue(api: str, now: datetime) -> list[Trouble]:
     return troubles
 
 
-def _alive(api: str, pool: str | None) -> bool:
+def _alive(api: Rest, pool: str | None) -> bool:
     if not pool:
         return False
     try:
-        workers = _ask(api, f"/work_pools/{pool}/workers/filter", {"limit": PAGE})
+        workers = api.post(f"/work_pools/{pool}/workers/filter", {"limit": PAGE})
     except urllib.error.HTTPError:
         return False
     return any(w["status"] == "ONLINE" for w in workers)
 
 
-def _lost_events(api: str, now: datetime, delivered: datetime | None) -> list[Trouble]:
+def _lost_events(api: Rest, now: datetime, delivered: datetime | None) -> list[Trouble]:
     """Events that were handed over and never came out: the service that stores them fails."""
     if delivered is None or not now - RECENT < delivered < now - LATE:
         return []
     span = {"since": (delivered - LATE).isoformat(), "until": now.isoformat()}
     asked = {"filter": {"event": {"prefix": ["dataplatform."]}, "occurred": span}, "limit": 1}
-    if _ask(api, "/events/filter", asked)["events"]:
+    if api.post("/events/filter", asked)["events"]:
         return []
     return [
         Trouble(

@@ -20,8 +20,10 @@ from dataplatform.storage.postgres import connected, transaction
 
 def process_waiting(platform: Platform, source_name: str, run: RunRef) -> list[str]:
     """Loads what is landed but not in silver, raw files that no audit row knows of included. Ids of the batches."""
-    source = platform.catalog.source(source_name)
-    with locked(platform, [EntityRef(source_name, name) for name in source.entities]) as free:
+    refs = [EntityRef(source_name, name) for name in platform.catalog.source(source_name).entities]
+    if not _anything(platform, refs):  # a run that begins just now must not meet our locks for nothing
+        return []
+    with locked(platform, refs) as free:
         for ref in free:
             _adopt(platform, ref, run)
         waiting = left_lying(platform, free, run)
@@ -29,13 +31,22 @@ def process_waiting(platform: Platform, source_name: str, run: RunRef) -> list[s
     return sorted({leg[0].batch.batch_id for legs in waiting.values() for leg in legs})
 
 
-def _adopt(platform: Platform, ref: EntityRef, run: RunRef) -> None:
-    """A process killed between a manifest and its audit row leaves a batch that only raw knows."""
+def _anything(platform: Platform, refs: list[EntityRef]) -> bool:
+    with connected(platform.engine) as conn:
+        if any(audit.unprocessed(conn, refs[0].source).values()):
+            return True
+    return any(_unknown(platform, ref) for ref in refs)
+
+
+def _unknown(platform: Platform, ref: EntityRef) -> list[str]:
     with connected(platform.engine) as conn:
         known = set(audit.loaded_batches(conn, ref, "raw"))
-    for batch_id in raw_layer.batches(platform.raw, ref.source):
-        if batch_id in known:
-            continue
+    return [batch_id for batch_id in raw_layer.batches(platform.raw, ref.source) if batch_id not in known]
+
+
+def _adopt(platform: Platform, ref: EntityRef, run: RunRef) -> None:
+    """A process killed between a manifest and its audit row leaves a batch that only raw knows."""
+    for batch_id in _unknown(platform, ref):
         manifest = raw_layer.manifest(platform.raw, BatchRef(ref, batch_id))
         if manifest is not None:
             counts = Counts(read=manifest.records + manifest.rejects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -116,11 +116,44 @@ def held(engine: Engine, names: Iterable[str]) -> Iterator[set[str]]:
             _unlock(connection, got)
 
 
+@contextmanager
+def held_again_and_again(engine: Engine, name: str) -> Iterator[Callable[[], bool]]:
+    """For a block that looks after one advisory lock: each call asks whether we hold it, and tries to where not.
+
+    A connection that is gone raises ServerError, out of the block.
+    """
+    with connected(engine) as opened:
+        connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+        number, ours = {"n": lock_number(name)}, False
+
+        def look() -> bool:
+            nonlocal ours
+            asked = "select true" if ours else "select pg_try_advisory_lock(:n)"
+            ours = bool(connection.execute(sa.text(asked), {} if ours else number).scalar_one())
+            return ours
+
+        try:
+            yield look
+        finally:
+            _unlock(connection, [number["n"]] if ours else [])
+
+
+def held_by_anyone(connection: sa.Connection, names: Iterable[str]) -> set[str]:
+    """Those of the advisory locks that some connection to this database holds."""
+    numbers = {lock_number(name): name for name in names}
+    query = sa.text(
+        "select classid::bigint << 32 | objid::bigint from pg_locks"
+        " where locktype = 'advisory' and granted and objsubid = 1"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    return {numbers[number] for number in connection.execute(query).scalars() if number in numbers}
+
+
 def _unlock(connection: sa.Connection, numbers: list[int]) -> None:
     query = sa.text("select pg_advisory_unlock(n) from unnest(cast(:numbers as bigint[])) n")
     try:
         connection.execute(query, {"numbers": numbers})
-    except sa.exc.DBAPIError:
+    except (sa.exc.DBAPIError, sa.exc.PendingRollbackError):
         connection.invalidate()  # the server went away, and the locks with it
 
 

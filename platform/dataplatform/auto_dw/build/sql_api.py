@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
@@ -44,11 +45,15 @@ def work(engine: Engine, open_: Open, stop: threading.Event, poll: float = 1.0) 
         if not (row and row[0]):
             raise BusyError("another worker of auto_dw listens to this database", "one is enough")
         raw.execute("listen auto_dw")
-        while not stop.is_set():
-            while _answer_next(engine, open_):
-                pass
-            for _ in raw.notifies(timeout=poll, stop_after=1):
-                break
+        try:
+            while not stop.is_set():
+                while _answer_next(engine, open_):
+                    pass
+                for _ in raw.notifies(timeout=poll, stop_after=1):
+                    break
+        except psycopg.OperationalError:
+            conn.invalidate()  # the server went away; the pool must not try to clean this one
+            raise
 
 
 def _answer_next(engine: Engine, open_: Open) -> bool:

@@ -1,0 +1,42 @@
+"""Looks after runs for as long as the platform is up: those whose process has died, and those that are overdue."""
+
+from __future__ import annotations
+
+import logging
+from threading import Event
+
+from sqlalchemy.engine import Engine
+
+from dataplatform.errors import DataplatformError
+from dataplatform.orchestration.catch_up import CatchUps
+from dataplatform.orchestration.dead import Dead
+from dataplatform.orchestration.rest import Rest
+from dataplatform.settings import PrefectApi
+
+EVERY = 5.0  # seconds between two looks; a dead run is closed at the second
+
+log = logging.getLogger(__name__)
+
+
+def settle(api: PrefectApi, engine: Engine, pool: str) -> int:
+    """Closes the runs that nobody runs any more; to be called while no worker is there. How many there were."""
+    return len(Dead(Rest(api), engine, pool).settle())
+
+
+def watch(api: PrefectApi, engine: Engine, pool: str, stop: Event, every: float = EVERY) -> None:
+    """Until `stop`. Servers that do not answer are told once, and asked again at the next look."""
+    dead, overdue = Dead(Rest(api), engine, pool), CatchUps(Rest(api), pool)
+    started = silent = False
+    while not stop.is_set():
+        try:
+            if not started:
+                overdue.make_up()
+                started = True
+            overdue.thin_out()
+            dead.look()
+            silent = False
+        except (OSError, ValueError, DataplatformError) as error:
+            if not silent:
+                log.warning("runs cannot be looked after now: %s", error)
+            silent = True
+        stop.wait(every)
