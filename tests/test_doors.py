@@ -123,7 +123,6 @@ def test_a_page_of_another_site_can_neither_read_nor_change_anything(prefect_api
 def test_a_run_cannot_name_its_command(prefect_api: PrefectApi) -> None:
     """Who may start runs may not say which program they are, nor with what environment."""
     from dataplatform.orchestration.deploy import _work_pool
-    from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
     from prefect.workers.process import ProcessJobConfiguration
 
@@ -134,11 +133,9 @@ def test_a_run_cannot_name_its_command(prefect_api: PrefectApi) -> None:
     rest = Rest(prefect_api)
     # of an older release: with Prefect's own template
     rest.post("/work_pools/", {"name": "old-pool", "type": "process"})
-    with (
-        temporary_settings({PREFECT_API_URL: prefect_api.url, PREFECT_API_AUTH_STRING: prefect_api.auth}),
-        get_client(sync_client=True) as client,
-    ):
-        _work_pool(client, "old-pool")
+    _work_pool(rest, "old-pool")
+    api = {PREFECT_API_URL: prefect_api.url, PREFECT_API_AUTH_STRING: prefect_api.auth}
+    with temporary_settings(api):
         found = asyncio.run(prepared())
     assert rest.get("/work_pools/old-pool")["base_job_template"] == TEMPLATE
 

@@ -6,29 +6,16 @@ its deployment is written again, so a restart or an edit elsewhere in the file n
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import (
-    DeploymentScheduleCreate,
-    WorkPoolCreate,
-    WorkPoolUpdate,
-)
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterTags,
-)
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
-from prefect.client.schemas.sorting import DeploymentSort
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
@@ -36,6 +23,8 @@ from dataplatform import project
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger
 from dataplatform.orchestration.catch_up import tag_of
+from dataplatform.orchestration.rest import Rest, translated
+from dataplatform.settings import PrefectApi
 
 TAG = "dataplatform"
 SWEEP_EVERY = timedelta(minutes=15)
@@ -76,30 +65,33 @@ class Wanted:
         return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
-def deploy(catalog: Catalog, work_pool: str) -> Deployed:
+def deploy(catalog: Catalog, api: PrefectApi, work_pool: str) -> Deployed:
     """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
 
-    A source whose file cannot be read keeps the deployment it has.
+    A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
     wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
     names = [one.full_name for one in wanted]
-    # one client for all, and not prefect.deploy(): it prints to stdout, asks the server five times for each
-    # deployment, and keeps the schedules of a source that has no trigger any more
-    with get_client(sync_client=True) as client:
-        _work_pool(client, work_pool)
-        there = _deployed(client)
-        changed = []
+    # Prefect's REST API and not its client: that waits two seconds after an answer 503, which a server on SQLite gives
+    # whenever it writes; and not prefect.deploy(), which asks five times for each deployment
+    rest = Rest(api)
+    with translated(api):
+        _work_pool(rest, work_pool)
+        there = _deployed(rest)
+        changed: list[str] = []
+        flows: dict[str, str] = {}
         for one in wanted:
             old = there.get(one.full_name)
-            if old is None or (old.version, old.work_pool_name) != (one.version, work_pool):
-                _write(client, one, work_pool, _anchors(old))
+            if old is None or (old["version"], old["work_pool_name"]) != (one.version, work_pool):
+                flow = flows.get(one.flow) or rest.post("/flows/", {"name": one.flow})["id"]
+                flows[one.flow] = flow
+                _write(rest, one, flow, work_pool, _anchors(old))
                 changed.append(one.full_name)
         out = {_full_name(source) for source in catalog.broken_sources}  # their files are wrong, not gone
         names += sorted(out & set(there))
         gone = sorted(set(there) - set(names))
         for name in gone:
-            with contextlib.suppress(ObjectNotFound):
-                client.delete_deployment(there[name].id)
+            _delete(rest, there[name]["id"])
     return Deployed(names, changed, gone)
 
 
@@ -111,15 +103,16 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def _work_pool(client: SyncPrefectClient, name: str) -> None:
+def _work_pool(rest: Rest, name: str) -> None:
     try:
-        there = client.read_work_pool(name)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):  # somebody beside us was faster
-            client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=TEMPLATE))
+        there = rest.get(f"/work_pools/{quote(name)}")
+    except HTTPError as error:
+        if error.code != 404:
+            raise
+        rest.post("/work_pools/", {"name": name, "type": "process", "base_job_template": TEMPLATE})
         return
-    if there.type == "process" and there.base_job_template != TEMPLATE:
-        client.update_work_pool(name, WorkPoolUpdate(base_job_template=TEMPLATE))
+    if there["type"] == "process" and there["base_job_template"] != TEMPLATE:
+        rest.call("PATCH", f"/work_pools/{quote(name)}", {"base_job_template": TEMPLATE})
 
 
 def _full_name(source: str) -> str:
@@ -161,28 +154,34 @@ def _sweep() -> Wanted:
     )
 
 
-def _write(
-    client: SyncPrefectClient, wanted: Wanted, work_pool: str, anchors: Mapping[float, datetime]
-) -> None:
-    """The deployment as it is wanted, whatever it was before."""
-    flow = _flow(wanted.entrypoint)
-    id_ = client.create_deployment(
-        client.create_flow_from_name(wanted.flow),
-        wanted.name,
-        version=wanted.version,
-        schedules=_schedules(wanted, anchors),
-        concurrency_limit=1,
-        parameters=dict(wanted.parameters),
-        description=wanted.description,
-        work_pool_name=work_pool,
-        tags=list(wanted.tags),
-        entrypoint=project.entrypoint(wanted.entrypoint),
-        parameter_openapi_schema=parameter_schema(flow).model_dump(),
-        enforce_parameter_schema=True,
-        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
-    )
-    # older releases had gold follow every loaded entity by one
-    client.delete_resource_owned_automations(f"prefect.deployment.{id_}")
+def _write(rest: Rest, wanted: Wanted, flow: str, work_pool: str, anchors: Mapping[float, str]) -> None:
+    """The deployment as it is wanted, whatever it was before, in one request: a server answers some thirty a second."""
+    order = {
+        "flow_id": flow,
+        "name": wanted.name,
+        "version": wanted.version,
+        "schedules": _schedules(wanted, anchors),
+        "concurrency_limit": 1,
+        "parameters": dict(wanted.parameters),
+        "description": wanted.description,
+        "work_pool_name": work_pool,
+        "tags": list(wanted.tags),
+        "entrypoint": project.entrypoint(wanted.entrypoint),
+        "parameter_openapi_schema": _parameters(wanted.entrypoint),
+        "enforce_parameter_schema": True,
+        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
+    }
+    id_ = rest.post("/deployments/", order)["id"]
+    if wanted.flow == "gold":  # older releases had it follow every loaded entity by an automation
+        rest.call("DELETE", f"/automations/owned-by/prefect.deployment.{id_}")
+
+
+def _delete(rest: Rest, id_: str) -> None:
+    try:
+        rest.call("DELETE", f"/deployments/{id_}")
+    except HTTPError as error:
+        if error.code != 404:  # somebody beside us was faster
+            raise
 
 
 def _directory() -> str:
@@ -190,46 +189,35 @@ def _directory() -> str:
 
 
 @cache
-def _flow(entrypoint: str) -> Any:
-    return load_flow_from_entrypoint(f"{project.base()}/{entrypoint}")
+def _parameters(entrypoint: str) -> dict[str, Any]:
+    flow: Any = load_flow_from_entrypoint(f"{project.base()}/{entrypoint}")
+    return parameter_schema(flow).model_dump()
 
 
-def _schedules(wanted: Wanted, anchors: Mapping[float, datetime]) -> list[DeploymentScheduleCreate]:
-    first = datetime.now(UTC) + FIRST_RUN
-    every: list[CronSchedule | IntervalSchedule] = [
-        *(CronSchedule(cron=cron, timezone=zone) for cron, zone in wanted.crons),
-        *(
-            IntervalSchedule(interval=timedelta(seconds=s), anchor_date=anchors.get(s, first), timezone="UTC")
-            for s in wanted.intervals
-        ),
+def _schedules(wanted: Wanted, anchors: Mapping[float, str]) -> list[dict[str, Any]]:
+    first = (datetime.now(UTC) + FIRST_RUN).isoformat()
+    every = [
+        *({"cron": cron, "timezone": zone} for cron, zone in wanted.crons),
+        *({"interval": s, "anchor_date": anchors.get(s, first), "timezone": "UTC"} for s in wanted.intervals),
     ]
-    return [DeploymentScheduleCreate(schedule=schedule, active=True) for schedule in every]
+    return [{"schedule": schedule, "active": True} for schedule in every]
 
 
-def _anchors(old: DeploymentResponse | None) -> dict[float, datetime]:
-    """Interval in seconds → the moment that a deployment counts from until now."""
-    schedules = [s.schedule for s in old.schedules] if old else []
-    return {
-        s.interval.total_seconds(): s.anchor_date
-        for s in schedules
-        if isinstance(s, IntervalSchedule) and s.anchor_date
-    }
+def _anchors(old: Mapping[str, Any] | None) -> dict[float, str]:
+    """Interval in seconds → the moment (ISO 8601) that a deployment counts from until now."""
+    schedules = [s["schedule"] for s in old["schedules"]] if old else []
+    return {s["interval"]: s["anchor_date"] for s in schedules if s.get("interval") and s.get("anchor_date")}
 
 
-def _deployed(client: SyncPrefectClient) -> dict[str, DeploymentResponse]:
+def _deployed(rest: Rest) -> dict[str, dict[str, Any]]:
     """Our deployments in Prefect, by full name."""
-    flows = {f.id: f.name for f in _pages(lambda offset: client.read_flows(limit=PAGE, offset=offset))}
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
-    deployments = _pages(
-        lambda offset: client.read_deployments(
-            deployment_filter=ours, limit=PAGE, offset=offset, sort=DeploymentSort.NAME_ASC
-        )
-    )
-    return {f"{flows.get(one.flow_id)}/{one.name}": one for one in deployments}
+    flows = {f["id"]: f["name"] for f in _pages(rest, "/flows/filter", {})}
+    ours = {"deployments": {"tags": {"all_": [TAG]}}, "sort": "NAME_ASC"}
+    return {f"{flows.get(d['flow_id'])}/{d['name']}": d for d in _pages(rest, "/deployments/filter", ours)}
 
 
-def _pages(read: Callable[[int], list[Any]]) -> Iterator[Any]:
+def _pages(rest: Rest, path: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     offset = 0
-    while page := read(offset):
+    while page := rest.post(path, asked | {"limit": PAGE, "offset": offset}):
         yield from page
         offset += len(page)

@@ -7,14 +7,27 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from dataplatform.errors import ServerError
 from dataplatform.settings import PrefectApi
 
-TIMEOUT = 10.0  # seconds
-BUSY = (0.5, 1.0, 2.0, None)  # seconds until a server that answers 503 is asked again
+TIMEOUT = 30.0  # seconds
+BUSY = (
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    None,
+)  # seconds until a server that answers 503 is asked again
 
 
 @dataclass
@@ -59,6 +72,23 @@ class Rest:
             if error.code != 422:
                 raise
             return ""
+
+
+@contextmanager
+def translated(api: PrefectApi) -> Iterator[None]:
+    """What a caller of Prefect's may meet, as a ServerError for people."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        hint = (
+            "set PREFECT_API_AUTH_STRING to its user:password"
+            if error.code == 401
+            else "see the server's log"
+        )
+        raise ServerError(f"Prefect at {api.url} answers {error.code} {error.reason}", hint) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ServerError(f"Prefect at {api.url} does not answer: {reason}", "check that it runs") from None
 
 
 def _answer(request: urllib.request.Request) -> bytes:
