@@ -24,6 +24,7 @@ from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.pipeline import Move
 from dataplatform.records.counts import Counts
 from dataplatform.secrets import Secrets, secrets_of
+from dataplatform.secrets.masking import PROCESS, masked_logs
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import make_engine, ping
@@ -42,6 +43,7 @@ def open_platform(
     """The Platform for the block. `prefect`: with a Prefect server, PREFECT_API_URL set for it."""
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     found = settings or load_settings()
+    _note_secrets(found)
     wanted = catalog or load_catalog(found.metadata_path)
     servers = _servers_and_prefect(found) if prefect else start_servers(found, prefect=False)
     _say_what_stays(servers)
@@ -50,7 +52,7 @@ def open_platform(
         platform = container[Platform]
         try:
             migrate.upgrade(platform.engine)
-            with _lent_to_this_process(platform):
+            with _lent_to_this_process(platform), masked_logs():
                 yield platform
         finally:
             platform.engine.dispose()
@@ -124,6 +126,14 @@ def _servers_and_prefect(settings: Settings) -> Servers:
     if servers.prefect:
         use_api(servers.prefect)
     return servers
+
+
+def _note_secrets(settings: Settings) -> None:
+    """Whatever an error of ours may say of a server, not its password."""
+    for url in (settings.postgres_url, settings.mongo_url):
+        PROCESS.note_url(url.get_secret_value() if url else "")
+    for secret in (settings.llm_key, settings.prefect_api_auth):
+        PROCESS.note((secret.get_secret_value() if secret else "").rpartition(":")[2])
 
 
 def _say_what_stays(servers: Servers) -> None:

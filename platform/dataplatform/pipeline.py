@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -44,6 +43,7 @@ from dataplatform.records.counts import Counts
 from dataplatform.records.holdings import BadVersion, History
 from dataplatform.records.record import dump
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.secrets.masking import Noted, without_secrets
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import connected, raw_connection, transaction
 
@@ -88,14 +88,11 @@ class Move:
         return [BatchRef(EntityRef(self.batch.source, name), self.batch.batch_id) for name in names]
 
 
+@without_secrets
 def perform(platform: Platform, move: Move) -> Counts:
     """Does it. Doing it again changes nothing."""
-    moves: dict[Layer, Callable[[Platform, Move], Counts]] = {
-        "raw": land,
-        "bronze": load_bronze,
-        "silver": load_silver,
-    }
-    return moves[move.layer](platform, move)
+    does = {"raw": land, "bronze": load_bronze, "silver": load_silver}[move.layer]
+    return does(platform, move)
 
 
 def land(platform: Platform, move: Move) -> Counts:
@@ -152,20 +149,22 @@ def _reading(platform: Platform, batch: BatchRef, flags: Flags) -> tuple[Wanted,
     since = Since() if full else _since(platform, batch.entity, entity)
     since = replace(since, digests=before.digests() if before else {})
     load: Literal["full", "delta"] = "full" if full else entity.load
-    return Wanted(request_of(platform, batch.entity), since), raw_layer.Landing(load, since.cursor, before)
+    request = request_of(platform, batch.entity)
+    return Wanted(request, since), raw_layer.Landing(load, since.cursor, before, request.noted)
 
 
 def request_of(platform: Platform, ref: EntityRef) -> Request:
     """What a connector is asked for."""
-    source = platform.catalog.source(ref.source)
+    source, noted = platform.catalog.source(ref.source), Noted(platform.secrets.noted)
     return Request(
         source,
         ref.name,
         source.entities[ref.name],
-        platform.secrets.resolve,
+        partial(platform.secrets.resolve, noted=noted),
         platform.base_dirs,
         {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
         platform.settings.http_timeout,
+        noted,
     )
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from dataplatform import project
 from dataplatform.errors import DataplatformError
+from dataplatform.secrets.masking import PROCESS, mask_error
 from dataplatform.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -38,6 +39,7 @@ def command(function: F) -> F:
         except typer.Exit:
             raise
         except Exception as error:
+            mask_error(error, PROCESS.masker)
             ours = as_ours(error)
             if ours is None:
                 raise

@@ -23,6 +23,7 @@ from uuid import UUID
 import orjson
 
 from dataplatform.metadata.source import Connector, Entity, Source
+from dataplatform.secrets.masking import Noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Since:
 class Request:
     """What is asked of a connector. `resolve` turns `{secret: name}` into the value; call it late.
 
+    What it resolves is masked wherever it would be written. `noted.note(token)` does the same for what a connector
+    learns while it runs, such as a session's token.
     `base_dirs`: where relative paths begin; `variables`: what `${NAME}` in a path stands for.
     """
 
@@ -54,6 +57,7 @@ class Request:
     base_dirs: tuple[Path, ...] = (Path(),)
     variables: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
+    noted: Noted = field(default_factory=Noted)
 
 
 ConnectorT = TypeVar("ConnectorT", bound=Connector)

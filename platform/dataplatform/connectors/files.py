@@ -182,7 +182,9 @@ def _verbatim(entity: FilesEntity, file: _File) -> bool:
 
 def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> list[_File]:
     """The files; raises SourceError where there is none."""
-    base = Template(str(request.resolve(connector.path))).safe_substitute(request.variables)
+    base = Template(request.noted.note_url(str(request.resolve(connector.path)))).safe_substitute(
+        request.variables
+    )
     pattern = entity.file
     options = request.resolve(dict(connector.options))
     tried = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 import httpx
 import orjson
@@ -28,12 +28,12 @@ from dataplatform.connectors.rest import RestConnector, RestEntity
 from dataplatform.errors import SourceError, SourceUnavailableError
 from dataplatform.metadata.base import SecretRef
 from dataplatform.metadata.paths import records_in
+from dataplatform.secrets.masking import MASK, SHORTEST, Noted
 
 log = logging.getLogger(__name__)
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 300.0  # seconds; asked to wait longer, we give up and let the flow come back later
-MASK = "***"
 
 
 def read(request: Request, since: Since) -> Iterator[Item]:
@@ -71,7 +71,7 @@ def read(request: Request, since: Since) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class _Session:
-    """What all requests of one extraction share. `secrets` are values never to be shown."""
+    """What all requests of one extraction share. What `noted` knows is never shown."""
 
     name: str
     method: str
@@ -80,7 +80,7 @@ class _Session:
     auth: httpx.Auth | None
     body: Any
     timeout: float
-    secrets: tuple[str, ...]
+    noted: Noted
     paginator: Any
 
     def described(self, call: paging.Call) -> dict[str, Any]:
@@ -89,19 +89,18 @@ class _Session:
         return {"method": self.method, "url": self.masked(call.url), "params": params}
 
     def masked(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, MASK)
-        return text
+        masker = self.noted.masker
+        for short in masker.values:  # in a request even a PIN
+            text = text.replace(short, MASK)
+        return masker.text(text)
 
 
 def _session(request: Request, connector: RestConnector, entity: RestEntity) -> _Session:
-    secrets: list[str] = []
-
     def resolved(value: Any) -> str:
-        text = str(request.resolve(value))
-        if isinstance(value, SecretRef) and text:
-            secrets.append(text)
-        return text
+        return str(request.resolve(value))
+
+    def credential(value: Any) -> str:
+        return request.noted.note(resolved(value))  # also one that was written as it is
 
     wanted = entity.request
     headers = {"Accept": "application/json", "User-Agent": "dataplatform"}
@@ -110,21 +109,26 @@ def _session(request: Request, connector: RestConnector, entity: RestEntity) -> 
     return _Session(
         name=f"source {request.source.source}, entity {request.name}",
         method=wanted.method,
-        base_url=resolved(connector.base_url),
+        base_url=_base_url(request, connector),
         headers=headers,
-        auth=httpx_auth(connector.auth, lambda value: _noted(secrets, str(request.resolve(value)))),
+        auth=httpx_auth(connector.auth, credential),
         body=request.resolve(wanted.body),
         timeout=timeout,
-        secrets=tuple(secrets),
+        noted=request.noted,
         paginator=connector.paginator,
     )
 
 
-def _noted(secrets: list[str], value: str) -> str:
-    """The value, which is not to be shown."""
-    if value:
-        secrets.append(value)
-    return value
+def _base_url(request: Request, connector: RestConnector) -> str:
+    """Where the API is. Of a URL that is a secret its path and query are, too (as of a webhook's), by their parts."""
+    url = request.noted.note_url(str(request.resolve(connector.base_url)))
+    if isinstance(connector.base_url, SecretRef):
+        parts = urlsplit(url)
+        for part in (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))):
+            if len(part) >= SHORTEST:
+                request.noted.note(part)
+                request.noted.note(unquote(part))
+    return url
 
 
 def _first_call(

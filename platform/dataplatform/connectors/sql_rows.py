@@ -38,7 +38,7 @@ _UNREAD = frozenset({Unread, UnreadTime})
 def read(request: Request, since: Since) -> Iterator[Item]:
     """Rows as JSON objects, `page_size` a page, read inside one (repeatable-read) transaction; then the cursor."""
     connector, entity = of_kind(request, SqlConnector, SqlEntity)
-    engine = _engine(str(request.resolve(connector.url)))
+    engine = _engine(request.noted.note_url(str(request.resolve(connector.url))))
     try:
         with _source_errors(request), engine.connect() as connection:
             asked = _asked(connection, _Wanted(request.name, connector, entity, since))

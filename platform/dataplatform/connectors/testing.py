@@ -5,7 +5,7 @@ check_extract(extract, request_for(source, "hours"), secrets=["the-key"])
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from dataplatform.connectors.contract import (
     State,
     Wanted,
 )
+from dataplatform.metadata.base import SecretRef
 from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Source, check_type
+from dataplatform.secrets.masking import Noted
 
 
 class ContractError(AssertionError):
@@ -33,8 +35,17 @@ class ContractError(AssertionError):
 
 
 def request_for(source: Source, entity: str, resolve: Callable[[Any], Any] = lambda value: value) -> Request:
-    """A request as the platform makes it."""
-    return Request(source, entity, source.entities[entity], resolve, (Path.cwd(),))
+    """A request as the platform makes it: what `resolve` gives for a secret is noted."""
+    noted = Noted()
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, SecretRef):
+            return noted.note(str(resolve(value)))
+        if isinstance(value, Mapping):
+            return {key: resolved(item) for key, item in value.items()}
+        return resolve(value)
+
+    return Request(source, entity, source.entities[entity], resolved, (Path.cwd(),), noted=noted)
 
 
 def check_extract(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -11,8 +12,9 @@ from typing import Any
 
 from dataplatform.errors import SecretError
 from dataplatform.secrets.local import LocalStore
+from dataplatform.secrets.masking import MASK, PROCESS, SHORTEST, Noted
 
-MASK = "***"
+log = logging.getLogger(__name__)
 _PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that nobody wrote as %40
     r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:]*:)[^@\s]+(?:@[^@\s/?#,\"']+)*(?=@)", re.I
 )
@@ -25,10 +27,11 @@ def variable_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Secrets:
-    """Resolves `{secret: name}`; holds no value itself."""
+    """Resolves `{secret: name}`; what it resolves is masked from then on."""
 
     local: LocalStore
     docker_dir: Path = Path("/run/secrets")
+    noted: Noted = PROCESS
 
     def get(self, name: str) -> str:
         """The value; raises SecretError naming every place that was looked at."""
@@ -49,16 +52,24 @@ class Secrets:
             f"set {variable} or {variable}_FILE, mount {docker}, or run: dataplatform secrets set {name}",
         )
 
-    def resolve(self, value: Any) -> Any:
-        """Replaces every `{secret: name}` (model or plain mapping) inside a value."""
+    def resolve(self, value: Any, noted: Noted | None = None) -> Any:
+        """Replaces every `{secret: name}` (model or plain mapping) inside a value; `noted` learns what they are."""
         name = _secret_name(value)
         if name is not None:
-            return self.get(name)
+            return (noted or self.noted).note(_long_enough(name, self.get(name)))
         if isinstance(value, Mapping):
-            return {k: self.resolve(v) for k, v in value.items()}
+            return {k: self.resolve(v, noted) for k, v in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self.resolve(v) for v in value)
+            return type(value)(self.resolve(v, noted) for v in value)
         return value
+
+
+def _long_enough(name: str, value: str) -> str:
+    if len(value) < SHORTEST:
+        log.warning(
+            "the secret %s has fewer than %d characters: it is not masked in data and errors", name, SHORTEST
+        )
+    return value
 
 
 def secrets_of(home: Path) -> Secrets:

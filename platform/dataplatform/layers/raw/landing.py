@@ -25,16 +25,21 @@ from dataplatform.layers.raw.holdings import (
     put_manifest,
 )
 from dataplatform.records.refs import BatchRef
+from dataplatform.secrets.masking import Masker, Noted
 from dataplatform.storage import FileStore
 
 
 @dataclass(frozen=True)
 class Landing:
-    """How a batch is read: all of the source or what changed, since when, and what the batch before held."""
+    """How a batch is read: all of the source or what changed, since when, and what the batch before held.
+
+    `noted`: the secrets it is read with, which are masked in whatever is written.
+    """
 
     load: Literal["full", "delta"]
     since: str | int | float | None = None
     before: RawManifest | None = None
+    noted: Noted = field(default_factory=Noted)
 
 
 def land(store: FileStore, ref: BatchRef, items: Iterable[Item], landing: Landing) -> RawManifest:
@@ -85,14 +90,17 @@ def _next_file(raw: RawManifest) -> int:
     return max(numbers, default=0)
 
 
-def _keep(store: FileStore, source: str, part: Part) -> str:
+def _keep(store: FileStore, source: str, part: Part, masker: Masker) -> str:
     """Keeps the original of a part, once for its content; where it is, or empty."""
     if not part.original:
         return ""
     path = f"{source}/{ORIGINALS}/{part.digest.partition('-')[0]}.zst"
     if not store.exists(path):
         with open(part.original, "rb") as original, store.compressed_writer(path) as kept:
-            shutil.copyfileobj(original, kept, 1 << 20)
+            if masker.needles:
+                kept.writelines(map(masker.data, original))
+            else:
+                shutil.copyfileobj(original, kept, 1 << 20)
     return path
 
 
@@ -103,6 +111,7 @@ class _File:
     path: str
     part: Part | None
     stream: Any
+    noted: Noted
     original: str = ""
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("pages", "records", "rejects", "bytes", "deleted"), 0)
@@ -111,6 +120,9 @@ class _File:
 
     def write(self, header: Mapping[str, Any], lines: Sequence[bytes]) -> None:
         block = b"\n".join([orjson.dumps(header), *lines]) + b"\n"
+        masker = self.noted.masker  # the newest: tokens come while pages do
+        if masker.found_in(block):
+            block = b"\n".join([orjson.dumps(masker.value(header)), *masker.lines(list(lines))]) + b"\n"
         self.stream.write(block)
         self.hasher.update(block)
         self.counts["pages"] += 1
@@ -180,12 +192,13 @@ class _Writer:
 
     def _as_json(self, state: Any) -> Any:
         try:
-            return json.loads(encode(state))  # keeps integers of any size
+            masked = self.landing.noted.masker.value(json.loads(encode(state)))  # keeps integers of any size
         except TypeError as error:
             raise SourceError(
                 f"{self.ref.entity}: the connector's State cannot be written as JSON: {error}",
                 "a state holds text, numbers, true, false, null, lists and objects of these",
             ) from None
+        return masked
 
     def _in(self, part: Part | None) -> _File:
         """The file of that part."""
@@ -194,8 +207,10 @@ class _Writer:
         self._end()
         self.files += 1
         path = f"{folder(self.ref.source, self.ref.batch_id)}/{self.ref.name}-{self.files:04d}.jsonl.zst"
-        original = _keep(self.store, self.ref.source, part) if part else ""
-        self.file = _File(path, part, self.stack.enter_context(self.store.compressed_writer(path)), original)
+        noted = self.landing.noted
+        original = _keep(self.store, self.ref.source, part, noted.masker) if part else ""
+        stream = self.stack.enter_context(self.store.compressed_writer(path))
+        self.file = _File(path, part, stream, noted, original)
         return self.file
 
     def _in_any(self) -> _File:
