@@ -210,8 +210,35 @@ def test_secrets(cli: Run, tmp_path: Path) -> None:
     store = tmp_path / "home" / "secrets.enc"
     assert b"t0ps3cret" not in store.read_bytes()
     assert store.stat().st_mode & 0o077 == 0
+    assert cli("secrets", "get", "github/token") == {
+        "status": "done", "name": "github/token", "store": "local", "value": "t0ps3cret",
+    }  # fmt: skip
     cli("secrets", "delete", "github/token")
     cli("secrets", "delete", "github/token", code=1)
+    cli("secrets", "get", "github/token", code=1)
+
+
+def test_many_secrets_at_once_all_or_none(cli: Run, tmp_path: Path) -> None:
+    sources = tmp_path / "metadata" / "sources"
+    (sources / "u.yaml").write_text(
+        SOURCE.replace("source: s", "source: u").replace("path: data", "path: {secret: my-api/token}")
+    )
+    given = "# of a friend\nDATAPLATFORM_SECRET_MY_API_TOKEN='t0ps3cret $x'\nexport other=o2\n"
+    assert cli("secrets", "import", "-", stdin=given)["secrets"] == ["my-api/token", "other"]
+    about = {one["name"]: one for one in cli("secrets", "list")["about"]}
+    assert about["my-api/token"] == {"name": "my-api/token", "stores": ["local"], "sources": ["u"]}
+    (tmp_path / "more.json").write_text('{"my-api": {"token": "s0meth1ng"}, "new": "n1"}')
+    refused = cli("secrets", "import", str(tmp_path / "more.json"), code=1)
+    assert "my-api/token" in refused["error"]
+    assert "s0meth1ng" not in json.dumps(refused)
+    cli("secrets", "get", "new", code=1)
+    cli("secrets", "import", str(tmp_path / "more.json"), "--force")
+    key = (tmp_path / "home" / "secrets.key").read_bytes()
+    assert cli("secrets", "rotate")["secrets"] == ["my-api/token", "new", "other"]
+    assert (tmp_path / "home" / "secrets.key").read_bytes() != key
+    assert cli("secrets", "get", "my-api/token")["value"] == "s0meth1ng"
+    for wrong in ("{", "", "[1]"):
+        cli("secrets", "import", "-", stdin=wrong, code=1)
 
 
 def test_the_schema_is_for_editors(cli: Run) -> None:

@@ -19,11 +19,13 @@ from dataplatform import pipeline
 from dataplatform.audit import migrate
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, postgres, start_servers
+from dataplatform.embedded.private import make_private
 from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog, load_catalog
+from dataplatform.orchestration.blocks import known_secrets
 from dataplatform.pipeline import Move
 from dataplatform.records.counts import Counts
-from dataplatform.secrets import Secrets, secrets_of
+from dataplatform.secrets import Secrets
 from dataplatform.secrets.masking import PROCESS, masked_logs
 from dataplatform.settings import Settings, load_settings
 from dataplatform.storage import FileStore
@@ -43,6 +45,7 @@ def open_platform(
     """The Platform for the block. `prefect`: with a Prefect server, PREFECT_API_URL set for it."""
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     found = settings or load_settings()
+    make_private(found.home_path)
     _note_secrets(found)
     wanted = catalog or load_catalog(found.metadata_path)
     servers = _servers_and_prefect(found) if prefect else start_servers(found, prefect=False)
@@ -150,7 +153,7 @@ def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Contai
     container = Container()  # type: ignore[no-untyped-call]  # kink has no types here
     container[Settings] = settings
     container[Catalog] = catalog
-    container[Secrets] = lambda c: secrets_of(c[Settings].home_path)
+    container[Secrets] = lambda c: known_secrets(c[Settings])
     container[FileStore] = lambda c: FileStore(c[Settings].raw_location)
     container[Engine] = lambda _: _engine(servers.postgres_url)
     container[Bronze] = lambda _: Bronze.connect(servers.mongo_url)

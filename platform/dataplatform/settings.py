@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -96,6 +97,22 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds before the first retry; each next waits three times as long.",
     )
+    secret_stores: str = Field(
+        default="environment,docker,local,vault,prefect",
+        description="Where secrets are looked for, the first that has one counts; `vault` needs its URL, `prefect` "
+        "(its Secret blocks) a server that runs.",
+    )
+    vault_url: str | None = Field(default=None, description="Vault or OpenBao, such as http://openbao:8200.")
+    vault_token: SecretStr | None = Field(default=None, description="Token for it.")
+    vault_token_file: Path | None = Field(default=None, description="File that holds this token.")
+    vault_role_id: str | None = Field(default=None, description="AppRole instead of a token: its role id.")
+    vault_secret_id: SecretStr | None = Field(default=None, description="AppRole: its secret id.")
+    vault_mount: str = Field(default="secret", description="Where the key-value engine is mounted.")
+    vault_prefix: str = Field(
+        default="dataplatform", description="Folder of our secrets in it; may be empty."
+    )
+    vault_namespace: str | None = Field(default=None, description="Namespace, where the server has them.")
+    vault_kv: Literal[1, 2] = Field(default=2, description="Version of the key-value engine.")
     llm_url: str | None = Field(
         default=None,
         description="OpenAI-compatible API for auto_dw, such as http://localhost:11434/v1; without it, no LLM.",

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 from dataplatform.errors import SecretError
 from dataplatform.metadata.base import SecretRef
-from dataplatform.secrets import LocalStore, Secrets, redact, secrets_of
-from dataplatform.secrets.resolver import names_in, variable_of
+from dataplatform.secrets import LocalStore, Secrets, redact
+from dataplatform.secrets.resolver import names_in
+from dataplatform.secrets.stores import Environment, MountedFiles, variable_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 @pytest.fixture
-def secrets(tmp_path: Path) -> Secrets:
-    return Secrets(LocalStore(tmp_path / "home"), docker_dir=tmp_path / "run")
+def local(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "home")
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, local: LocalStore) -> Secrets:
+    return Secrets((Environment(), MountedFiles(tmp_path / "run"), local))
 
 
 @pytest.mark.parametrize(
@@ -63,9 +71,11 @@ def test_variable_of(name: str, variable: str) -> None:
     assert variable_of(name) == variable
 
 
-def test_the_nearest_place_counts(secrets: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_place_counts(
+    secrets: Secrets, local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Local store, then Docker's folder, then a file that is named, then the variable: each outdoes the one before."""
-    secrets.local.set("a/b", "from the store")
+    local.set("a/b", "from the store")
     assert secrets.get("a/b") == "from the store"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a_b").write_text("from docker\n")
@@ -97,8 +107,10 @@ def test_a_file_that_cannot_be_read(secrets: Secrets, monkeypatch: pytest.Monkey
         secrets.get("x")
 
 
-def test_references_are_resolved_at_any_depth_and_nothing_else_changes(secrets: Secrets) -> None:
-    secrets.local.set("t", "v")
+def test_references_are_resolved_at_any_depth_and_nothing_else_changes(
+    secrets: Secrets, local: LocalStore
+) -> None:
+    local.set("t", "v")
     value = {"x": [{"secret": "t"}, 1, ("y", SecretRef(secret="t"))], "secret": "t", "z": {"secret": 1}}
     assert secrets.resolve(value) == {"x": ["v", 1, ("y", "v")], "secret": "t", "z": {"secret": 1}}
     assert value["x"][0] == {"secret": "t"}  # type: ignore[index]  # what was given stays as it was
@@ -117,7 +129,7 @@ def test_the_store_is_encrypted_and_private(tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in (store.path, store.key_path)] == [0o600, 0o600]
     assert store.delete("a") is True
     assert store.delete("a") is False
-    assert secrets_of(tmp_path / "home").local.read() == {"b": "ö"}
+    assert LocalStore(tmp_path / "home").read() == {"b": "ö"}
     assert sorted(p.name for p in store.home.iterdir()) == ["secrets.enc", "secrets.key"]
 
 
@@ -140,3 +152,50 @@ def test_a_wrong_key_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ke
     with pytest.raises(SecretError, match=message) as caught:
         store.read()
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3])
+def test_a_new_key_may_be_interrupted_at_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    store, steps = LocalStore(tmp_path), iter(range(1, 9))
+    store.update({"a": "one", "b": "two"})
+    before = store.key_path.read_bytes()
+
+    def dies(path: Path, target: Path) -> Path:
+        if next(steps) == dies_at:
+            raise KeyboardInterrupt
+        return Path(str(os.rename(path, target) or target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            store.rotate()
+    assert store.read() == {"a": "one", "b": "two"}
+    store.rotate()
+    assert store.read() == {"a": "one", "b": "two"}
+    assert store.key_path.read_bytes() != before
+    assert len(store.key_path.read_bytes().split()) == 1
+    store.key_path.write_bytes(before)
+    with pytest.raises(SecretError, match="cannot be decrypted"):
+        store.read()
+
+
+def test_keys_of_the_environment_take_over_one_from_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    store = LocalStore(tmp_path)
+    monkeypatch.setenv("DATAPLATFORM_SECRETS_KEY", old)
+    store.set("a", "v")
+    monkeypatch.setenv("DATAPLATFORM_SECRETS_KEY", f"{new},{old}")
+    store.rotate()
+    monkeypatch.setenv("DATAPLATFORM_SECRETS_KEY", new)
+    assert store.read() == {"a": "v"}
+    assert not store.key_path.exists()
+
+
+def test_two_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: LocalStore(tmp_path).set(f"s{n}", "v"), range(24)))
+    assert len(LocalStore(tmp_path).read()) == 24

@@ -11,7 +11,7 @@ from dataplatform.connectors.registry import extract_of
 from dataplatform.errors import DataplatformError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
-from dataplatform.secrets import secrets_of
+from dataplatform.orchestration.blocks import known_secrets
 from dataplatform.secrets.resolver import names_in
 from dataplatform.settings import Settings, load_settings
 
@@ -47,7 +47,9 @@ def _left_over(settings: Settings, catalog: Catalog) -> list[str]:
     """What was loaded and is named no more, where there is a database; a server that fails is `status`'s to tell."""
     if settings.postgres_url is None and not (settings.home_path / "postgres" / "data").is_dir():
         return []
-    from dataplatform.bootstrap import open_database  # the drivers: only where something was loaded
+    from dataplatform.bootstrap import (  # the drivers: only where something was loaded
+        open_database,
+    )
     from dataplatform.reading.leftover import left_over
     from dataplatform.storage.postgres import connected
 
@@ -63,7 +65,7 @@ def _file(catalog: Catalog, source: str) -> str:
 
 
 def _secrets(settings: Settings, catalog: Catalog) -> list[Problem]:
-    secrets, problems = secrets_of(settings.home_path), []
+    secrets, problems = known_secrets(settings), []
     for name, source in catalog.sources.items():
         for secret in sorted(names_in(source.model_dump(mode="python"))):
             try:

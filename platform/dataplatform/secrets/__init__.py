@@ -1,4 +1,4 @@
-"""Secrets: looked up late, by name, from the environment, files or the local encrypted store."""
+"""Secrets: looked up late, by name, in the stores there are; masked wherever they would be written."""
 
 from dataplatform.secrets.local import LocalStore
 from dataplatform.secrets.resolver import Secrets, redact, secrets_of

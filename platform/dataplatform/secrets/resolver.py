@@ -1,18 +1,19 @@
-"""Finds secrets: environment, `*_FILE`, Docker secrets, local store; in that order."""
+"""Finds secrets in the stores there are, the nearest first, and puts them where metadata refer to them."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataplatform.errors import SecretError
+from dataplatform.errors import SecretError, SettingsError
 from dataplatform.secrets.local import LocalStore
 from dataplatform.secrets.masking import MASK, PROCESS, SHORTEST, Noted
+from dataplatform.secrets.stores import Environment, MountedFiles, SecretStore
+from dataplatform.settings import Settings
 
 log = logging.getLogger(__name__)
 _PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that nobody wrote as %40
@@ -20,37 +21,29 @@ _PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that 
 )
 
 
-def variable_of(name: str) -> str:
-    """`github/token` → DATAPLATFORM_SECRET_GITHUB_TOKEN."""
-    return "DATAPLATFORM_SECRET_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()
-
-
 @dataclass(frozen=True)
 class Secrets:
     """Resolves `{secret: name}`; what it resolves is masked from then on."""
 
-    local: LocalStore
-    docker_dir: Path = Path("/run/secrets")
+    stores: tuple[SecretStore, ...]
     noted: Noted = PROCESS
 
     def get(self, name: str) -> str:
-        """The value; raises SecretError naming every place that was looked at."""
-        variable = variable_of(name)
-        if variable in os.environ:
-            return os.environ[variable]
-        file = os.environ.get(variable + "_FILE")
-        if file:
-            return _read(Path(file), f"{variable}_FILE")
-        docker = self.docker_dir / re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-        if docker.is_file():
-            return _read(docker, str(docker))
-        value = self.local.read().get(name)
-        if value is not None:
-            return value
+        """The value of the first store that has one; raises SecretError naming every place that was looked at."""
+        found = self.find(name)
+        if found is not None:
+            return found[1]
         raise SecretError(
-            f"the secret {name!r} is not set",
-            f"set {variable} or {variable}_FILE, mount {docker}, or run: dataplatform secrets set {name}",
+            f"the secret {name!r} is not set", ", or ".join(store.remedy(name) for store in self.stores)
         )
+
+    def find(self, name: str) -> tuple[str, str] | None:
+        """Name of the store that counts, and the value."""
+        for store in self.stores:
+            value = store.get(name)
+            if value is not None:
+                return store.name, value
+        return None
 
     def resolve(self, value: Any, noted: Noted | None = None) -> Any:
         """Replaces every `{secret: name}` (model or plain mapping) inside a value; `noted` learns what they are."""
@@ -72,9 +65,50 @@ def _long_enough(name: str, value: str) -> str:
     return value
 
 
-def secrets_of(home: Path) -> Secrets:
-    """The secrets of the environment and of the local store under HOME."""
-    return Secrets(LocalStore(home))
+def secrets_of(settings: Settings, *others: SecretStore) -> Secrets:
+    """The stores that the settings name, in their order; `others`: those that only the composition root can ask.
+
+    Raises SettingsError for a name that no store has.
+    """
+    made: dict[str, SecretStore | None] = {
+        "environment": Environment(),
+        "docker": MountedFiles(Path("/run/secrets")),
+        "local": LocalStore(settings.home_path),
+        "vault": _vault(settings),
+        "prefect": None,
+    }
+    made |= {store.name: store for store in others}
+    names = [name.strip() for name in settings.secret_stores.split(",") if name.strip()]
+    unknown = [name for name in names if name not in made]
+    if unknown or not names:
+        raise SettingsError(
+            f"the setting DATAPLATFORM_SECRET_STORES names no store: {', '.join(unknown) or 'it is empty'}",
+            f"legal: {', '.join(made)}, with commas between",
+        )
+    return Secrets(tuple(store for name in names if (store := made[name]) is not None))
+
+
+def _vault(settings: Settings) -> SecretStore | None:
+    if not settings.vault_url:
+        return None
+    from dataplatform.secrets.stores import read_text
+    from dataplatform.secrets.vault import Vault
+
+    token = settings.vault_token.get_secret_value() if settings.vault_token else None
+    if token is None and settings.vault_token_file:
+        token = read_text(settings.vault_token_file, "DATAPLATFORM_VAULT_TOKEN_FILE")
+    role = None
+    if settings.vault_role_id and settings.vault_secret_id:
+        role = (settings.vault_role_id, PROCESS.note(settings.vault_secret_id.get_secret_value()))
+    return Vault(
+        settings.vault_url,
+        PROCESS.note(token or "") or None,
+        role,
+        settings.vault_mount,
+        settings.vault_prefix,
+        settings.vault_namespace,
+        settings.vault_kv,
+    )
 
 
 def names_in(value: Any) -> set[str]:
@@ -93,13 +127,6 @@ def _secret_name(value: Any) -> str | None:
     if isinstance(value, Mapping) and set(value) == {"secret"}:
         name = value["secret"]
     return name if isinstance(name, str) else None
-
-
-def _read(path: Path, what: str) -> str:
-    try:
-        return path.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise SecretError(f"{what} names a file that cannot be read: {error.strerror}") from None
 
 
 def redact(text: str) -> str:
