@@ -59,6 +59,6 @@ WORKDIR /app
 USER dataplatform
 VOLUME /data
 # of any command: the program starts and its settings are legal; the services of docker-compose.yml have checks of their own
-HEALTHCHECK --interval=1m --timeout=20s --start-period=30s CMD ["python", "-c", "from dataplatform.settings import load_settings; load_settings()"]
+HEALTHCHECK --interval=30s --timeout=20s --start-period=30s CMD ["python", "-c", "from dataplatform.settings import load_settings; load_settings()"]
 ENTRYPOINT ["dataplatform"]
 CMD ["--help"]
