@@ -26,5 +26,6 @@ def gold(
         built = [b.__dict__ for b in refresh_gold(platform, models, full)]
         deliver(platform.engine, send)
     if built:
-        create_table_artifact([dict(b) for b in built], key="gold-models")
+        shown = [b | {"waiting_for": ", ".join(b["waiting_for"])} for b in built]
+        create_table_artifact(shown, key="gold-models")
     return built

@@ -7,7 +7,7 @@ import json
 import pytest
 from conftest import MakeWorld, World
 from dataplatform.errors import DataplatformError, ModelError
-from dataplatform.pipeline import refresh_gold
+from dataplatform.pipeline import gold_is_stale, refresh_gold
 
 FIRST = "/*\nmaterialized: table\nchecks: [{not_null: [id]}, {row_count: {min: 1}}]\n*/\nselect id, v from silver_current.s__e"
 VIEW = "/* {materialized: view, description: On top} */ select id from gold.first"
@@ -57,6 +57,33 @@ def test_a_failed_check_keeps_the_old_result(make_world: MakeWorld, yaml: str) -
     with pytest.raises(ModelError, match=r"0 rows, not 1…"):
         refresh_gold(world.platform)
     assert world.rows("select v from gold.first") == [(1,)]
+
+
+def test_a_model_waits_for_a_table_that_is_not_loaded_yet(make_world: MakeWorld, yaml: str) -> None:
+    world = make_world(s=yaml, gold={"a_view": VIEW, "first": FIRST, "own": "select 1 as one"})
+    there = {b.name: b for b in refresh_gold(world.platform)}
+    assert {name: (b.status, b.waiting_for) for name, b in there.items()} == {
+        "first": ("waiting", ("silver_current.s__e",)),
+        "a_view": ("waiting", ("gold.first",)),
+        "own": ("built", ()),
+    }
+    assert not gold_is_stale(
+        world.platform
+    )  # nothing that could be built is missing: the sweep asks for nothing
+    write(world, 1)
+    assert gold_is_stale(world.platform)
+    assert {b.status for b in refresh_gold(world.platform)} == {"built"}
+    assert world.rows("select count(*) from gold.a_view") == [(1,)]
+
+
+def test_a_child_table_is_waited_for_as_long_as_its_parent_is_not_loaded(
+    make_world: MakeWorld, yaml: str
+) -> None:
+    world = make_world(s=yaml, gold={"a": "select id from silver.s__e__items"})
+    assert [b.waiting_for for b in refresh_gold(world.platform)] == [("silver.s__e__items",)]
+    write(world, 1)
+    with pytest.raises(ModelError, match=r"there is no table silver\.s__e__items"):
+        refresh_gold(world.platform)
 
 
 def test_a_new_kind_or_new_columns_replace_the_model(make_world: MakeWorld, yaml: str) -> None:

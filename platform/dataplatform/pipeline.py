@@ -356,9 +356,7 @@ def _history(platform: Platform, ref: EntityRef) -> History:
     return History(
         manifest=lambda batch_id: bronze.manifests.named(ref, [batch_id])[0],
         heads=lambda: bronze.manifests.all(ref),
-        entries=lambda manifest: replace(
-            bronze.manifests.held(manifest), lines=hs.EMPTY
-        ),  # silver has no use for them
+        entries=lambda manifest: replace(bronze.manifests.held(manifest), lines=hs.EMPTY),  # no use for lines
         walk=lambda batches: walk(bronze, ref, batches),
         stored=lambda: stored(bronze, ref),
         documents=lambda ids: bronze.documents(ref, ids),
@@ -371,13 +369,17 @@ def refresh_gold(platform: Platform, names: list[str] | None = None, full: bool 
     """Silver → gold: the models named (and only them), or all, in the order of their dependencies."""
     from dataplatform.layers.gold.build import build  # imports sqlglot, of no use to the other moves
 
-    return build(platform.engine, platform.catalog.models, names, full)
+    return build(platform.engine, platform.catalog.models, names, full, platform.catalog.tables)
 
 
 def gold_is_stale(platform: Platform) -> bool:
-    """Whether silver has changed since the oldest model was built, or a model was never built."""
-    with connected(platform.engine) as conn:
-        return is_stale(conn, list(platform.catalog.models))
+    """Whether silver has changed since the oldest model was built, or one never built waits for no table."""
+    from dataplatform.layers.gold.build import waits  # as above
+
+    catalog, engine = platform.catalog, platform.engine
+    buildable = catalog.models.keys() - waits(engine, catalog.models, catalog.tables)
+    with connected(engine) as conn:
+        return is_stale(conn, sorted(buildable))
 
 
 def record_failure(platform: Platform, move: Move, error: DataplatformError) -> None:

@@ -56,8 +56,13 @@ def gold(
         return None
     table = Table("model", "materialized", "rows", "seconds")
     for b in built:
-        table.add_row(b.name, b.materialized, f"{b.rows:,}", f"{b.seconds:.2f}")
-    out.print(table)
+        if b.status == "built":
+            table.add_row(b.name, b.materialized, f"{b.rows:,}", f"{b.seconds:.2f}")
+    if table.row_count:
+        out.print(table)
+    for b in built:
+        if b.status == "waiting":
+            out.print(f"{b.name} is waiting for {', '.join(b.waiting_for)}: not loaded yet", markup=False)
     return None
 
 

@@ -21,6 +21,7 @@ from dataplatform.metadata.kinds import KINDS, model_of
 from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.source import Source
 from dataplatform.metadata.yaml_file import Document, YamlError, parse
+from dataplatform.names import entity_table
 
 T = TypeVar("T", bound=BaseModel)
 log = logging.getLogger(__name__)
@@ -43,6 +44,11 @@ class Catalog:
         return frozenset(
             Path(p.file).stem for p in self.problems if Path(p.file).suffix in (".yaml", ".yml")
         ) - frozenset(self.sources)
+
+    @property
+    def tables(self) -> list[str]:
+        """Tables of silver that loads of the sources make, without their child tables and the schema."""
+        return [entity_table(s.source, name) for s in self.sources.values() for name in s.entities]
 
     def problems_of(self, name: str, *suffixes: str) -> tuple[Problem, ...]:
         """Those of the file of that name, with one of the suffixes."""

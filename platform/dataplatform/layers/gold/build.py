@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -34,12 +34,17 @@ _BEGINNING = "-infinity"
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did. `rows`: in the model afterwards, 0 for a view."""
+    """What a build did. `rows`: in the model afterwards, 0 for a view.
+
+    `status` is `built`, or `waiting` where nothing was done: `waiting_for` names the tables that are not there yet.
+    """
 
     name: str
     materialized: str
     rows: int
     seconds: float
+    status: str = "built"
+    waiting_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,17 @@ class _Job:
 
 
 def build(
-    engine: Engine, models: Mapping[str, GoldModel], names: list[str] | None, full: bool
+    engine: Engine,
+    models: Mapping[str, GoldModel],
+    names: list[str] | None,
+    full: bool,
+    expected: Collection[str] = (),
 ) -> list[Built]:
     """Builds the models named, or all. `full`: incremental ones from the beginning.
 
     A model that is wrong is left out and said in the log, with those that read it; it is an error where it was
-    named, or where there is no other.
+    named, or where there is no other. One that reads a table of silver that is `expected` and not loaded yet waits,
+    as do those that read it.
     """
     usable = lineage.usable(models)
     order, reads = usable.order, usable.reads
@@ -73,20 +83,36 @@ def build(
             f"there is no gold model {', '.join(unknown)}", f"models: {', '.join(order) or 'none'}"
         )
     chosen = [name for name in order if not names or name in names]
-    result = []
     with database_errors(engine):
         known = _tables(engine)
+        waits = lineage.waiting(reads, order, known, expected)
         for name in chosen:
-            lineage.check_tables(models[name], reads[name], known)
-        for name in chosen:
-            result.append(_build(engine, _Job(models[name], models, reads, order, full)))
-    return result
+            if name not in waits:
+                lineage.check_tables(models[name], reads[name], known)
+        return [
+            _waiting(models[name], waits[name])
+            if name in waits
+            else _build(engine, _Job(models[name], models, reads, order, full))
+            for name in chosen
+        ]
+
+
+def waits(engine: Engine, models: Mapping[str, GoldModel], expected: Collection[str]) -> set[str]:
+    """Names of the models that wait for a table that is not loaded yet."""
+    usable = lineage.usable(models)
+    with database_errors(engine):
+        return set(lineage.waiting(usable.reads, usable.order, _tables(engine), expected))
+
+
+def _waiting(model: GoldModel, tables: tuple[str, ...]) -> Built:
+    log.info("the model %s is waiting for %s: not loaded yet", model.name, ", ".join(tables))
+    return Built(model.name, model.header.materialized, 0, 0.0, "waiting", tables)
 
 
 def _tables(engine: Engine) -> set[str]:
     query = sa.text(
         "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n "
-        "on n.oid = c.relnamespace where n.nspname in ('silver', 'silver_current') "
+        "on n.oid = c.relnamespace where n.nspname in ('silver', 'silver_current', 'gold') "
         "and c.relkind in ('r', 'p', 'v', 'm')"
     )
     with engine.connect() as conn:

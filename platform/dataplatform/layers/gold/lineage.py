@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -150,7 +150,31 @@ def check_tables(model: GoldModel, reads: Lineage, known: set[str]) -> None:
     """Raises ModelError for a table that is not in the database."""
     for table in reads.tables:
         if table.startswith(("silver.", "silver_current.")) and table not in known:
-            raise _unknown(model, table, sorted(known))
+            raise _unknown(model, table, sorted(t for t in known if not t.startswith("gold.")))
+
+
+def waiting(
+    reads_of: Mapping[str, Lineage], order: Iterable[str], there: set[str], expected: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Models that cannot be built yet, and the tables each waits for.
+
+    `there`: relations of silver and gold as schema.name; `expected`: tables of silver that metadata describe. A model
+    waits for a table that a load will make, and for a model that waits itself and was never built.
+    """
+    roots = [f"{schema}.{table}" for schema in ("silver", "silver_current") for table in expected]
+    missing = {r for r in roots if r not in there}
+    found: dict[str, tuple[str, ...]] = {}
+    for name in order:
+        tables = [t for t in reads_of[name].tables if t not in there and _comes(t, missing)]
+        models = [f"gold.{m}" for m in reads_of[name].models if m in found and f"gold.{m}" not in there]
+        if tables or models:
+            found[name] = (*tables, *models)
+    return found
+
+
+def _comes(table: str, missing: set[str]) -> bool:
+    """Whether it is a table that is not loaded yet, or one of its child tables."""
+    return table in missing or any(table.startswith(f"{parent}__") for parent in missing)
 
 
 def downstream(reads_of: Mapping[str, Lineage], name: str) -> set[str]:

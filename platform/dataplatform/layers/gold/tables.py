@@ -22,8 +22,8 @@ gold_model = sa.Table(
 def is_stale(conn: sa.Connection, names: list[str]) -> bool:
     """Whether silver has changed since the oldest of the models was built, or one was never built."""
     query = sa.text(
-        "select coalesce((select max(finished_at) from audit.load where layer = 'silver' and status = 'done' "
-        "and inserted + updated + closed > 0) > min(seen_until), true), count(*) from audit.gold_model "
+        "select coalesce(coalesce((select max(finished_at) from audit.load where layer = 'silver' and status = 'done' "
+        "and inserted + updated + closed > 0), '-infinity') > min(seen_until), true), count(*) from audit.gold_model "
         "where name = any(:names)"
     )
     changed, built = conn.execute(query, {"names": names}).one()
