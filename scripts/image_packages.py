@@ -73,6 +73,12 @@ def slim() -> None:
     for path in [*SITE.rglob("tests"), *SITE.rglob("test")]:
         if path.is_dir() and path.parent != SITE:
             shutil.rmtree(path)
+    # sources and declarations of what is compiled; Prefect's old pages: it shows the new ones
+    for path in [
+        p for ending in ("pyi", "pyx", "pxd", "c", "cpp", "h", "a") for p in SITE.rglob(f"*.{ending}")
+    ]:
+        path.unlink()
+    shutil.rmtree(SITE / "prefect" / "server" / "ui")
     for path in (ROOT / "docs", ROOT / "tests", ROOT / "benchmarks"):
         shutil.rmtree(path, ignore_errors=True)
     for path in _libraries():

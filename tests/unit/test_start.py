@@ -19,7 +19,7 @@ HEAVY = {
 STORES = {"mongoengine", "numpy", "psycopg", "pymongo", "sqlalchemy", "zstandard"}
 MAY = {
     "schema": set(), "check": set(), "secrets": set(),
-    "stop": {"psycopg", "pymongo"},
+    "stop": {"psycopg", "pymongo"}, "doctor": STORES,
     "status": STORES, "run": STORES, "replay": STORES, "migrate": STORES, "trace": STORES, "show": STORES, "sql": STORES, "purge": STORES,
     "quarantine": STORES, "new": STORES, "up": STORES, "deploy": STORES,
     "gold": STORES | {"sqlglot"}, "auto-dw": STORES | {"sqlglot"}, "demo": STORES | {"sqlglot"},

@@ -52,6 +52,14 @@ COMMANDS = {
         "Removes a source or an entity from every layer, for good, after showing what goes.",
     ),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
+    "init": (
+        "init:init",
+        "Makes .env for docker-compose.yml: random passwords, a key; what stands there stays. As scripts/init.sh does.",
+    ),
+    "doctor": (
+        "doctor:doctor",
+        "Looks at servers, disk, HOME, secrets and containers: what ails them, and what to do. Mends nothing.",
+    ),
     "service": ("service:app", "`up` at every start of the machine, under systemd or launchd."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),
 }

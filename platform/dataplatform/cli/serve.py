@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,8 +29,21 @@ AGAIN = 5.0  # seconds until auto_dw's functions are offered again, where that f
 
 
 @command
-def deploy(json_: Json = False) -> None:
+def deploy(
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay: deployments follow the metadata, dead runs are closed.")
+    ] = False,
+    ready: Annotated[
+        Path | None, typer.Option(help="With --follow: a file that is touched while all is well.")
+    ] = None,
+    json_: Json = False,
+) -> None:
     """Makes Prefect's deployments what the metadata say."""
+    if follow:
+        from dataplatform.cli.follow import stay
+
+        stay(ready)
+        return
     with open_platform(prefect=True) as platform:
         deployed = _deploy(platform)
     if json_:
@@ -97,7 +111,7 @@ def _tell(settings: Settings, about: dict[str, Any], json_: bool) -> None:
 @contextlib.contextmanager
 def _background(platform: Platform, api: PrefectApi, there: dict[str, tuple[int, int]]) -> Iterator[Any]:
     """Deploys; for the block, deployments follow the metadata, runs are looked after, auto_dw answers."""
-    from dataplatform.orchestration.watch import settle, watch
+    from dataplatform.orchestration.watch import Watch, settle
 
     pool = platform.settings.work_pool
     if platform.settings.prefect is None:  # on a Prefect server of our own no other worker is there
@@ -106,7 +120,9 @@ def _background(platform: Platform, api: PrefectApi, there: dict[str, tuple[int,
     stop = threading.Event()
     threads = [
         threading.Thread(target=_follow, args=(platform, there, stop), name="metadata", daemon=True),
-        threading.Thread(target=watch, args=(api, platform.engine, pool, stop), name="runs", daemon=True),
+        threading.Thread(
+            target=Watch(api, platform.engine, pool).run, args=(stop,), name="runs", daemon=True
+        ),
         threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True),
     ]
     for thread in threads:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 
 from sqlalchemy.engine import Engine
@@ -23,20 +25,30 @@ def settle(api: PrefectApi, engine: Engine, pool: str) -> int:
     return len(Dead(Rest(api), engine, pool).settle())
 
 
-def watch(api: PrefectApi, engine: Engine, pool: str, stop: Event, every: float = EVERY) -> None:
-    """Until `stop`. Servers that do not answer are told once, and asked again at the next look."""
-    dead, overdue = Dead(Rest(api), engine, pool), CatchUps(Rest(api), pool)
-    started = silent = False
-    while not stop.is_set():
-        try:
-            if not started:
-                overdue.make_up()
-                started = True
-            overdue.thin_out()
-            dead.look()
-            silent = False
-        except (OSError, ValueError, DataplatformError) as error:
-            if not silent:
-                log.warning("runs cannot be looked after now: %s", error)
-            silent = True
-        stop.wait(every)
+@dataclass
+class Watch:
+    """Looks again and again. `done` is called after each look that went well."""
+
+    api: PrefectApi
+    engine: Engine
+    pool: str
+    done: Callable[[], None] = lambda: None
+
+    def run(self, stop: Event, every: float = EVERY) -> None:
+        """Until `stop`. Servers that do not answer are told once, and asked again at the next look."""
+        dead, overdue = Dead(Rest(self.api), self.engine, self.pool), CatchUps(Rest(self.api), self.pool)
+        started = silent = False
+        while not stop.is_set():
+            try:
+                if not started:
+                    overdue.make_up()
+                    started = True
+                overdue.thin_out()
+                dead.look()
+                self.done()
+                silent = False
+            except (OSError, ValueError, DataplatformError) as error:
+                if not silent:
+                    log.warning("runs cannot be looked after now: %s", error)
+                silent = True
+            stop.wait(every)

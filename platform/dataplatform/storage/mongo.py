@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pymongo
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
 from dataplatform.errors import ServerError, SettingsError
@@ -28,3 +29,13 @@ def server_errors(url: str = "") -> Iterator[None]:
             f"MongoDB{where} failed: {text}",
             "check that it runs and has disk space, then run again",
         ) from None
+
+
+def reach(url: str, limit: float = 5.0) -> None:
+    """Raises ServerError or SettingsError where the server does not answer within the limit (seconds)."""
+    with server_errors(url):
+        client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
+            url, serverSelectionTimeoutMS=int(limit * 1000)
+        )
+        with client:
+            client.admin.command("ping")
