@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -317,11 +318,17 @@ def install(json_: Json = False) -> None:
 
 @app.command("work")
 @command
-def work(json_: Json = False) -> None:
+def work(
+    ready: Annotated[Path | None, typer.Option(help="A file that is touched while all is well.")] = None,
+    json_: Json = False,
+) -> None:
     """Answers the SQL functions until Ctrl-C."""
+    alive = ready.touch if ready else lambda: None
     with open_platform() as platform:
         sql_api.install(platform.engine)
         err.print("listening; Ctrl-C ends")
-        sql_api.work(
-            platform.engine, lambda schema: Workspace.of(reread(platform), schema), threading.Event()
-        )
+
+        def workspace(schema: str) -> Workspace:
+            return Workspace.of(reread(platform), schema)
+
+        sql_api.work(platform.engine, workspace, threading.Event(), alive=alive)

@@ -15,7 +15,7 @@ from typing import Any
 
 from dataplatform.bootstrap import open_database
 from dataplatform.errors import ServerError, SettingsError
-from dataplatform.orchestration.follow import follow, seen
+from dataplatform.orchestration.follow import follow
 from dataplatform.orchestration.watch import Watch
 from dataplatform.settings import load_settings
 
@@ -34,12 +34,12 @@ def stay(ready: Path | None) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    before = seen(settings.metadata_path)
     with open_database(settings) as engine:
         watch = Watch(settings.prefect, engine, settings.work_pool, ready.touch if ready else lambda: None)
         watching = threading.Thread(target=watch.run, args=(stop,), name="runs", daemon=True)
         watching.start()
-        follow(settings.metadata_path, before, _deploy, stop)
+        # nothing was seen before: what changed while we were away is deployed first
+        follow(settings.metadata_path, {}, _deploy, stop)
         watching.join(10)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -85,7 +86,13 @@ def home(folder: Path) -> Iterator[Finding]:
 
 
 def _is_open(path: Path) -> bool:
-    return path.exists() and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~stat.S_IXOTH)
+    if not path.exists():
+        return False
+    about = path.stat()
+    # where it is somebody else's, its group is how we come in: the volume of a container
+    ours_by_group = about.st_uid != os.geteuid() and about.st_gid == os.getegid()
+    others = stat.S_IRWXO if ours_by_group else stat.S_IRWXG | stat.S_IRWXO
+    return bool(about.st_mode & others & ~stat.S_IXOTH)
 
 
 def containers(engine: Any) -> Iterator[Finding]:

@@ -34,8 +34,14 @@ def install(engine: Engine) -> None:
         raw_connection(conn).execute(text.encode())
 
 
-def work(engine: Engine, open_: Open, stop: threading.Event, poll: float = 1.0) -> None:
-    """Answers requests until `stop` is set. Raises BusyError where another worker listens already.
+def work(
+    engine: Engine,
+    open_: Open,
+    stop: threading.Event,
+    poll: float = 1.0,
+    alive: Callable[[], None] = lambda: None,
+) -> None:
+    """Answers requests until `stop` is set; calls `alive` at every look. Raises BusyError where another listens.
 
     `open_` gives the Workspace of a schema, for each request anew: a worker stays up while people edit metadata.
     """
@@ -47,6 +53,7 @@ def work(engine: Engine, open_: Open, stop: threading.Event, poll: float = 1.0) 
         raw.execute("listen auto_dw")
         try:
             while not stop.is_set():
+                alive()
                 while _answer_next(engine, open_):
                     pass
                 for _ in raw.notifies(timeout=poll, stop_after=1):
