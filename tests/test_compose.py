@@ -74,6 +74,15 @@ def stack(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         compose(folder, "down", "-v", "--timeout", "20")
 
 
+def running(engine: Any, service: str = "") -> list[Any]:
+    """Containers of the stack that run."""
+    labels = [
+        f"com.docker.compose.project={PROJECT}",
+        *([f"com.docker.compose.service={service}"] if service else []),
+    ]
+    return list(engine.containers.list(filters={"label": labels}))
+
+
 def setting(folder: Path, name: str) -> str:
     lines = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines() if "=" in line)
     return lines[name]
@@ -112,7 +121,7 @@ def test_a_fresh_stack_is_green_and_closed(engine: Any, stack: Path) -> None:
         user and not user.startswith("0") for name, user in users.items() if name not in ("postgres", "mongo")
     )
     built = json.loads(compose(stack, "run", "--rm", "-T", "cli", "gold", "--json"))
-    assert {model["status"] for model in built["models"]} <= {"waiting"}, (
+    assert {model["status"] for model in built["models"].values()} <= {"waiting"}, (
         "a source that is not loaded fails nothing"
     )
 
@@ -126,7 +135,7 @@ def test_a_source_with_a_secret_of_the_folder_runs_by_its_schedule(engine: Any, 
         "triggers: [{type: interval, every: 10m}]\nentities:\n  e: {file: e.jsonl, key: [id]}\n"
     )
     query = ["exec", "-T", "postgres", "psql", "-U", "dataplatform", "-tAc"]
-    end = time.monotonic() + 120
+    found, end = "", time.monotonic() + 180
     while time.monotonic() < end:
         try:
             found = compose(stack, *query, "select v from silver_current.mine__e")
@@ -147,7 +156,7 @@ def test_a_killed_container_comes_back_and_a_second_up_changes_nothing(engine: A
 
     if os.geteuid() != 0:
         pytest.skip("only root may kill a container's process as a crash does")
-    (worker,) = engine.containers.list(filters={"label": "com.docker.compose.service=worker"})
+    (worker,) = running(engine, "worker")
     os.kill(worker.attrs["State"]["Pid"], signal.SIGKILL)
     end = time.monotonic() + 90
     while time.monotonic() < end:
@@ -156,6 +165,6 @@ def test_a_killed_container_comes_back_and_a_second_up_changes_nothing(engine: A
             break
         time.sleep(1)
     assert worker.attrs["State"]["Health"]["Status"] == "healthy"
-    before = {c.name: c.id for c in engine.containers.list()}
+    before = {c.name: c.id for c in running(engine)}
     compose(stack, "up", "-d", "--no-build", "--pull", "never")
-    assert {c.name: c.id for c in engine.containers.list()} == before
+    assert {c.name: c.id for c in running(engine)} == before

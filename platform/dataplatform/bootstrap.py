@@ -70,6 +70,7 @@ def open_database(settings: Settings) -> Iterator[Engine]:
     with ExitStack() as stack:
         url = settings.postgres_url.get_secret_value() if settings.postgres_url else ""
         if not url:
+            make_private(settings.home_path)
             lease = postgres.start(settings.home_path, settings.linger)
             stack.callback(Servers("", "", None, [lease], settings.linger).close)
             url = postgres.url(lease.about)

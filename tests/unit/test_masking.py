@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import time
 from html import escape
 from urllib.parse import quote, quote_plus
 
@@ -45,6 +46,76 @@ def test_every_way_to_write_a_secret(way: str) -> None:
         assert MASK in masked
         assert written not in masked
         assert masked.startswith(text[: text.index(written)][:7])
+
+
+AT_LARGE = {
+    "Go's json": ("s3cret&<Tok3n>", r"s3cret\u0026\u003cTok3n\u003e"),
+    ".NET's json": ("Abc+12345é'/=", r"Abc\u002B12345\u00E9\u0027/="),
+    "encodeURIComponent": ("Pa!ss/w0rd+x", "Pa!ss%2Fw0rd%2Bx"),
+    "Java's URLEncoder": ("Pa*ss~w0rd/x y", "Pa*ss%7Ew0rd%2Fx+y"),
+    "every sign escaped": ("a.b-c_d~efg", "a%2Eb%2dc%5Fd%7eefg"),
+    "three times in a url": ("ab/cd/efgh", "ab%25252Fcd%25252fefgh"),
+    "markupsafe": ("Pa'ss\"w0rd", "Pa&#39;ss&#34;w0rd"),
+    "PHP's html": ("Pa'ss\"w0rd", "Pa&#039;ss&quot;w0rd"),
+    "html, twice": ("Pa<ss&w0rd", "Pa&amp;lt;ss&amp;amp;w0rd"),
+    "base64 in a url": ("k>>>?tok??>en?x", "k>>>?tok??>en?x"),
+    "beyond sixteen bits": ("tök🔑en-x1", r"t\u00f6k\ud83d\udd11en-x1"),
+}
+
+
+@pytest.mark.parametrize("way", AT_LARGE)
+def test_ways_of_encoders_other_than_ours(way: str) -> None:
+    secret, text = AT_LARGE[way]
+    if way == "base64 in a url":
+        text = quote(base64.b64encode(f"u:{secret}".encode()).decode(), safe="")
+        assert "%2B" in text
+        assert "%2F" in text
+    masker = Masker(frozenset({secret}))
+    assert masker.text(f"a {text} b").replace("%3D", "") == f"a {MASK} b"
+    assert masker.lines([b'{"a": "' + text.encode() + b'"}'])[0].replace(b"%3D", b"") == b'{"a": "***"}'
+
+
+def test_a_long_word_of_base64_costs_its_length_only() -> None:
+    """An attachment beside an echoed token: to look at it from every of its characters would take hours."""
+    secret = "s3cretTok3nABCDEF"
+    line = json.dumps({"file": "QUJD" * 500_000, "token": base64.b64encode(secret.encode()).decode()})
+    started = time.perf_counter()
+    (masked,) = Masker(frozenset({secret})).lines([line.encode()])
+    assert time.perf_counter() - started < 2
+    assert json.loads(masked) == {"file": "QUJD" * 500_000, "token": MASK}
+
+
+def test_what_is_no_secret_in_a_masked_line_keeps_every_digit() -> None:
+    masker = Masker(frozenset({"12345678", "nabcdef"}))
+    line = rb'{"id": 12345678, "x": 1.10, "y": 0.99999999999999999999999, "t": "\nabcdef"}'
+    assert masker.lines([line]) == [line.replace(b"12345678", b'"***"')]
+
+
+@given(st.text(min_size=6, max_size=20), st.text(max_size=6), st.booleans())
+def test_what_json_says_of_a_secret_is_masked_and_json(secret: str, around: str, ascii_only: bool) -> None:
+    line = json.dumps({"a": around + secret + around, "n": 1.10}, ensure_ascii=ascii_only).encode(
+        "utf-8", "surrogatepass"
+    )
+    (masked,) = Masker(frozenset({secret})).lines([line])
+    assert secret not in json.loads(masked.decode("utf-8", "surrogatepass"))["a"].replace(MASK, "")
+
+
+def test_parts_of_a_secret() -> None:
+    """Of a key each line, of a file of credentials those, of a URL its password; what is public in it stays."""
+    noted = Noted()
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\n-----END KEY-----\n"
+    noted.note_parts(
+        json.dumps(
+            {
+                "type": "service_account",
+                "client_email": "me@x.org",
+                "private_key": key,
+                "token_uri": "https://oauth2.example/token",
+            }
+        )
+    )
+    noted.note_parts("mysql://u:pass-w0rd@h/db")
+    assert noted.masker.values == {key, "MIIEvQIBADANBgkqh", "kiG9w0BAQEFAASCB", "pass-w0rd"}
 
 
 @given(st.text(min_size=8, max_size=40), st.binary(max_size=5), st.binary(max_size=5))
@@ -117,6 +188,15 @@ def test_an_error_that_cannot_be_masked_is_replaced() -> None:
     assert found.value.__suppress_context__
     with pytest.raises(TransientError), masked_errors(noted):
         raise TransientError("as it is")
+
+
+def test_an_error_is_cut_off_from_one_that_cannot_be_masked() -> None:
+    noted = Noted()
+    noted.note("hunter22")
+    with pytest.raises(SourceError, match="refused") as found, masked_errors(noted):
+        raise SourceError("refused") from OfItsOwn(["hunter22"])
+    assert found.value.__cause__ is None
+    assert found.value.__suppress_context__
 
 
 def test_log_records_of_anybody(caplog: pytest.LogCaptureFixture) -> None:

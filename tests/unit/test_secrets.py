@@ -127,6 +127,7 @@ def test_the_store_is_encrypted_and_private(tmp_path: Path) -> None:
     assert LocalStore(tmp_path / "home").read() == {"a": "t0ps3cret", "b": "ö"}
     assert b"t0ps3cret" not in store.path.read_bytes()
     assert [path.stat().st_mode & 0o777 for path in (store.path, store.key_path)] == [0o600, 0o600]
+    assert store.home.stat().st_mode & 0o777 == 0o700, "also where it is the first command of all"
     assert store.delete("a") is True
     assert store.delete("a") is False
     assert LocalStore(tmp_path / "home").read() == {"b": "ö"}

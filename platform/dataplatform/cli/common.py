@@ -14,7 +14,7 @@ from rich.console import Console
 
 from dataplatform import project
 from dataplatform.errors import DataplatformError
-from dataplatform.secrets.masking import PROCESS, mask_error
+from dataplatform.secrets.masking import masked_errors
 from dataplatform.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -32,14 +32,14 @@ def command(function: F) -> F:
         as_json = bool(kwargs.get("json_"))
         try:
             set_up_logging()
-            return function(*args, **kwargs)
+            with masked_errors():
+                return function(*args, **kwargs)
         except KeyboardInterrupt:
             err.print("stopped")
             raise typer.Exit(130) from None
         except typer.Exit:
             raise
         except Exception as error:
-            mask_error(error, PROCESS.masker)
             ours = as_ours(error)
             if ours is None:
                 raise

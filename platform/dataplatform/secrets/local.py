@@ -122,7 +122,7 @@ class LocalStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else reads, changes and writes at the same time."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = os.open(self.home, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)

@@ -18,16 +18,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from html import escape
+from html.entities import codepoint2name
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import unquote
 
 from dataplatform.errors import TerminalError
 
 MASK = "***"
 SHORTEST = 6  # characters; shorter ones are words and numbers of their own
 _CORE = 6  # characters of base64 that are enough to know a secret by
-_WORD = r"[A-Za-z0-9+/_-]"
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 
 _PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:]*:(?P<password>[^@\s]+)@", re.I)
 
@@ -43,29 +43,43 @@ class Masker:
 
     @cached_property
     def needles(self) -> tuple[str, ...]:
-        """Every way in which a value may be written, longest first."""
-        found = {way for value in self.values if len(value) >= SHORTEST for way in ways(value)}
-        return tuple(sorted(found, key=lambda way: (-len(way), way)))
-
-    @cached_property
-    def cores(self) -> tuple[str, ...]:
-        """What base64 makes of a value wherever it begins: the word around it is masked as a whole."""
-        return tuple(sorted({core for v in self.values if len(v) >= SHORTEST for core in base64_cores(v)}))
+        """The values that can be told from other text, longest first."""
+        long = (value for value in self.values if len(value) >= SHORTEST)
+        return tuple(sorted(long, key=lambda value: (-len(value), value)))
 
     @cached_property
     def _text(self) -> re.Pattern[str] | None:
-        parts = [f"{_WORD}*(?:{'|'.join(map(re.escape, self.cores))}){_WORD}*=*"] if self.cores else []
-        parts += map(re.escape, self.needles)
+        cores = {core for value in self.needles for core in base64_cores(value)}
+        parts = [f"(?P<base64>{'|'.join(map(_as_base64, sorted(cores)))})"] if cores else []
+        parts += [written(value) for value in self.needles]
         return re.compile("|".join(parts)) if parts else None
 
     @cached_property
-    def _signs(self) -> tuple[bytes, ...]:
+    def _signs(self) -> tuple[str, ...]:
         """What a text holds that holds a value: a look for each costs a pass at the speed of memory."""
-        signs = {sign for value in self.values if len(value) >= SHORTEST for sign in _signs_of(value)}
-        return tuple(sign.encode("utf-8", "surrogatepass") for sign in sorted(signs))
+        return tuple(sorted({sign for value in self.needles for sign in _signs_of(value)}))
+
+    @cached_property
+    def _byte_signs(self) -> tuple[bytes, ...]:
+        return tuple(sign.encode() for sign in self._signs)
 
     def text(self, text: str) -> str:
-        return self._text.sub(MASK, text) if self._text else text
+        if not any(sign in text for sign in self._signs):
+            return text
+        return "".join(self._pieces(text))
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """What stands between the values, and a mask for each; of base64 the word around it goes, too."""
+        assert self._text is not None  # there is a sign of a value
+        end = 0
+        while (found := self._text.search(text, end)) is not None:
+            start, stop = found.span()
+            if found["base64"]:
+                start, stop = _word_around(text, start, stop, end)
+            yield text[end:start]
+            yield MASK
+            end = stop
+        yield text[end:]
 
     def lines(self, lines: list[bytes]) -> list[bytes]:
         """Lines of JSON; those that hold a secret are masked and stay JSON."""
@@ -83,7 +97,7 @@ class Masker:
         return self._text.search(data.decode("utf-8", "surrogateescape")) is not None
 
     def _may_be_in(self, data: bytes) -> bool:
-        return any(sign in data for sign in self._signs)
+        return any(sign in data for sign in self._byte_signs)
 
     def value(self, value: Any) -> Any:
         """Any JSON value, names of fields included."""
@@ -99,46 +113,96 @@ class Masker:
 
     def _line(self, line: bytes) -> bytes:
         masked = self.data(line)
-        try:
-            json.loads(masked)
-        except ValueError:
-            try:  # it stood there as a number
-                return json.dumps(self.value(json.loads(line)), ensure_ascii=False).encode(
-                    "utf-8", "surrogatepass"
-                )
-            except ValueError:
-                return masked  # no JSON before either
-        return masked
+        if masked == line or _is_json(masked) or not _is_json(line):
+            return masked
+        # it stood there as a number, or began inside of an escape
+        text = _TOKEN.sub(lambda found: self._token(found[0]), line.decode("utf-8", "surrogatepass"))
+        return text.encode("utf-8", "surrogatepass")
+
+    def _token(self, token: str) -> str:
+        """A text or a number of JSON; one without a secret stays as it is written, to the last digit."""
+        if not token.startswith('"'):
+            return f'"{MASK}"' if token in self.values else token
+        text = json.loads(token, strict=False)
+        masked = self.text(text)
+        return token if masked == text else json.dumps(masked, ensure_ascii=False)
 
 
-def ways(value: str) -> set[str]:
-    """How a value is written: plainly, in URLs, JSON, HTML, hexadecimal; and again in a text of JSON or a URL.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 
-    >>> sorted(ways("a/b c+d"))[:3]
-    ['612f6220632b64', 'a%252Fb%2520c%252Bd', 'a%252fb%2520c%252bd']
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def written(value: str) -> str:
+    """A pattern of all ways to write a value: plainly, in URLs, JSON, HTML, each of them once more, in hexadecimal.
+
+    Encoders differ in which characters they leave alone: each may stand as it is, or escaped by any of them.
+
+    >>> bool(re.fullmatch(written("a/b c"), "a%2fb+c")), bool(re.fullmatch(written("a/b c"), r"a\\u002Fb%20c"))
+    (True, True)
     """
-    once = {value, *_url(value), *_json(value), escape(value), repr(value)[1:-1]}
-    again = {text for way in once for text in (*_url(way), *_json(way))} if once != {value} else set()
-    return once | again | {value.encode("utf-8", "surrogatepass").hex()}
+    digits = value.encode("utf-8", "surrogatepass").hex()
+    return "".join(map(_character, value)) + f"|(?i:{digits})"
+
+
+def _character(character: str) -> str:
+    """Letters and digits are escaped by nobody."""
+    if character.isascii() and character.isalnum():
+        return character
+    number, data = ord(character), character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    named = [name for name in (codepoint2name.get(number), _NAMED.get(character)) if name]
+    html = "|".join([f"#0*{number}", f"#[xX]0*(?i:{number:x})", *named])
+    ways = [
+        "".join(rf"%(?:25)*(?i:{byte:02x})" for byte in data),
+        "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
+        f"&(?:amp;)*(?:{html});",
+        *([rf"\\+(?:x(?i:{number:02x})|0*{number:o})"] if number < 256 else []),
+        *([rf"\\+{_SHORT[character]}"] if character in _SHORT else []),
+        *([r"\\+[/'\"]".replace("[/'\"]", re.escape(character))] if character in "/'\"" else []),
+        *([r"\\\\\\\\|\\\\"] if character == "\\" else []),  # twice and once more, before it stands alone
+        *([r"\+"] if character == " " else []),
+        re.escape(character),
+    ]
+    return f"(?:{'|'.join(ways)})"
+
+
+_SHORT = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}  # how JSON writes them
+_NAMED = {"'": "apos", "/": "sol", "+": "plus", "=": "equals"}  # what HTML 4 had no name for
+
+
+def _as_base64(core: str) -> str:
+    """Of base64, whose own signs may be escaped, or those for URLs."""
+    plus = r"(?:\+|-|%(?:25)*2[bB]|\\+u002[bB])"
+    slash = r"(?:\\*/|_|%(?:25)*2[fF]|\\+u002[fF])"
+    return "".join(plus if c == "+" else slash if c == "/" else c for c in core)
+
+
+def _word_around(text: str, start: int, stop: int, least: int) -> tuple[int, int]:
+    """The word of base64 that a part of it stands in; from `least` on."""
+    while start > least and text[start - 1] in _BASE64:
+        start -= 1
+    while stop < len(text) and text[stop] in _BASE64:
+        stop += 1
+    while text.startswith("=", stop):
+        stop += 1
+    return start, stop
 
 
 def _signs_of(value: str) -> set[str]:
-    """Letters and digits in a row stay what they are, but in hexadecimal and base64; without them, all ways."""
-    run = max(re.findall(r"[A-Za-z0-9]+", value), key=len, default="")
-    if len(run) < SHORTEST:
-        return ways(value) | base64_cores(value)
-    return {run, value.encode("utf-8", "surrogatepass").hex(), *base64_cores(value)}
+    """Letters and digits in a row stay what they are, but in hexadecimal and base64. Empty: it may be anywhere."""
+    digits = value.encode("utf-8", "surrogatepass").hex()
+    return {_run(value), digits, digits.upper(), *map(_run, base64_cores(value))}
 
 
-def _url(text: str) -> set[str]:
-    data = text.encode("utf-8", "surrogatepass")
-    made = {quote(data, safe=""), quote(data), quote(data, safe="~!*'()/:@,;=+$&"), quote_plus(data)}
-    return made | {re.sub(r"%[0-9A-F]{2}", lambda m: m[0].lower(), way) for way in made}
-
-
-def _json(text: str) -> set[str]:
-    made = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    return made | {way.replace("/", "\\/") for way in made}
+def _run(text: str) -> str:
+    return max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="")
 
 
 def base64_cores(value: str) -> set[str]:
@@ -149,7 +213,7 @@ def base64_cores(value: str) -> set[str]:
         whole = (shift + len(data)) * 8 // 6  # characters that no following byte changes
         core = text[-(-shift * 8 // 6) : whole]
         if len(core) >= _CORE:
-            found |= {core, core.replace("+", "-").replace("/", "_")}
+            found.add(core)
     return found
 
 
@@ -177,9 +241,43 @@ class Noted:
             self.note(unquote(found["password"]))
         return url
 
+    def note_parts(self, value: str) -> str:
+        """A secret that holds others (a URL with a password, a key of several lines, a JSON file of credentials)."""
+        for part in _parts(value):
+            self.note(part)
+        return self.note_url(value)
+
     @property
     def masker(self) -> Masker:
         return self._masker
+
+
+_LINE = 16  # characters of a line of a key that is known by itself
+_CREDENTIAL = re.compile("key|secret|token|passw", re.I)
+
+
+def _parts(value: str) -> Iterator[str]:
+    lines = value.splitlines()
+    if len(lines) > 1:
+        yield from (line for line in map(str.strip, lines) if len(line) >= _LINE and "-----" not in line)
+    if value.lstrip().startswith("{"):
+        try:
+            yield from _credentials(json.loads(value))
+        except ValueError:
+            return
+
+
+def _credentials(document: Any, named: bool = False) -> Iterator[str]:
+    """Texts of a JSON document whose names say that they are secret, and their lines."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            yield from _credentials(value, bool(_CREDENTIAL.search(name)) and "uri" not in name)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _credentials(value, named)
+    elif named and isinstance(document, str):
+        yield document
+        yield from _parts(document) if "\n" in document else ()
 
 
 PROCESS = Noted()  # of the process, as logging and its standard error are
@@ -194,6 +292,8 @@ def masked_errors(noted: Noted = PROCESS) -> Iterator[None]:
         mask_error(error, noted.masker)
         if _tells(error, noted.masker):
             raise TerminalError(noted.masker.text(f"{type(error).__name__}: {error}")) from None
+        if any(_tells(one, noted.masker) for one in _chain(error)):
+            raise error from None
         raise
 
 
@@ -210,6 +310,12 @@ def without_secrets(function: Callable[P, T]) -> Callable[P, T]:
 
 def mask_error(error: BaseException, masker: Masker) -> None:
     """Masks an error's words in place, and those of the errors that it came from."""
+    for one in _chain(error):
+        _mask_one(one, masker)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, those it came from and those it holds, each once."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -220,7 +326,7 @@ def mask_error(error: BaseException, masker: Masker) -> None:
         waiting += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions
-        _mask_one(one, masker)
+        yield one
 
 
 def _mask_one(error: BaseException, masker: Masker) -> None:
@@ -239,7 +345,7 @@ def _mask_record(record: logging.LogRecord, masker: Masker) -> None:
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     if error is not None:
         mask_error(error, masker)
-        record.exc_info = None if _tells(error, masker) else record.exc_info
+        record.exc_info = None if any(_tells(e, masker) for e in _chain(error)) else record.exc_info
     try:
         text = record.getMessage()
     except Exception:  # logging tells of a wrong format by itself, when the record is written

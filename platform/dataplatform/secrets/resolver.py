@@ -49,7 +49,8 @@ class Secrets:
         """Replaces every `{secret: name}` (model or plain mapping) inside a value; `noted` learns what they are."""
         name = _secret_name(value)
         if name is not None:
-            return (noted or self.noted).note(_long_enough(name, self.get(name)))
+            noted = noted or self.noted
+            return noted.note_parts(noted.note(_long_enough(name, self.get(name))))
         if isinstance(value, Mapping):
             return {k: self.resolve(v, noted) for k, v in value.items()}
         if isinstance(value, list | tuple):

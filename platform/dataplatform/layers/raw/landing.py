@@ -122,7 +122,7 @@ class _File:
         block = b"\n".join([orjson.dumps(header), *lines]) + b"\n"
         masker = self.noted.masker  # the newest: tokens come while pages do
         if masker.found_in(block):
-            block = b"\n".join([orjson.dumps(masker.value(header)), *masker.lines(list(lines))]) + b"\n"
+            block = b"\n".join([orjson.dumps(_masked(header, masker)), *masker.lines(list(lines))]) + b"\n"
         self.stream.write(block)
         self.hasher.update(block)
         self.counts["pages"] += 1
@@ -222,6 +222,13 @@ class _Writer:
         if self.file is not None:
             self.parts.append(self.file.as_part())
             self.file = None
+
+
+_OURS = frozenset({"lines", "kind", "fetched_at", "textual"})  # of a header: never the source's words
+
+
+def _masked(header: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
+    return {name: value if name in _OURS else masker.value(value) for name, value in header.items()}
 
 
 def _page(kind: str, lines: int, request: Mapping[str, Any]) -> dict[str, Any]:
