@@ -43,10 +43,40 @@ def test_every_service_is_safe(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "build" in service])
-def test_ours_run_as_the_owner_of_the_checkout(name: str) -> None:
-    assert SERVICES[name]["user"] == "${DATAPLATFORM_UID:-1000}:10001"
-    assert SERVICES[name]["image"] == "dataplatform:local"
+def test_ours_run_as_the_owner_of_the_checkout() -> None:
+    ours = {name: s["user"] for name, s in SERVICES.items() if s["image"] == "dataplatform:local"}
+    assert {"prefect", "worker", "follow", "cli"} <= set(ours)
+    assert set(ours.values()) == {"${DATAPLATFORM_UID:-1000}:10001"}
+
+
+def test_ours_write_to_tmp_alone_beside_their_volumes() -> None:
+    """Over a folder that the image has, a tmpfs gets that folder's mode: nobody but its owner may enter."""
+    ours = {name: s for name, s in SERVICES.items() if s["image"] == "dataplatform:local"}
+    assert {tuple(s["tmpfs"]) for s in ours.values()} == {("/tmp",)}
+    assert {s["environment"]["HOME"] for s in ours.values()} == {"/tmp"}
+    assert [name for name, s in ours.items() if "build" in s] == ["migrate"], "built once, not once each"
+
+
+def test_env_of_the_checkout_cannot_move_the_folders_of_the_containers() -> None:
+    for name, service in SERVICES.items():
+        if service.get("env_file"):
+            told = service["environment"]
+            assert (told["DATAPLATFORM_HOME"], told["DATAPLATFORM_METADATA"]) == ("/data", "/app/metadata"), (
+                name
+            )
+
+
+def test_no_check_finds_itself() -> None:
+    """One that greps all processes for a word finds its own command line, and is always well."""
+    assert not [n for n, s in SERVICES.items() if "cmdline" in str(s.get("healthcheck"))]
+
+
+def test_the_proxy_sends_people_where_it_is_published_and_leaves_its_own_port_free() -> None:
+    told = SERVICES["proxy"]["command"]
+    assert "--entrypoints.web.http.redirections.entrypoint.to=:443" in told
+    assert not [word for word in told if word.endswith("address=:8080")], "8080 is where it answers --ping"
+    ports = {port.rsplit(":", 1)[1] for port in SERVICES["proxy"]["ports"]}
+    assert ports == {word.rsplit(":", 1)[1] for word in told if ".address=:" in word}
 
 
 def test_versions_stand_in_one_place_and_are_pinned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +43,15 @@ def test_home_and_secrets(tmp_path: Path) -> None:
     assert str(folder / "secrets.key") in finding.text
     (folder / "secrets.key").chmod(0o600)
     assert next(home(folder)).level == "ok"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_volume_of_somebody_else_that_our_group_may_use_is_not_open(tmp_path: Path) -> None:
+    os.chown(tmp_path, 10001, os.getegid())
+    tmp_path.chmod(0o2770)
+    assert next(home(tmp_path)).level == "ok"
+    tmp_path.chmod(0o2775)
+    assert next(home(tmp_path)).level == "problem"
 
 
 def test_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
