@@ -35,5 +35,6 @@ for name in $(sed -n -E 's/^([A-Z0-9_]*(PASSWORD|SECRETS_KEY|_UID))=$/\1/p' .env
             ;;
     esac
 done
+[ "$(id -u)" != 0 ] || chown "$(ls -nd . | awk '{print $3}')" .env  # with sudo: it is the checkout's owner's
 echo "${made:+made:$made
 }.env is ready: docker compose up -d"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from dataplatform.cli.init import filled
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -138,10 +139,10 @@ def by_script(folder: Path) -> str:
 
 
 def by_command(folder: Path) -> str:
-    env = folder / ".env"
-    example = (folder / ".env.example").read_text()
-    env.write_text(filled(env.read_text() if env.exists() else example, example, folder)[0])
-    return env.read_text()
+    program = [sys.executable, "-c", "from dataplatform.cli.app import main; main()", "init", str(folder)]
+    subprocess.run(program, check=True, capture_output=True)
+    assert (folder / ".env").stat().st_mode & 0o077 == 0
+    return (folder / ".env").read_text()
 
 
 @pytest.mark.parametrize("init", [by_script, by_command])
@@ -155,6 +156,14 @@ def test_init_makes_what_is_missing_once(checkout: Path, init: Any) -> None:
     Fernet(first["DATAPLATFORM_SECRETS_KEY"])
     assert int(first["DATAPLATFORM_UID"]) > 0, "nothing runs as root"
     assert made(init(checkout)) == first
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("init", [by_script, by_command])
+def test_with_sudo_env_is_still_the_owners_of_the_checkout(checkout: Path, init: Any) -> None:
+    os.chown(checkout, 1234, -1)
+    assert made(init(checkout))["DATAPLATFORM_UID"] == "1234"
+    assert (checkout / ".env").stat().st_uid == 1234
 
 
 @pytest.mark.parametrize("init", [by_script, by_command])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from dataplatform.cli.app import COMMANDS, app
+from dataplatform.cli.common import as_ours
 
 ROOT = Path(__file__).parents[2]
 # what costs a tenth of a second or more; nobody waits for it who does not use it
@@ -70,3 +73,11 @@ def test_check_reads_metadata_and_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert not set(done.stdout.splitlines()[-1].split(",")) & HEAVY
+
+
+def test_a_closed_file_is_told_with_the_user_that_needs_it() -> None:
+    told = as_ours(PermissionError(errno.EACCES, "Permission denied", "/app/metadata/gold"))
+    assert told is not None
+    assert told.message == f"/app/metadata/gold: Permission denied, for the user {os.geteuid()}"
+    assert "DATAPLATFORM_UID" in told.remedy
+    assert as_ours(PermissionError("no file is named")) is None

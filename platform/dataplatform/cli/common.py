@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from dataplatform import project
-from dataplatform.errors import DataplatformError
+from dataplatform.errors import DataplatformError, SettingsError
 from dataplatform.secrets.masking import masked_errors
 from dataplatform.settings import load_settings
 
@@ -50,9 +51,14 @@ def command(function: F) -> F:
 
 
 def as_ours(error: Exception) -> DataplatformError | None:
-    """An error as one of ours; a server's, too. None for a defect."""
+    """An error as one of ours; a server's, a closed file's, too. None for a defect."""
     if isinstance(error, DataplatformError):
         return error
+    if isinstance(error, PermissionError) and error.filename:
+        return SettingsError(
+            f"{error.filename}: {error.strerror}, for the user {os.geteuid()}",
+            "give it to this user (chown -R); or, with compose, name its owner as DATAPLATFORM_UID in .env",
+        )
     if "sqlalchemy" not in sys.modules and "pymongo" not in sys.modules:
         return None
     from dataplatform.storage.mongo import server_errors

@@ -81,4 +81,6 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".new")
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
+    if os.geteuid() == 0:  # with sudo: it is the checkout's owner's
+        os.chown(beside, path.absolute().parent.stat().st_uid, -1)
     beside.replace(path)
