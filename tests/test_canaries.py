@@ -29,7 +29,7 @@ from dataplatform.embedded import mongo, postgres
 from dataplatform.embedded.process import joined
 from psycopg import sql
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("dataplatform")
 

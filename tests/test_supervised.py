@@ -208,6 +208,7 @@ def died(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_what_is_killed_comes_back_and_nothing_outlives_up(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "metadata" / "sources" / "minutely.yaml").unlink()
