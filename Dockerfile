@@ -17,7 +17,8 @@ COPY . /app
 RUN pip --python /opt/venv/bin/python install -q --no-compile --no-deps --no-build-isolation --editable /app \
     && pip --python /opt/venv/bin/python uninstall -q -y setuptools \
     && /opt/venv/bin/python /app/scripts/image_packages.py slim \
-    && find /opt/venv /app -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    && mkdir -p /out/opt && mv /opt/venv /out/opt && mv /app /out \
+    && find /out -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 # with git, make and a user, for .devcontainer/: `make setup` does the rest
 FROM ${PYTHON_IMAGE} AS dev
@@ -36,15 +37,12 @@ LABEL org.opencontainers.image.title="dataplatform" \
     org.opencontainers.image.revision="${REVISION}"
 # /data may be written by any user of the group 10001: the containers run as the owner of the checkout
 RUN groupadd --gid 10001 dataplatform \
-    && useradd --uid 10001 --gid 10001 --create-home --home-dir /home/dataplatform dataplatform \
+    && useradd --no-log-init --uid 10001 --gid 10001 --create-home --home-dir /home/dataplatform dataplatform \
     && install -d -m 2770 -o dataplatform -g dataplatform /data /home/dataplatform \
-    && rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /var/log/lastlog /var/log/faillog \
     && sed -i -E 's/^(dataplatform:[^:]*:)[0-9]+:/\120000:/' /etc/shadow \
-    && rm -f /etc/subuid- /etc/subgid- \
-    && find /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/subuid /etc/subgid /etc/.pwd.lock /etc /home /data /var/log /var \
-        -maxdepth 1 -newermt "@$SOURCE_DATE_EPOCH" ! -name resolv.conf ! -name hosts ! -name hostname -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
+    && find /etc /home /data /var -maxdepth 1 -newermt "@$SOURCE_DATE_EPOCH" ! -name resolv.conf ! -name hosts ! -name hostname -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+# at once: folders that COPY itself has to make are dated today
+COPY --from=build /out /
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
