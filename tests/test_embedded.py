@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +19,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from dataplatform.embedded import Servers, postgres, start_servers, stop_servers
-from dataplatform.embedded.process import keeper_alive
+from dataplatform.embedded.private import make_private
+from dataplatform.embedded.process import keeper_alive, server_env
 from dataplatform.embedded.servers import postgres_address
 from dataplatform.errors import EmbeddedServerError
+from dataplatform.secrets import LocalStore
 from dataplatform.settings import Settings
 
 USER = """
@@ -138,6 +143,66 @@ def test_stop_ends_servers_that_linger_and_none_that_are_used(own_home: Path) ->
     first.close()
     assert stop_servers(own_home) == {"prefect": "not running", "mongo": "stopped", "postgres": "stopped"}
     assert stop_servers(own_home) == dict.fromkeys(("prefect", "mongo", "postgres"), "not running")
+
+
+def try_to_read(folder: Path, user: int) -> list[str]:
+    """What another user of the machine can list or open under a folder, its well-known names included."""
+    names = ["", "raw", "mongo", "mongo/server.log", "postgres", "postgres/server.log", "postgres/state.json",
+             "postgres/password", "postgres/data", "secrets.key", "secrets.enc"]  # fmt: skip
+    code = 'for f do if [ -d "$f" ]; then ls "$f"; else cat "$f"; fi >/dev/null 2>&1 && echo "$f"; done; true'
+    done = subprocess.run(
+        ["/bin/sh", "-c", code, "sh", *(str(folder / name) for name in names)], user=user, group=user,
+        extra_groups=[], capture_output=True, text=True, check=True, cwd="/",
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_roots_home_is_closed_to_everybody_while_its_postgres_runs(own_home: Path) -> None:
+    home, stranger = own_home / "home", 54321
+    make_private(home)
+    LocalStore(home).set("a", "value-of-a")
+    (home / "raw").mkdir(mode=0o755)
+    servers = start_servers(Settings(home=home), prefect=False)
+    try:
+        assert try_to_read(own_home, stranger) == [str(own_home)], "else this test shows nothing"
+        assert try_to_read(home, stranger) == []
+        make_private(home)  # what the next command does
+        with psycopg.connect(servers.postgres_url) as conn:
+            assert conn.execute("select 1").fetchone() == (1,)
+        assert try_to_read(home, stranger) == []
+        assert stat.S_IMODE(home.stat().st_mode) == 0o710
+    finally:
+        servers.close()
+
+
+def python_of_everybody() -> Path:
+    """This Python, or the system's where it is the same and only root may run this one."""
+    system = Path("/usr/bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    for python in (Path(sys.executable).resolve(), system):
+        if all(p.exists() and p.stat().st_mode & 0o001 for p in (python, *python.parents)):
+            return python
+    pytest.skip(f"only root may run {sys.executable}, and there is no {system}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_nobodys_home_is_its_own_alone() -> None:
+    nobody = pwd.getpwnam("nobody")
+    python = python_of_everybody()
+    with tempfile.TemporaryDirectory(prefix="dp-nobody-") as folder:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        os.chmod(folder, 0o755)
+        home = Path(folder) / "home"
+        done = subprocess.run(
+            [python, "-c", "from dataplatform.cli.app import main; main()", "sql", "select 1 as one", "--json"],
+            user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], capture_output=True, text=True, check=False,
+            cwd=folder, env=server_env() | {"HOME": folder, "DATAPLATFORM_HOME": str(home), "DATAPLATFORM_LINGER": "0",
+                                "PYTHONPATH": ":".join(sys.path)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        assert try_to_read(home, 54321) == []
+        wait_stopped(home)
 
 
 def test_other_programs_reach_postgres_by_tcp_with_the_password_only(own_home: Path) -> None:

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import stat
 import subprocess
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from dataplatform.embedded.private import let_pass
 from dataplatform.embedded.process import Lease, Spec, joined, lease, server_env
 from dataplatform.embedded.sockets import kept_password, kept_port, socket_folder
 from dataplatform.errors import EmbeddedServerError
@@ -91,7 +91,7 @@ def _spec(folder: Path, linger: float) -> Spec:
     data, sockets = folder / "data", socket_folder(folder)
     uid, gid = _server_user(data)
     if uid:
-        _open_ways([folder, programs()])
+        _open_ways(folder, uid, gid)
         os.chown(sockets, uid, gid)
     _init(data, uid, gid)
     _clear_stale_pid(data, sockets)
@@ -143,13 +143,13 @@ def _server_user(data: Path) -> tuple[int, int]:
     )
 
 
-def _open_ways(targets: list[Path]) -> None:
-    """Lets the server's user pass through (not read) the folders above."""
-    for target in targets:
-        for folder in [target, *target.parents]:
-            mode = folder.stat().st_mode
-            if not mode & stat.S_IXOTH:
-                folder.chmod(mode | stat.S_IXOTH)
+def _open_ways(folder: Path, uid: int, gid: int) -> None:
+    """Lets the server's user pass through (not read) the folders above its data and its programs."""
+    home, program = folder.parent, programs()
+    for ours in (folder, home):
+        let_pass(ours, uid, gid, ours=True)
+    for above in (*home.parents, program, *program.parents):
+        let_pass(above, uid, gid, ours=False)
 
 
 def _init(data: Path, uid: int, gid: int) -> None:

@@ -92,7 +92,7 @@ def _is_open(path: Path) -> bool:
     # where it is somebody else's, its group is how we come in: the volume of a container
     ours_by_group = about.st_uid != os.geteuid() and about.st_gid == os.getegid()
     others = stat.S_IRWXO if ours_by_group else stat.S_IRWXG | stat.S_IRWXO
-    return bool(about.st_mode & others & ~stat.S_IXOTH)
+    return bool(about.st_mode & others & ~(stat.S_IXOTH | stat.S_IXGRP))  # passing is not reading
 
 
 def containers(engine: Any) -> Iterator[Finding]:
