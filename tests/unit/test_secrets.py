@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -180,6 +183,42 @@ def test_a_new_key_may_be_interrupted_at_any_step(
     store.key_path.write_bytes(before)
     with pytest.raises(SecretError, match="cannot be decrypted"):
         store.read()
+
+
+ROTATE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from dataplatform.secrets import LocalStore
+store = LocalStore(Path(sys.argv[1]))
+store.read()  # what is imported for it is imported before the steps are counted
+left = int(sys.argv[2])
+def step(event, args):
+    global left
+    if event in ("open", "os.rename") and str(args[0]).startswith(sys.argv[1]):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(step)
+store.rotate()
+"""
+
+
+def test_a_new_key_may_be_killed_before_every_file_it_opens_or_renames(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.update({"a": "one", "b": "two"})
+    killed = 0
+    while True:
+        argv = [sys.executable, "-c", ROTATE_AND_DIE, str(tmp_path), str(killed)]
+        code = subprocess.run(argv, check=False).returncode
+        assert LocalStore(tmp_path).read() == {"a": "one", "b": "two"}
+        assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        killed += 1
+    assert killed > 8
+    assert len(store.key_path.read_bytes().split()) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["secrets.enc", "secrets.key"]
 
 
 def test_keys_of_the_environment_take_over_one_from_the_other(

@@ -5,25 +5,26 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from dataplatform.cli.common import Json, command, out, print_json
-from dataplatform.errors import MetadataError, SecretError
+from dataplatform.cli.common import Json, command, err, out, print_json
+from dataplatform.errors import DataplatformError, MetadataError, SecretError
 from dataplatform.metadata import load_catalog
 from dataplatform.orchestration.blocks import known_secrets
 from dataplatform.secrets import LocalStore
 from dataplatform.secrets.resolver import names_in
-from dataplatform.secrets.stores import variable_of
+from dataplatform.secrets.stores import SecretStore, variable_of
 from dataplatform.settings import Settings, load_settings
 
 app = typer.Typer(
     help="Secrets of sources, encrypted under HOME.", no_args_is_help=True, add_completion=False
 )
 Name = Annotated[str, typer.Argument(help="Such as github/token.")]
+T = TypeVar("T")
 
 
 @app.command("set")
@@ -55,21 +56,49 @@ def get(name: Name, json_: Json = False) -> None:
 def list_(json_: Json = False) -> None:
     """Lists names, where each is found and which sources use it; never values."""
     settings = load_settings()
-    names, used = _local().names(), _used_by(settings)
-    secrets = known_secrets(settings)
+    names, used, silent = _local().names(), _used_by(settings), dict[str, str]()
+    stores = known_secrets(settings).stores
     about = []
-    for name in sorted({*names, *used}):
-        stores = [store.name for store in secrets.stores if store.get(name) is not None]
-        about.append({"name": name, "stores": stores, "sources": used.get(name, [])})
+    for name in _all_names(stores, used, silent):
+        where = [store.name for store in stores if _has(store, name, silent)]
+        about.append({"name": name, "stores": where, "sources": used.get(name, [])})
+    for store, error in silent.items():
+        err.print(f"{store} cannot be asked: {error}", markup=False, highlight=False, soft_wrap=True)
     if json_:
-        print_json({"status": "done", "secrets": names, "about": about})
+        print_json({"status": "done", "secrets": names, "about": about, "silent": silent})
         return
     for one in about:
-        where = ", ".join(one["stores"]) or "NOT SET"
+        shown = ", ".join(one["stores"]) or ("not found" if silent else "NOT SET")
         by = f"; used by {', '.join(one['sources'])}" if one["sources"] else ""
-        out.print(f"{one['name']}: {where}{by}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{one['name']}: {shown}{by}", markup=False, highlight=False, soft_wrap=True)
     if not about:
-        out.print("no secrets in the local store, and no source uses one", markup=False)
+        out.print("no store has a secret, and no source uses one", markup=False)
+
+
+def _all_names(
+    stores: tuple[SecretStore, ...], used: Mapping[str, list[str]], silent: dict[str, str]
+) -> list[str]:
+    """Those that sources use, and those that stores tell of; once where a store spells one in its own way."""
+    found = {variable_of(name): name for name in used}
+    for store in sorted(stores, key=lambda store: store.name != "local"):  # it keeps names as they were given
+        for name in _asked(store, store.names, silent) or ():
+            found.setdefault(variable_of(name), name)
+    return sorted(found.values())
+
+
+def _has(store: SecretStore, name: str, silent: dict[str, str]) -> bool:
+    return _asked(store, lambda: store.get(name), silent) is not None
+
+
+def _asked(store: SecretStore, ask: Callable[[], T], silent: dict[str, str]) -> T | None:
+    """A store that failed is noted in `silent` and not asked again: each of its time-outs takes seconds."""
+    if store.name in silent:
+        return None
+    try:
+        return ask()
+    except DataplatformError as error:
+        silent[store.name] = error.message
+        return None
 
 
 @app.command()
@@ -93,27 +122,68 @@ def rotate(json_: Json = False) -> None:
 @app.command("import")
 @command
 def import_(
-    file: Annotated[str, typer.Argument(help="A .env file, a JSON object, or - for standard input.")],
+    file: Annotated[str, typer.Argument(help="A .env file, a JSON object, or - for standard input.")] = "",
+    store: Annotated[
+        str, typer.Option("--from", help="A store instead: vault, prefect, docker, environment.")
+    ] = "",
     force: Annotated[bool, typer.Option(help="Overwrite what is there with another value.")] = False,
     json_: Json = False,
 ) -> None:
     """Sets many secrets, all or none. `DATAPLATFORM_SECRET_GITHUB_TOKEN` is the name that a source uses for it."""
-    text = sys.stdin.read() if file == "-" else _read(Path(file))
-    used = {variable_of(name): name for name in _used_by(load_settings())}
-    given = {_named(key, used): value for key, value in _parsed(text).items()}
+    if bool(file) == bool(store):
+        raise SecretError("either a file or --from STORE", "dataplatform secrets import --help")
+    given = _of_store(store) if store else _of_file(file)
     if not given:
-        raise SecretError(f"{file} holds no secret", "lines of NAME=VALUE, or a JSON object of texts")
-    store = _local()
-    there = store.read()
+        raise SecretError(
+            f"{file or store} holds no secret", "lines of NAME=VALUE, or a JSON object of texts"
+        )
+    local = _local()
+    there = local.read()
     other = sorted(name for name, value in given.items() if there.get(name, value) != value)
     if other and not force:
         raise SecretError(f"there with another value: {', '.join(other)}", "--force overwrites them")
-    store.update(given)
+    local.update(given)
     _done(json_, f"{len(given)} secrets are set: {', '.join(sorted(given))}", secrets=sorted(given))
 
 
+def _of_file(file: str) -> dict[str, str]:
+    text = sys.stdin.read() if file == "-" else _read(Path(file))
+    parsed, used = _parsed(text), {variable_of(name): name for name in _used_by(load_settings())}
+    left = sorted(key for key in parsed if _is_setting(key))
+    if left:
+        err.print(f"settings, left where they are: {', '.join(left)}", markup=False, soft_wrap=True)
+    return {_named(key, used): value for key, value in parsed.items() if key not in left}
+
+
+def _of_store(name: str) -> dict[str, str]:
+    settings = load_settings()
+    stores = {store.name: store for store in known_secrets(settings).stores if store.name != "local"}
+    if name not in stores:
+        raise SecretError(f"there is no store {name!r} to import from", f"legal: {', '.join(stores)}")
+    store, used = stores[name], _used_by(settings)
+    wanted = {
+        variable_of(n): n for n in (*store.names(), *used)
+    }  # what a source calls it comes last, and counts
+    found = {name: store.get(name) for name in wanted.values()}
+    return {name: value for name, value in found.items() if value}
+
+
+def _is_setting(key: str) -> bool:
+    """What a .env file holds beside secrets of sources: settings of ours and of Prefect's, the store's own key."""
+    ours = key.startswith(("DATAPLATFORM_", "PREFECT_"))
+    return ours and (not key.startswith(variable_of("")) or key.endswith("_FILE"))
+
+
 def _local() -> LocalStore:
-    return LocalStore(load_settings().home_path)
+    """The store of HOME, which is closed to others where it was open."""
+    store = LocalStore(load_settings().home_path)
+    if any(
+        path.exists() and path.stat().st_mode & 0o066 for path in (store.home, store.path, store.key_path)
+    ):
+        from dataplatform.embedded.private import make_private  # with the drivers: a fifth of a second
+
+        make_private(store.home)
+    return store
 
 
 def _done(json_: bool, text: str, **about: Any) -> None:
@@ -152,6 +222,8 @@ def _parsed(text: str) -> dict[str, str]:
             return dict(_flat(json.loads(text)))
         except ValueError as error:
             raise SecretError(f"not JSON: {type(error).__name__}", "an object of texts") from None
+    if text.lstrip().startswith("["):
+        raise SecretError("a JSON list has no names", "an object of texts")
     from dotenv import dotenv_values
 
     return {
@@ -164,7 +236,13 @@ def _parsed(text: str) -> dict[str, str]:
 def _flat(tree: Mapping[str, Any], head: str = "") -> list[tuple[str, str]]:
     found = []
     for key, value in tree.items():
-        found += _flat(value, f"{head}{key}/") if isinstance(value, dict) else [(f"{head}{key}", str(value))]
+        name = f"{head}{key}"
+        if isinstance(value, dict):
+            found += _flat(value, f"{name}/")
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            found.append((name, str(value)))
+        else:
+            raise SecretError(f"{name} is no text", "write it in quotes, or leave it away")
     return found
 
 

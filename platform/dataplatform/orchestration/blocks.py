@@ -33,6 +33,7 @@ def secret_blocks(api: Callable[[], PrefectApi | None]) -> Asked:
     return Asked(
         "prefect",
         lambda name: _ask(api(), name),
+        lambda: _names(api()),
         lambda name: f"make Prefect's Secret block {block_of(name)}",
     )
 
@@ -54,3 +55,12 @@ def _ask(api: PrefectApi | None, name: str) -> str | None:
                 return None
             raise
     return None if value is None else str(value)
+
+
+def _names(api: PrefectApi | None) -> list[str]:
+    """At most as many as Prefect gives at once (200)."""
+    if api is None:
+        return []
+    body = {"block_types": {"slug": {"any_": ["secret"]}}}
+    with translated(api):
+        return sorted(block["name"] for block in Rest(api).post("/block_documents/filter", body))

@@ -141,3 +141,6 @@ def _write_private(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(handle)
     beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)  # a new key must not be the only one on the disk before what it encrypts is there
+    os.close(folder)

@@ -13,16 +13,19 @@ from dataplatform.errors import SecretError
 
 
 class SecretStore(Protocol):
-    """A place of secrets. `name`: how `DATAPLATFORM_SECRET_STORES` calls it."""
+    """A place of secrets. `name`: how `DATAPLATFORM_SECRET_STORES` calls it.
+
+    Whoever asks one that does not let us in gets SecretError, of one that is away ServerError.
+    """
 
     @property
     def name(self) -> str: ...
 
     def get(self, name: str) -> str | None:
-        """The value; None where the place has none. Raises SecretError where it cannot be asked."""
+        """The value; None where the place has none."""
 
     def names(self) -> list[str]:
-        """Those it has, as far as it tells."""
+        """Those it has, as far as it tells; `github_token` may be what a source calls `github/token`."""
 
     def remedy(self, name: str) -> str:
         """How to put one there, for whoever misses it."""
@@ -47,8 +50,9 @@ class Environment:
         return read_text(Path(file), f"{variable}_FILE") if file else None
 
     def names(self) -> list[str]:
-        """As they are written there: which name they are of a variable does not tell."""
-        return sorted(v for v in os.environ if v.startswith(variable_of("")))
+        head = variable_of("")
+        ends = {v.removeprefix(head).removesuffix("_FILE") for v in os.environ if v.startswith(head)}
+        return sorted(end.lower() for end in ends if end)
 
     def remedy(self, name: str) -> str:
         return f"set {variable_of(name)} or {variable_of(name)}_FILE"
@@ -81,13 +85,14 @@ class Asked:
 
     name: str
     ask: Callable[[str], str | None]
+    all: Callable[[], list[str]]
     how: Callable[[str], str]
 
     def get(self, name: str) -> str | None:
         return self.ask(name)
 
     def names(self) -> list[str]:
-        return []
+        return self.all()
 
     def remedy(self, name: str) -> str:
         return self.how(name)
