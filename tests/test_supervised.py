@@ -20,7 +20,7 @@ from conftest import Databases
 from dataplatform.audit import record as audit
 from dataplatform.embedded.up import alone
 from dataplatform.errors import BusyError
-from dataplatform.orchestration.catch_up import TAG, CatchUps
+from dataplatform.orchestration.catch_up import CATCH_UP, CatchUps
 from dataplatform.orchestration.dead import DIED, Dead
 from dataplatform.orchestration.rest import Rest
 from dataplatform.records.refs import RunRef
@@ -56,7 +56,7 @@ def deployment(rest: Rest, pool: str, policy: str = "once", **more: Any) -> str:
         "name": pool,
         "flow_id": flow,
         "work_pool_name": pool,
-        "tags": ["dataplatform", f"{TAG}:{policy}"],
+        "tags": ["dataplatform", f"{CATCH_UP}:{policy}"],
         **more,
     }
     return str(rest.post("/deployments/", order)["id"])
@@ -133,7 +133,7 @@ def planned(rest: Rest, id_: str, *hours: float) -> list[str]:
         at = (datetime.now(UTC) - timedelta(hours=ago)).isoformat()
         state = {"type": "SCHEDULED", "name": "Scheduled", "state_details": {"scheduled_time": at}}
         made.append(
-            str(rest.post(f"/deployments/{id_}/create_flow_run", {"state": state, "tags": [TAG]})["id"])
+            str(rest.post(f"/deployments/{id_}/create_flow_run", {"state": state, "tags": [CATCH_UP]})["id"])
         )
     return made
 
@@ -154,6 +154,17 @@ def test_runs_that_were_planned_and_missed(
     assert state_of(rest, ahead[0])[0] == "SCHEDULED"
     gone = [run for run, stays in zip(runs, left, strict=True) if not stays]
     assert all("while nothing ran" in rest.get(f"/flow_runs/{run}")["state"]["message"] for run in gone)
+
+
+def test_a_run_that_is_to_be_run_again_is_nobody_elses_business(prefect_api: PrefectApi, pool: str) -> None:
+    rest = Rest(prefect_api)
+    (run,) = planned(rest, deployment(rest, pool, "none"), 3)
+    for kind in ("PENDING", "RUNNING", "FAILED"):
+        set_state(rest, run, kind)
+    again = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
+    rest.post(f"/flow_runs/{run}/set_state", again)
+    assert CatchUps(rest, pool).thin_out() == 0
+    assert state_of(rest, run) == ("SCHEDULED", "AwaitingRetry")
 
 
 @pytest.mark.parametrize(("policy", "made"), [("once", 1), ("all", 4), ("none", 0)])

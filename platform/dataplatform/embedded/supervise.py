@@ -42,13 +42,12 @@ class BackOff:
 
 @dataclass
 class Supervised:
-    """The servers of a HOME and the worker. `start_worker` starts one; `restarts` counts, by name."""
+    """The servers of a HOME and the worker. `start_worker` starts one."""
 
     settings: Settings
     servers: Servers
     start_worker: Callable[[], subprocess.Popen[bytes]]
     worker: subprocess.Popen[bytes]
-    restarts: dict[str, int] = field(default_factory=dict)
     back_off: dict[str, BackOff] = field(default_factory=dict)
 
     def look(self) -> None:
@@ -57,7 +56,7 @@ class Supervised:
         if ended and self._due(" and ".join(ended), "ended; it is started again"):
             try:
                 self._servers_again()
-            except DataplatformError as error:
+            except (DataplatformError, OSError) as error:  # a full disk, say: `up` goes on
                 log.error("%s", error)
         code = self.worker.poll()
         if code is not None and self._due("the worker", f"ended with {code}; it is started again"):
@@ -77,7 +76,6 @@ class Supervised:
         if not back_off.due():
             return False
         back_off.tried()
-        self.restarts[name] = self.restarts.get(name, 0) + 1
         log.warning("%s %s", name, what)
         return True
 

@@ -15,23 +15,26 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dataplatform.metadata.source import CatchUp
-from dataplatform.orchestration.rest import Rest
+from dataplatform.orchestration.rest import PAGE, TAG, Rest, moment
 
-TAG = "catch-up"  # followed by : and the policy, on a deployment; alone, on a run that was made here
+CATCH_UP = "catch-up"  # followed by : and the policy, on a deployment; alone, on a run that was made here
 MISSED = timedelta(minutes=5)  # later than this, a run was due while nothing ran; a queue is shorter
 SURE = timedelta(minutes=1)  # what became due since then Prefect may be about to plan
 MOST = 100  # runs of a deployment that are made up for one by one
-PAGE = 200
-OURS = "dataplatform"
+WAITING = (
+    "Scheduled",
+    "Late",
+    "AwaitingConcurrencySlot",
+)  # and not to be run again: that is a person's wish, or a retry
 
 
 def tag_of(policies: Iterable[CatchUp]) -> str:
     """The tag of a deployment whose triggers say that: the one that does most decides."""
-    return f"{TAG}:{max(policies, key=['none', 'once', 'all'].index, default='once')}"
+    return f"{CATCH_UP}:{max(policies, key=['none', 'once', 'all'].index, default='once')}"
 
 
 def policy_of(tags: Sequence[str]) -> str:
-    return next((tag.removeprefix(f"{TAG}:") for tag in tags if tag.startswith(f"{TAG}:")), "once")
+    return next((tag.removeprefix(f"{CATCH_UP}:") for tag in tags if tag.startswith(f"{CATCH_UP}:")), "once")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class CatchUps:
         """Sets aside overdue runs that are not wanted, and says so in their state; how many there were."""
         now, late = datetime.now(UTC), defaultdict(list)
         for run in self._overdue(now):
-            if run["auto_scheduled"] or TAG in run["tags"]:
+            if run["auto_scheduled"] or CATCH_UP in run["tags"]:
                 late[run["deployment_id"]].append(run)
         tags = self._tags(
             [id_ for id_, runs in late.items() if len(runs) > 1 or _due(runs[0]) < now - MISSED]
@@ -60,10 +63,7 @@ class CatchUps:
         return sum(self._made_up(one) for one in self._scheduled() if policy_of(one["tags"]) != "none")
 
     def _overdue(self, now: datetime) -> list[dict[str, Any]]:
-        runs = {
-            "state": {"type": {"any_": ["SCHEDULED"]}},
-            "expected_start_time": {"before_": now.isoformat()},
-        }
+        runs = {"state": {"name": {"any_": WAITING}}, "expected_start_time": {"before_": now.isoformat()}}
         pool = {"name": {"any_": [self.pool]}}
         asked = {"flow_runs": runs, "work_pools": pool, "sort": "EXPECTED_START_TIME_ASC", "limit": PAGE}
         return list(self.rest.post("/flow_runs/filter", asked))
@@ -72,7 +72,7 @@ class CatchUps:
         if not ids:
             return {}
         found = self.rest.post("/deployments/filter", {"deployments": {"id": {"any_": ids}}, "limit": PAGE})
-        return {one["id"]: one["tags"] for one in found if OURS in one["tags"]}
+        return {one["id"]: one["tags"] for one in found if TAG in one["tags"]}
 
     def _set_aside(self, run: dict[str, Any]) -> None:
         said = f"was due at {_due(run):%Y-%m-%d %H:%M} UTC, while nothing ran; catch_up of its trigger leaves it out"
@@ -80,16 +80,13 @@ class CatchUps:
         self.rest.post(f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
 
     def _scheduled(self) -> Iterator[dict[str, Any]]:
-        asked: dict[str, Any] = {"deployments": {"tags": {"all_": [OURS]}}, "limit": PAGE, "offset": 0}
-        while page := self.rest.post("/deployments/filter", asked):
-            yield from (
-                one for one in page if not one["paused"] and any(s["active"] for s in one["schedules"])
-            )
-            asked["offset"] += len(page)
+        for one in self.rest.pages("/deployments/filter", {"deployments": {"tags": {"all_": [TAG]}}}):
+            if not one["paused"] and any(s["active"] for s in one["schedules"]):
+                yield one
 
     def _made_up(self, deployment: dict[str, Any]) -> int:
         now = datetime.now(UTC)
-        since = self._last(deployment["id"], now) or _moment(deployment["created"])
+        since = self._last(deployment["id"], now) or moment(deployment["created"])
         schedules = [s["schedule"] for s in deployment["schedules"] if s["active"]]
         due = sorted({at for schedule in schedules for at in due_between(schedule, since, now - SURE)})
         wanted = due[-1:] if policy_of(deployment["tags"]) == "once" else due[-MOST:]
@@ -97,8 +94,8 @@ class CatchUps:
             details = {"scheduled_time": at.isoformat()}
             order = {
                 "state": {"type": "SCHEDULED", "name": "Scheduled", "state_details": details},
-                "idempotency_key": f"{TAG} {deployment['id']} {at.isoformat()}",
-                "tags": [TAG],
+                "idempotency_key": f"{CATCH_UP} {deployment['id']} {at.isoformat()}",
+                "tags": [CATCH_UP],
             }
             self.rest.post(f"/deployments/{deployment['id']}/create_flow_run", order)
         return len(wanted)
@@ -128,7 +125,7 @@ def due_between(schedule: dict[str, Any], since: datetime, until: datetime) -> l
         return _cron(schedule["cron"], schedule.get("timezone") or "UTC", since, until)
     if not schedule.get("interval"):
         return []
-    every, anchor = timedelta(seconds=schedule["interval"]), _moment(schedule["anchor_date"])
+    every, anchor = timedelta(seconds=schedule["interval"]), moment(schedule["anchor_date"])
     first = max(0, (since - anchor) // every + 1)
     last = (until - anchor) // every
     return [anchor + every * n for n in range(max(first, last - MOST + 1), last + 1)]
@@ -150,8 +147,4 @@ def _unwanted(runs: list[dict[str, Any]], policy: str, now: datetime) -> list[di
 
 
 def _due(run: dict[str, Any]) -> datetime:
-    return _moment(run["expected_start_time"])
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment(run["expected_start_time"])

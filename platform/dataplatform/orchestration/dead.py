@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 from sqlalchemy.engine import Engine
 
 from dataplatform.audit import record as audit
-from dataplatform.orchestration.rest import Rest
+from dataplatform.orchestration.rest import Rest, moment
 from dataplatform.records.refs import RunRef
 from dataplatform.runs.locks import dead_among
 from dataplatform.storage.postgres import connected, transaction
@@ -25,7 +25,6 @@ BEGINS = timedelta(seconds=20)  # a run that Prefect calls running opens the pla
 SUBMITTED = timedelta(seconds=75)  # and before that its process starts, which takes a small computer a while
 UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")
 DIED = "its process ended before it did; the next run finishes its work"
-PAGE = 200
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Dead:
         """Ids of the runs that were closed at this look."""
         now = datetime.now(UTC)
         runs = self._under_way()
-        ripe = [run["id"] for run in runs if run["state"]["type"] in UNDER_WAY and _is_ripe(run, now)]
+        ripe = [run["id"] for run in runs if _is_ripe(run, now)]
         with connected(self.engine) as conn:
             found = dead_among(conn, {*ripe, *audit.running(conn)})
         buried = sorted(found & self.suspects)
@@ -70,9 +69,8 @@ class Dead:
         asked = {
             "flow_runs": {"state": {"type": {"any_": list(UNDER_WAY)}}},
             "work_pools": {"name": {"any_": [self.pool]}},
-            "limit": PAGE,
         }
-        return list(self.rest.post("/flow_runs/filter", asked))
+        return list(self.rest.pages("/flow_runs/filter", asked))
 
     def _bury(self, run: str) -> None:
         state = {"type": "CRASHED", "name": "Crashed", "message": DIED}
@@ -89,7 +87,7 @@ class Dead:
     def _free(self, busy: Iterable[str]) -> None:
         """Slots that are taken though no run of their deployment is under way: Prefect may forget who took them."""
         kept = {f"deployment:{id_}" for id_ in busy}
-        limits = self.rest.post("/v2/concurrency_limits/filter", {"limit": PAGE, "offset": 0})
+        limits = self.rest.pages("/v2/concurrency_limits/filter", {})
         idle = {
             limit["name"]
             for limit in limits
@@ -101,5 +99,6 @@ class Dead:
 
 
 def _is_ripe(run: dict[str, Any], now: datetime) -> bool:
-    since = datetime.fromisoformat(run["state"]["timestamp"].replace("Z", "+00:00"))
-    return now - since > (SUBMITTED if run["state"]["type"] == "PENDING" else BEGINS)
+    return now - moment(run["state"]["timestamp"]) > (
+        SUBMITTED if run["state"]["type"] == "PENDING" else BEGINS
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,12 +23,10 @@ from dataplatform import project
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger
 from dataplatform.orchestration.catch_up import tag_of
-from dataplatform.orchestration.rest import Rest, translated
+from dataplatform.orchestration.rest import TAG, Rest, translated
 from dataplatform.settings import PrefectApi
 
-TAG = "dataplatform"
 SWEEP_EVERY = timedelta(minutes=15)
-PAGE = 200  # deployments that the server gives at once
 FIRST_RUN = timedelta(seconds=5)  # a new interval's first run: at once, when its deployment is there
 
 
@@ -211,13 +209,6 @@ def _anchors(old: Mapping[str, Any] | None) -> dict[float, str]:
 
 def _deployed(rest: Rest) -> dict[str, dict[str, Any]]:
     """Our deployments in Prefect, by full name."""
-    flows = {f["id"]: f["name"] for f in _pages(rest, "/flows/filter", {})}
+    flows = {f["id"]: f["name"] for f in rest.pages("/flows/filter", {})}
     ours = {"deployments": {"tags": {"all_": [TAG]}}, "sort": "NAME_ASC"}
-    return {f"{flows.get(d['flow_id'])}/{d['name']}": d for d in _pages(rest, "/deployments/filter", ours)}
-
-
-def _pages(rest: Rest, path: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    offset = 0
-    while page := rest.post(path, asked | {"limit": PAGE, "offset": offset}):
-        yield from page
-        offset += len(page)
+    return {f"{flows.get(d['flow_id'])}/{d['name']}": d for d in rest.pages("/deployments/filter", ours)}

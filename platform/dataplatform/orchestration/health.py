@@ -10,16 +10,15 @@ from __future__ import annotations
 import urllib.error
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from dataplatform.orchestration.rest import Rest
+from dataplatform.errors import ServerError
+from dataplatform.orchestration.rest import PAGE, TAG, Rest, moment, translated
 from dataplatform.settings import PrefectApi
 
 PATIENCE = timedelta(seconds=90)  # the scheduler passes every minute, new deployments every five seconds
 LATE = timedelta(minutes=2)  # the late-runs service marks a run after fifteen seconds
 RECENT = timedelta(days=1)  # events older than this say nothing of today's server
-PAGE = 200
-_OURS = {"tags": {"all_": ["dataplatform"]}}
+_OURS = {"tags": {"all_": [TAG]}}
 
 
 @dataclass(frozen=True)
@@ -45,32 +44,21 @@ def look(where: PrefectApi | None, events_delivered_at: datetime | None = None) 
     api = Rest(where)
     try:
         now = datetime.now(UTC)
-        troubles = _unplanned(api, now) + _overdue(api, now) + _lost_events(api, now, events_delivered_at)
-    except urllib.error.HTTPError as error:
-        hint = "; set PREFECT_API_AUTH_STRING to its user:password" if error.code == 401 else ""
-        return _only(where.url, f"answers {error.code} {error.reason}{hint}")
-    except (OSError, ValueError) as error:
-        return _only(where.url, f"does not answer: {getattr(error, 'reason', None) or error}")
+        with translated(where):
+            troubles = _unplanned(api, now) + _overdue(api, now) + _lost_events(api, now, events_delivered_at)
+    except ServerError as error:
+        return Health(where.url, [Trouble("api", f"{error.message}; {error.remedy}")])
     return Health(where.url, troubles)
-
-
-def _only(url: str, what: str) -> Health:
-    return Health(url, [Trouble("api", f"Prefect at {url} {what}")])
 
 
 def _unplanned(api: Rest, now: datetime) -> list[Trouble]:
     """Deployments with a schedule for which no run lies ahead."""
-    deployments: list[dict[str, Any]] = []
-    while page := api.post(
-        "/deployments/filter", {"deployments": _OURS, "limit": PAGE, "offset": len(deployments)}
-    ):
-        deployments += page
     settled = [
         d
-        for d in deployments
+        for d in api.pages("/deployments/filter", {"deployments": _OURS})
         if not d.get("paused")
         and any(s["active"] for s in d["schedules"])
-        and _moment(d["updated"]) < now - PATIENCE
+        and moment(d["updated"]) < now - PATIENCE
     ]
     names = [d["name"] for d in settled if not _ahead(api, d["id"], now)]
     if not names:
@@ -153,10 +141,6 @@ def _lost_events(api: Rest, now: datetime, delivered: datetime | None) -> list[T
             "follow silver. See HOME/prefect/server.log, then restart the server",
         )
     ]
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _list(names: list[str], most: int = 5) -> str:

@@ -10,24 +10,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from dataplatform.errors import ServerError
 from dataplatform.settings import PrefectApi
 
+TAG = "dataplatform"  # of every deployment of ours
+PAGE = 200  # as many as Prefect gives at once
 TIMEOUT = 30.0  # seconds
-BUSY = (
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-    5.0,
-    None,
-)  # seconds until a server that answers 503 is asked again
+BUSY = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds until a server that answers 503 is asked again
 
 
 @dataclass
@@ -46,6 +39,13 @@ class Rest:
 
     def post(self, path: str, body: Any) -> Any:
         return self.call("POST", path, body)
+
+    def pages(self, path: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """All that a filter finds, over the pages in which Prefect gives it."""
+        offset = 0
+        while page := self.post(path, asked | {"limit": PAGE, "offset": offset}):
+            yield from page
+            offset += len(page)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's JSON; None where it is empty."""
@@ -80,26 +80,29 @@ def translated(api: PrefectApi) -> Iterator[None]:
     try:
         yield
     except urllib.error.HTTPError as error:
-        hint = (
-            "set PREFECT_API_AUTH_STRING to its user:password"
-            if error.code == 401
-            else "see the server's log"
-        )
+        asks = error.code == 401
+        hint = "set PREFECT_API_AUTH_STRING to its user:password" if asks else "see the server's log"
         raise ServerError(f"Prefect at {api.url} answers {error.code} {error.reason}", hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise ServerError(f"Prefect at {api.url} does not answer: {reason}", "check that it runs") from None
 
 
+def moment(text: str) -> datetime:
+    """A time as Prefect writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
 def _answer(request: urllib.request.Request) -> bytes:
     """The answer's body; a server that is busy (SQLite takes one writer at a time) is asked again."""
-    for wait in BUSY:
+    waits = iter(BUSY)
+    while True:
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             error.close()
+            wait = next(waits, None)
             if error.code != 503 or wait is None:
                 raise
             time.sleep(wait)
-    raise AssertionError("the last wait is None")

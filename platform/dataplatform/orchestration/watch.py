@@ -51,4 +51,8 @@ class Watch:
                 if not silent:
                     log.warning("runs cannot be looked after now: %s", error)
                 silent = True
+            except (
+                Exception
+            ):  # a defect, or an answer of Prefect's that we do not know: the next look may go well
+                log.exception("runs cannot be looked after now")
             stop.wait(every)
