@@ -27,7 +27,7 @@ from dataplatform.pipeline import Move
 from dataplatform.records.counts import Counts
 from dataplatform.secrets import Secrets
 from dataplatform.secrets.masking import PROCESS, masked_logs
-from dataplatform.settings import Settings, load_settings
+from dataplatform.settings import PrefectApi, Settings, load_settings
 from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import make_engine, ping
 
@@ -119,9 +119,8 @@ def _servers_and_prefect(settings: Settings) -> Servers:
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = (
-        "false"  # a server that Prefect starts itself asks for nothing
-    )
+    # a server that Prefect starts by itself asks nobody for a password
+    os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "false"
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(start_servers, settings, True)
         from dataplatform.orchestration.connection import use_api
@@ -129,6 +128,7 @@ def _servers_and_prefect(settings: Settings) -> Servers:
         servers = starting.result()
     if servers.prefect:
         use_api(servers.prefect)
+        _note_sign_in(servers.prefect)
     return servers
 
 
@@ -136,8 +136,12 @@ def _note_secrets(settings: Settings) -> None:
     """Whatever an error of ours may say of a server, not its password."""
     for url in (settings.postgres_url, settings.mongo_url):
         PROCESS.note_url(url.get_secret_value() if url else "")
-    for secret in (settings.llm_key, settings.prefect_api_auth):
-        PROCESS.note((secret.get_secret_value() if secret else "").rpartition(":")[2])
+    PROCESS.note(settings.llm_key.get_secret_value() if settings.llm_key else "")
+    _note_sign_in(settings.prefect)
+
+
+def _note_sign_in(api: PrefectApi | None) -> None:
+    PROCESS.note((api.auth or "").partition(":")[2] if api else "")
 
 
 def _say_what_stays(servers: Servers) -> None:

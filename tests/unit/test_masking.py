@@ -11,6 +11,7 @@ from html import escape
 from urllib.parse import quote, quote_plus
 
 import pytest
+from dataplatform.connectors.auth import BasicAuth, httpx_auth
 from dataplatform.errors import SourceError, TransientError
 from dataplatform.secrets.masking import MASK, Masker, Noted, mask_error, masked_errors, masked_logs
 from hypothesis import given
@@ -229,3 +230,21 @@ def test_what_is_noted_for_a_source_is_noted_for_the_process() -> None:
     one.note_url("postgresql://me:p%40ssword1@host/db and mongodb://u:other-one@h")
     assert {"p%40ssword1", "p@ssword1", "other-one"} <= process.masker.values
     assert repr(one).count("hunter22") == 0
+
+
+def test_the_password_of_a_url_is_noted_whole() -> None:
+    noted = Noted()
+    noted.note_url("https://u:p@ss:w@rd@host/path")
+    assert noted.masker.values == {"p@ss:w@rd"}
+
+
+def test_a_users_name_is_no_secret_and_stays_in_the_data() -> None:
+    noted = Noted()
+    httpx_auth(
+        BasicAuth(type="basic", username="me@example.org", password="hunter22"),
+        str,
+        lambda v: noted.note(str(v)),
+    )
+    assert noted.masker.values == {"hunter22"}
+    (line,) = noted.masker.lines([b'{"mail":"me@example.org","said":"hunter22"}'])
+    assert json.loads(line) == {"mail": "me@example.org", "said": MASK}

@@ -46,8 +46,14 @@ class BasicAuth(Metadata):
 Auth = Annotated[NoAuth | BearerAuth | ApiKeyAuth | BasicAuth, Field(discriminator="type")]
 
 
-def httpx_auth(auth: Auth, resolved: Callable[[Any], str]) -> httpx.Auth | None:
-    """What httpx needs to send each request with its credentials; `resolved` turns a secret into its value."""
+def httpx_auth(
+    auth: Auth, resolved: Callable[[Any], str], credential: Callable[[Any], str]
+) -> httpx.Auth | None:
+    """What httpx needs to send each request with its credentials.
+
+    `resolved` turns a secret into its value; `credential` does so for what is a secret even where it is written as it
+    is. A user's name is none: it may stand in all records.
+    """
     import httpx  # imported by who reads, not by who checks metadata
 
     class _Key(httpx.Auth):
@@ -65,9 +71,9 @@ def httpx_auth(auth: Auth, resolved: Callable[[Any], str]) -> httpx.Auth | None:
 
     match auth:
         case BearerAuth():
-            return _Key("Authorization", f"Bearer {resolved(auth.token)}", "header")
+            return _Key("Authorization", f"Bearer {credential(auth.token)}", "header")
         case BasicAuth():
-            return httpx.BasicAuth(resolved(auth.username), resolved(auth.password))
+            return httpx.BasicAuth(resolved(auth.username), credential(auth.password))
         case ApiKeyAuth():
-            return _Key(auth.name, resolved(auth.key), auth.location)
+            return _Key(auth.name, credential(auth.key), auth.location)
     return None

@@ -111,7 +111,7 @@ def _session(request: Request, connector: RestConnector, entity: RestEntity) -> 
         method=wanted.method,
         base_url=_base_url(request, connector),
         headers=headers,
-        auth=httpx_auth(connector.auth, credential),
+        auth=httpx_auth(connector.auth, resolved, credential),
         body=request.resolve(wanted.body),
         timeout=timeout,
         noted=request.noted,

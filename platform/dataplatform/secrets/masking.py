@@ -29,7 +29,9 @@ SHORTEST = 6  # characters; shorter ones are words and numbers of their own
 _CORE = 6  # characters of base64 that are enough to know a secret by
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 
-_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:]*:(?P<password>[^@\s]+)@", re.I)
+_PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that nobody wrote as %40
+    r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:]*:)(?P<password>[^@\s]+(?:@[^@\s/?#,\"']+)*)(?=@)", re.I
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -236,7 +238,7 @@ class Noted:
 
     def note_url(self, url: str) -> str:
         """The URL, whose password is masked from now on, as it stands there and as it is meant."""
-        for found in _PASSWORD.finditer(url):
+        for found in _PASSWORD_IN_URL.finditer(url):
             self.note(found["password"])
             self.note(unquote(found["password"]))
         return url
@@ -278,6 +280,11 @@ def _credentials(document: Any, named: bool = False) -> Iterator[str]:
     elif named and isinstance(document, str):
         yield document
         yield from _parts(document) if "\n" in document else ()
+
+
+def redact(text: str) -> str:
+    """The text without passwords of URLs, noted or not."""
+    return _PASSWORD_IN_URL.sub(rf"\g<head>{MASK}", text)
 
 
 PROCESS = Noted()  # of the process, as logging and its standard error are

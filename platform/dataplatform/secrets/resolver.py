@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,11 @@ from typing import Any
 
 from dataplatform.errors import SecretError, SettingsError
 from dataplatform.secrets.local import LocalStore
-from dataplatform.secrets.masking import MASK, PROCESS, SHORTEST, Noted
+from dataplatform.secrets.masking import PROCESS, SHORTEST, Noted
 from dataplatform.secrets.stores import Environment, MountedFiles, SecretStore
 from dataplatform.settings import Settings
 
 log = logging.getLogger(__name__)
-_PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that nobody wrote as %40
-    r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:]*:)[^@\s]+(?:@[^@\s/?#,\"']+)*(?=@)", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -128,8 +124,3 @@ def _secret_name(value: Any) -> str | None:
     if isinstance(value, Mapping) and set(value) == {"secret"}:
         name = value["secret"]
     return name if isinstance(name, str) else None
-
-
-def redact(text: str) -> str:
-    """The text without passwords of URLs."""
-    return _PASSWORD_IN_URL.sub(rf"\g<head>{MASK}", text)
