@@ -178,4 +178,4 @@ def test_init_keeps_what_a_person_wrote_and_mends_what_an_older_release_left(
     assert (now["POSTGRES_PASSWORD"], now["DATAPLATFORM_UID"]) == ("kept", "1234")
     assert now["DATAPLATFORM_SECRET_X"] == "a=b|c&d\\1"
     assert len(now["MONGO_PASSWORD"]) == len(now["PREFECT_PASSWORD"]) == 48
-    assert text.startswith("# mine\n")
+    assert text.startswith("# mine\nPOSTGRES_PASSWORD=kept\nMONGO_PASSWORD="), "lines stay where they stood"

@@ -13,9 +13,8 @@ import typer
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.errors import SettingsError
 
-MADE = re.compile(
-    r"^([A-Z0-9_]+(?:PASSWORD|SECRETS_KEY|_UID))=$", re.M
-)  # what .env.example leaves to be made
+# what .env.example leaves to be made
+MADE = re.compile(r"^([A-Z0-9_]+(?:PASSWORD|SECRETS_KEY|_UID))=$", re.M)
 IMAGE_USER = 10001
 UNSAFE = "change-me"  # so said the example of older releases
 
@@ -47,10 +46,8 @@ def filled(text: str, example: str, folder: Path) -> tuple[str, list[str]]:
         there = re.findall(rf"^{name}=(.*)$", text, re.M)
         if there and there[-1].strip() and not there[-1].startswith(UNSAFE):
             continue
-        text = (
-            re.sub(rf"^{name}=.*\n?", "", text, flags=re.M).rstrip("\n")
-            + f"\n{name}={_value(name, folder)}\n"
-        )
+        line = f"{name}={_value(name, folder)}"
+        text = re.sub(rf"^{name}=.*", line, text, flags=re.M) if there else f"{text.rstrip()}\n{line}\n"
         made.append(name)
     return text, made
 
