@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -60,8 +60,8 @@ def check() -> None:
         sys.exit(f"requirements.lock does not name {', '.join(strange)}: make lock")
 
 
-def _installed(distribution: object) -> str:
-    return _plain(f"{distribution.metadata['Name']}=={distribution.version}")  # type: ignore[attr-defined]
+def _installed(distribution: Distribution) -> str:
+    return _plain(f"{distribution.metadata['Name']}=={distribution.version}")
 
 
 def _plain(pin: str) -> str:

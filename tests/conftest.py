@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
     from dataplatform.context import Platform
     from dataplatform.embedded import Servers
     from dataplatform.pipeline import Move
@@ -208,6 +211,22 @@ def own_lines(tmp_path: Path) -> str:
 def files() -> str:
     """Head of a YAML file for a source `s` of files."""
     return FILES
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """host:port of an HTTP server on loopback that answers as the handler does, for the block."""
+    from http.server import ThreadingHTTPServer
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,10 @@ import re
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -25,6 +24,7 @@ import psycopg
 import pymongo
 import pytest
 import zstandard
+from conftest import serving
 from dataplatform.embedded import mongo, postgres
 from dataplatform.embedded.process import joined
 from psycopg import sql
@@ -111,13 +111,8 @@ def _careful(text: str) -> str:
 
 @pytest.fixture
 def api() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Echo) as where:
+        yield where
 
 
 CONNECTOR = """

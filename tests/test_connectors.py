@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from conftest import Databases, MakeWorld, World
+from conftest import Databases, MakeWorld, World, serving
 from dataplatform.connectors import Page
 from dataplatform.connectors.registry import extract_of
 from dataplatform.connectors.testing import ContractError, check_extract, request_for
@@ -67,13 +66,9 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     Api.calls, Api.plan = [], []
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Api) as where:
+        yield f"http://{where}"
 
 
 def rest(make_world: MakeWorld, api: str, path: str, connector: str = "", entity: str = "") -> World:

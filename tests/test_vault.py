@@ -9,13 +9,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from conftest import serving
 from dataplatform.errors import SecretError, ServerError
 from dataplatform.orchestration.blocks import block_of, known_secrets, secret_blocks
 from dataplatform.orchestration.rest import Rest
@@ -90,13 +90,8 @@ class Api(BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     Api.sealed, Api.may_list, Api.logins, Api.tokens = False, True, 0, {TOKEN}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Api) as where:
+        yield f"http://{where}"
 
 
 @pytest.mark.parametrize("more", [{}, {"mount": "old", "version": 1}])
@@ -157,11 +152,9 @@ class Page(BaseHTTPRequestHandler):
 
 
 def test_what_is_no_vault_is_said() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever).start()
-        with pytest.raises(ServerError, match="answers something else than Vault does"):
-            Vault(f"http://127.0.0.1:{server.server_address[1]}", TOKEN).get("plain")
-        server.shutdown()
+    expected = pytest.raises(ServerError, match="answers something else than Vault does")
+    with serving(Page) as where, expected:
+        Vault(f"http://{where}", TOKEN).get("plain")
 
 
 @pytest.mark.parametrize("more", [{}, {"mount": "old", "version": 1}])

@@ -66,7 +66,7 @@ def test_the_policy_of_a_deployment_is_that_of_its_triggers() -> None:
         (["none"], "none"),
         ([], "once"),
     ):
-        assert policy_of(["dataplatform", tag_of(given)]) == decides  # type: ignore[arg-type]
+        assert policy_of(["dataplatform", tag_of(given)]) == decides
     assert policy_of(["dataplatform"]) == "once"
 
 

@@ -21,9 +21,8 @@ def known_secrets(settings: Settings) -> Secrets:
 def _of_home(settings: Settings) -> PrefectApi | None:
     if not (settings.home_path / "prefect" / "auth").exists():
         return None
-    from dataplatform.embedded.prefect_server import (
-        running,  # with the drivers: not for `check` where nothing runs
-    )
+    # with the drivers: not for `check` where nothing runs
+    from dataplatform.embedded.prefect_server import running
 
     return running(settings.home_path)
 

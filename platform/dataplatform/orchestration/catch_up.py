@@ -21,11 +21,8 @@ CATCH_UP = "catch-up"  # followed by : and the policy, on a deployment; alone, o
 MISSED = timedelta(minutes=5)  # later than this, a run was due while nothing ran; a queue is shorter
 SURE = timedelta(minutes=1)  # what became due since then Prefect may be about to plan
 MOST = 100  # runs of a deployment that are made up for one by one
-WAITING = (
-    "Scheduled",
-    "Late",
-    "AwaitingConcurrencySlot",
-)  # and not to be run again: that is a person's wish, or a retry
+# and not what is to be run again: that is somebody's wish, or a retry
+WAITING = ("Scheduled", "Late", "AwaitingConcurrencySlot")
 
 
 def tag_of(policies: Iterable[CatchUp]) -> str:
