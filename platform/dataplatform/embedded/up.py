@@ -32,7 +32,7 @@ class Up:
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
     """Keeps a second `up` of the same HOME away for the block; raises BusyError that says who is up."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,7 +4,7 @@ Whoever learns a secret notes it (`Noted.note`). What is noted in this process i
 libraries), errors of moves and of commands. What a source's requests use is masked in what that source delivers.
 
 A value shorter than SHORTEST characters is masked only where a request is described: in data it would hit what is none
-of it. `check` says so.
+of it. The log says so.
 """
 
 from __future__ import annotations
