@@ -24,6 +24,11 @@ def _words(text: str) -> frozenset[str]:
 
 IDENTIFIERS = _set(
     "id ids key code cd no nr num number nmbr uuid guid pk fk sk ref oid rowid identifier ident"
+) | _words("""nummer numero codigo cod codice clave llave chave chiave cle clef kode sleutel schluessel schlussel
+    kennung kennziffer matricola matricule identificador identifiant identificativo nro""")
+# what identifies stands first in Romance names and after some prefixes: codigo_cliente, fk_cliente, idCliente
+LEADING = _words(
+    "id fk pk cd nr cod codigo codice clave cle clef chave chiave llave identifiant identificador"
 )
 PREFIXES = _set("tbl tb t dim fact fct stg raw src vw lkp lu ref xref")
 SUFFIXES = frozenset(["dim", "dimension", "tbl", "table", "tab", "lkp", "lookup", "master", "mst"])
@@ -31,7 +36,16 @@ GLUE = frozenset(["to", "of", "by", "in", "on"])
 NOUNS = _set("""detail line item header history group category list map link event log entry product store parent child
     first last home work ship bill""")
 TAILS = ("price", "cost", "amount", "quantity", "total", "date", "name", "number", "status", "flag")
-LINKS = _set("has to of by in on for from is the and at as with via x")
+ARTICLES = _words("""of the de del della dell delle dei degli di du des da do dos das la le les el los las van von der
+    den d""")  # and the like, left out between the words of a name: fecha_de_nacimiento
+WITH_NAMES = _words("""person customer employee patient student teacher author player member contact manager owner guest
+    driver doctor actor candidate""")  # concepts of people who are called something
+OTHER_NAMES = _words(
+    "first_name last_name user_name nickname company file"
+)  # concepts of names that are not full names
+LINKS = _set("has to of by in on for from is the and at as with via x") | _words(
+    "de del della du di von van der y et und en"
+)
 SELF = _set("""parent prnt manager supervisor boss report reports superior previous prev old next original root
     predecessor successor replaces replaced ancestor main master head leader""")
 SUPERIORS = _set("manager supervisor boss leader")

@@ -6,9 +6,20 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from dataplatform.auto_dw.names.lexicon import IDENTIFIERS, LINKS, NO_REFERENCE, PREFIXES, SUFFIXES
+from dataplatform.auto_dw.names.compounds import compound
+from dataplatform.auto_dw.names.folding import folded
+from dataplatform.auto_dw.names.lexicon import (
+    ARTICLES,
+    IDENTIFIERS,
+    LEADING,
+    LINKS,
+    NO_REFERENCE,
+    PREFIXES,
+    SUFFIXES,
+)
 
-_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+# the last: words in other alphabets
+_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
 _IRREGULAR = {
     "people": "person",
     "children": "child",
@@ -20,6 +31,12 @@ _IRREGULAR = {
     "criteria": "criterion",
     "mice": "mouse",
 }
+# how one word of European languages becomes its plural or its feminine, beyond the part they share
+_PAIRS = """o/i a/e e/i io/i i/io o/a o/e a/i a/o e/a ca/che co/chi ao/oe ao/ae l/i l/ux m/n or/rice ur/rice z/ce
+    /en /er /n /e /ne /es f/ven s/zen"""
+_ENDINGS = frozenset(tuple(pair.split("/")) for pair in _PAIRS.split())
+_LONG_VOWEL = re.compile(r"([aeou])\1(?=[^aeou]$)")
+BENT = 0.95  # how alike two forms of a word are
 _NUMBERS = re.compile(r"[1-9]\d*")
 OTHER_NUMBER = 0.5  # how well a numbered column names a table of another number
 NO_NUMBER = 0.97  # and one of none
@@ -30,9 +47,12 @@ _NO_PLURALS = frozenset(
 
 @lru_cache(maxsize=50_000)
 def words(name: str) -> tuple[str, ...]:
-    """`shipToCustomerIDs` → ship, to, customer, id; digits at a word's end are dropped."""
-    found = [w.lower() for w in _CAMEL.findall(name.replace("ß", "ss")) if not w.isdigit()]
-    return tuple(map(singular, found))
+    """`shipToCustomerIDs` → ship, to, customer, id; `Kundennummer` → kunden, nummer; digits are dropped."""
+    return tuple(singular(part) for word in _written(name) for part in compound(word))
+
+
+def _written(name: str) -> list[str]:
+    return [w.lower() for w in _CAMEL.findall(folded(name)) if not w.isdigit()]
 
 
 @lru_cache(maxsize=50_000)
@@ -52,8 +72,7 @@ def singular(word: str) -> str:
 @lru_cache(maxsize=50_000)
 def plurals(name: str) -> tuple[str, ...]:
     """Its words that stand for several things: units of units_on_order, nothing of status or of series."""
-    found = [w.lower() for w in _CAMEL.findall(name) if not w.isdigit()]
-    return tuple(w for w in found if singular(w) != w and w not in _NO_PLURALS)
+    return tuple(w for w in _written(name) if singular(w) != w and w not in _NO_PLURALS)
 
 
 @lru_cache(maxsize=200_000)
@@ -64,12 +83,23 @@ def same_word(left: str, right: str) -> float:
     short, long = sorted((left, right), key=len)
     if len(short) < 2 or short[0] != long[0]:
         return 0.0
+    if _bent(short, long):
+        return BENT
     if long.startswith(short):
         return 0.9 if len(short) >= 4 else 0.8 if len(short) == 3 else 0.5
     if len(short) >= 3 and _skeleton(short, long):
         return 0.75
     common = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), len(short))
     return 0.7 if common >= 5 and common >= len(short) - 2 else 0.0
+
+
+def _bent(short: str, long: str) -> bool:
+    """Whether two words are forms of one: libro and libri, Buch and Bucher, canción and canciones, naam and namen."""
+    if len(short) < 4:
+        return False
+    common = next((n for n, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    plural = _LONG_VOWEL.sub(r"\1", short) + "en"
+    return long == plural or (common >= 3 and (short[common:], long[common:]) in _ENDINGS)
 
 
 def _skeleton(short: str, long: str) -> bool:
@@ -88,11 +118,19 @@ def stem(name: str) -> tuple[str, ...]:
     found = words(name)
     while len(found) > 1 and found[-1] in IDENTIFIERS:
         found = found[:-1]
-    while len(found) > 1 and found[0] in ("fk", "pk", "id"):
+    while len(found) > 1 and found[0] in LEADING:
         found = found[1:]
     while len(found) > 1 and found[-1] in LINKS:
         found = found[:-1]
-    return tuple(w for w in found if w not in IDENTIFIERS) if len(found) > 1 else found
+    while len(found) > 1 and found[0] in ARTICLES:
+        found = found[1:]
+    return _once(tuple(w for w in found if w not in IDENTIFIERS)) if len(found) > 1 else found
+
+
+def _once(found: tuple[str, ...]) -> tuple[str, ...]:
+    """`Artikel_idArtikel`, a table and its key: what is said twice is said once."""
+    half = len(found) // 2
+    return found[:half] if half and found[:half] == found[half:] else found
 
 
 @lru_cache(maxsize=50_000)
@@ -104,8 +142,9 @@ def says_id(name: str) -> bool:
     last = found[-1]
     return (
         last in IDENTIFIERS
-        or found[0] in ("id", "fk", "pk")
+        or found[0] in LEADING
         or (len(last) > 4 and last.endswith(("id", "code")))
+        or ("id" in found and found[: found.index("id")] == found[found.index("id") + 1 :])
     )
 
 
