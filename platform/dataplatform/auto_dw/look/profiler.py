@@ -28,7 +28,7 @@ from dataplatform.auto_dw.look.profiles import (
 )
 from dataplatform.auto_dw.look.spoken import spelled
 
-VERSION = 4  # of what is measured: raise it, and kept profiles are made anew
+VERSION = 5  # of what is measured: raise it, and kept profiles are made anew
 BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
 PROBES = 300  # values of a column that are looked up in a parent too large to be looked at whole
@@ -286,7 +286,7 @@ def _column(column: ColumnProfile, rows: int, measured: Mapping[str, Any]) -> Co
         sketch=np.array(hashes, np.int64),
         whole=len(hashes) < SKETCH,
         sample=sample,
-        shapes=shapes.shares(sample) if is_text else {},
+        shapes=shapes.shares(sample, column.kind),
         labels=shapes.labels(column.name, sample) if is_text else (),
     )
 

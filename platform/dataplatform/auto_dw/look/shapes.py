@@ -2,84 +2,193 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from dataplatform.auto_dw.names.lexicon import FIRST_NAMES
+from dataplatform.auto_dw.look import kinds, official, patterns
+from dataplatform.auto_dw.look.patterns import Check
 from dataplatform.auto_dw.names.words import words
 
 EMAIL, IBAN, CARD, IP, PHONE = "email", "iban", "card", "ip", "phone"
 PERSON, FIRST_NAME, HASH, FLAG = "person", "first_name", "hash", "flag"
+FULL_NAME, LAST_NAME, COMPANY = "full_name", "last_name", "company"
+COUNTRY, PLACE, STREET, HOUSE, POSTAL_CODE = (
+    "country",
+    "place",
+    "street_address",
+    "word_and_number",
+    "postal_code",
+)
+DATE, CLOCK, BORN, FUTURE = "date", "clock", "birth_date", "future"
+SENTENCE = "sentence"
 TYPES = frozenset({"type", "class", "model", "kind", "table", "entity"})
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
-_PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
-_CARD = re.compile(r"(?:\d[ -]?){13,19}")
-_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
-_HASH = re.compile(r"(?:\$2[aby]?\$|\$argon2|pbkdf2_|\$[156]\$|\{?SSHA)|[0-9a-f]{40}|[0-9a-f]{64}")
-_FLAGS = frozenset(["y", "n", "t", "f", "0", "1", "j", "x", "yes", "no", "true", "false", "on", "off"])
-_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\\ -]{0,60}")
+LONG = 64  # letters: what is longer is text, an address of a page, a document, a key
+Checks = Mapping[str, Check]
+
+_LONG: Checks = {
+    EMAIL: patterns.is_email,
+    SENTENCE: patterns.is_sentence,
+    HASH: patterns.is_hash,
+    "password_hash": patterns.is_password,
+    "hex": patterns.is_hex,
+    "base64": patterns.is_base64,
+    "url": patterns.is_url,
+    "path": patterns.is_path,
+    "file": patterns.is_file,
+    "json": patterns.is_json,
+    "html": patterns.is_html,
+    "user_agent": patterns.is_user_agent,
+    STREET: patterns.is_street,
+    COMPANY: patterns.is_company,
+}
+_DIGITS: Checks = {  # nothing but digits
+    CARD: patterns.is_card,
+    FLAG: patterns.is_flag,
+    HASH: patterns.is_hash,
+    "digits_5": lambda text: len(text) == 5,
+    "digits_9_12": lambda text: 9 <= len(text) <= 12,
+    "year": lambda text: len(text) == 4 and text[:2] in ("18", "19", "20"),
+    "day_number": lambda text: (
+        len(text) == 8 and text[:2] in ("19", "20") and text[4:6] <= "12" and text[6:] <= "31"
+    ),
+    "epoch": lambda text: len(text) in (10, 13) and text[0] == "1",
+}
+_MARKED: Checks = {  # digits with marks between them, without letters
+    PHONE: patterns.is_phone,
+    CARD: patterns.is_card,
+    IP: patterns.is_ip,
+    DATE: patterns.is_date,
+    CLOCK: patterns.is_clock,
+    POSTAL_CODE: patterns.is_postal_code,
+    "mac": patterns.is_mac,
+    "coordinates": patterns.is_coordinates,
+    "money": patterns.is_money,
+    "percent": patterns.is_percent,
+    "version": patterns.is_version,
+    "color": patterns.is_color,
+    "uuid": patterns.is_uuid,
+    "json": patterns.is_json,
+    "path": patterns.is_path,
+}
+_WORD: Checks = {  # one word
+    FIRST_NAME: patterns.is_first_name,
+    LAST_NAME: patterns.is_last_name,
+    COUNTRY: patterns.is_country,
+    PLACE: patterns.is_place,
+    FLAG: patterns.is_flag,
+    "letter": patterns.is_letter,
+    "capitalised": patterns.is_capitalised,
+    "small_word": patterns.is_small_word,
+    "capitals": str.isupper,
+    "currency": patterns.is_currency,
+    "locale": patterns.is_locale,
+    COMPANY: patterns.is_company,
+    "hex": patterns.is_hex,
+}
+_WORDS: Checks = {  # words and marks, without digits
+    EMAIL: patterns.is_email,
+    PERSON: patterns.is_person,
+    FULL_NAME: patterns.is_full_name,
+    FIRST_NAME: patterns.is_first_name,
+    LAST_NAME: patterns.is_last_name,
+    COUNTRY: patterns.is_country,
+    PLACE: patterns.is_place,
+    STREET: patterns.is_street,
+    COMPANY: patterns.is_company,
+    SENTENCE: patterns.is_sentence,
+    IP: patterns.is_ip,
+    "capitalised": patterns.is_capitalised,
+    "handle": patterns.is_handle,
+    "locale": patterns.is_locale,
+    "url": patterns.is_url,
+    "domain": patterns.is_domain,
+    "path": patterns.is_path,
+    "file": patterns.is_file,
+    "mime": patterns.is_mime,
+    "json": patterns.is_json,
+    "html": patterns.is_html,
+}
+_MIXED: Checks = {  # letters and digits
+    EMAIL: patterns.is_email,
+    IBAN: patterns.is_iban,
+    IP: patterns.is_ip,
+    HASH: patterns.is_hash,
+    PHONE: patterns.is_phone,
+    DATE: patterns.is_date,
+    CLOCK: patterns.is_clock,
+    STREET: patterns.is_street,
+    HOUSE: patterns.is_house,
+    POSTAL_CODE: patterns.is_postal_code,
+    COMPANY: patterns.is_company,
+    SENTENCE: patterns.is_sentence,
+    "password_hash": patterns.is_password,
+    "hex": patterns.is_hex,
+    "base64": patterns.is_base64,
+    "uuid": patterns.is_uuid,
+    "mac": patterns.is_mac,
+    "color": patterns.is_color,
+    "coordinates": patterns.is_coordinates,
+    "money": patterns.is_money,
+    "version": patterns.is_version,
+    "code": patterns.is_code,
+    "handle": patterns.is_handle,
+    "url": patterns.is_url,
+    "domain": patterns.is_domain,
+    "path": patterns.is_path,
+    "file": patterns.is_file,
+    "json": patterns.is_json,
+    "html": patterns.is_html,
+    "user_agent": patterns.is_user_agent,
+}
+_DAYS: Checks = {BORN: patterns.is_born, FUTURE: patterns.is_future}
+_CLASSES = (_LONG, _DIGITS, _MARKED, _WORD, _WORDS, _MIXED, _DAYS)
+SHAPES = tuple(dict.fromkeys([*(name for checks in _CLASSES for name in checks), *official.NAMES]))
+_NUMERIC = (kinds.INTEGER, kinds.NUMBER)
 
 
-def shares(values: Sequence[str]) -> dict[str, float]:
-    """Share of the values that have each shape; shapes that none has are left out."""
-    found = [v for v in values if v.strip()]
-    result = {name: sum(map(check, found)) / len(found) for name, check in _CHECKS.items()} if found else {}
+def shares(values: Sequence[str], kind: str = kinds.TEXT) -> dict[str, float]:
+    """Share of the values that have each shape, of those that a kind of column can have; none are left out."""
+    found = [value for value in map(str.strip, values) if value]
+    if not found or kind not in (kinds.TEXT, *_NUMERIC, kinds.DATE, kinds.TIME):
+        return {}
+    counted = _days(found) if kind in (kinds.DATE, kinds.TIME) else _shapes(found)
+    result = {name: number / len(found) for name, number in counted.items()}
+    if kind in (kinds.TEXT, kinds.INTEGER):
+        result.update(official.shares(found))
     return {name: round(share, 4) for name, share in result.items() if share}
+
+
+def _shapes(values: Sequence[str]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    days = []
+    for text in values:
+        shapes = [name for name, check in _checks(text).items() if check(text)]
+        counted.update(shapes)
+        if DATE in shapes:
+            days.append(text)
+    return counted + _days(days)
+
+
+def _days(values: Sequence[str]) -> Counter[str]:
+    return Counter(name for text in values for name, check in _DAYS.items() if check(text))
+
+
+def _checks(text: str) -> Checks:
+    """The checks that a text of its letters and digits may pass at all."""
+    if len(text) > LONG:
+        return _LONG
+    if text.isdigit():
+        return _DIGITS
+    if text.isalpha():
+        return _WORD
+    small = text.lower()
+    letters = small != text.upper()
+    if not letters:
+        return _MARKED
+    return _MIXED if any(digit in text for digit in "0123456789") else _WORDS
 
 
 def labels(name: str, values: Sequence[str]) -> tuple[str, ...]:
     """The values of a column such as `object_type`, which name kinds of things; of others none."""
     named = words(name)[-1:] and words(name)[-1] in TYPES
-    return tuple(values) if named and len(values) <= 30 and all(map(_LABEL.fullmatch, values)) else ()
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.strip())
-    except ValueError:
-        return False
-    return "." in text or ":" in text
-
-
-def _is_phone(text: str) -> bool:
-    digits = sum(c.isdigit() for c in text)
-    return (
-        _PHONE.fullmatch(text.strip()) is not None and 7 <= digits <= 15 and not re.match(r"\d{4}-\d\d", text)
-    )
-
-
-def _is_person(text: str) -> bool:
-    """A known first name and one or two more words."""
-    found = text.split()
-    return 2 <= len(found) <= 4 and found[0].strip(".,").lower() in FIRST_NAMES and found[-1][:1].isupper()
-
-
-def _is_card(text: str) -> bool:
-    """Luhn's checksum (ISO/IEC 7812-1)."""
-    if not _CARD.fullmatch(text.strip()):
-        return False
-    digits = [int(c) for c in text if c.isdigit()]
-    doubled = [d * 2 - 9 if d > 4 else d * 2 for d in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 and len(set(digits)) > 2
-
-
-def _is_iban(text: str) -> bool:
-    """Remainder 1 of 97 (ISO 13616)."""
-    plain = text.replace(" ", "").upper()
-    if not _IBAN.fullmatch(plain):
-        return False
-    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
-
-
-_CHECKS: dict[str, Callable[[str], bool]] = {
-    EMAIL: lambda text: _EMAIL.fullmatch(text) is not None,
-    IBAN: _is_iban,
-    CARD: _is_card,
-    IP: _is_ip,
-    PHONE: _is_phone,
-    PERSON: _is_person,
-    FIRST_NAME: lambda text: text.strip().lower() in FIRST_NAMES,
-    HASH: lambda text: _HASH.match(text) is not None,
-    FLAG: lambda text: text.strip().lower() in _FLAGS,
-}
+    return tuple(values) if named and len(values) <= 30 and all(map(patterns.is_label, values)) else ()
