@@ -18,6 +18,7 @@ from zoneinfo import available_timezones
 import faker.providers.address
 import faker.providers.person
 from babel import Locale
+from babel.core import get_global
 from dataplatform.auto_dw.names.folding import folded
 from phonenumbers.geodata import GEOCODE_DATA
 
@@ -41,6 +42,7 @@ def main() -> None:
     _write("last_names.txt", FROM["people"], _plain(last))
     _write("places.txt", FROM["places"], _plain(places | _towns()))
     _write("countries.txt", "CLDR, by way of Babel", _plain(_countries()))
+    _write("country_codes.txt", "CLDR, by way of Babel", sorted(_codes()))
 
 
 def _attributes(package: Any) -> Iterator[tuple[str, list[str]]]:
@@ -68,6 +70,12 @@ def _towns() -> set[str]:
 def _countries() -> set[str]:
     found = (Locale.parse(language).territories.items() for language in LANGUAGES)
     return {name for names in found for code, name in names if code.isalpha() and len(code) == 2}
+
+
+def _codes() -> set[str]:
+    two = {code for code in Locale.parse("en").territories if code.isalpha() and len(code) == 2}
+    aliases = get_global("territory_aliases").items()
+    return two | {code for code, of in aliases if code.isalpha() and len(code) == 3 and of[0] in two}
 
 
 def _plain(names: set[str]) -> list[str]:

@@ -22,7 +22,7 @@ _BUSINESS = """at.uid be.vat br.cnpj ch.vat de.vat dk.cvr es.cif es.nif eu.vat f
     it.iva mx.rfc nl.btw no.orgnr pl.nip pt.nif se.orgnr se.vat us.ein"""
 NATIONAL, BUSINESS = _NATIONAL.split(), _BUSINESS.split()
 OTHER = {"bic": ["bic"], "imei": ["imei"], "isbn": ["isbn"], "ean": ["ean"], "isin": ["isin"]}
-NAMES = ("national_id", "business_id", *OTHER, "phone_valid")
+NAMES = ("national_id", "business_id", *OTHER, "phone_valid", "phone_digits")
 REGIONS = (
     "US",
     "GB",
@@ -44,51 +44,52 @@ REGIONS = (
 )
 _OFFICIAL = re.compile(r"(?=.*\d.*\d.*\d)[A-Z]{0,4}[ -]?[\dA-Z][\dA-Z ./-]{5,20}[\dA-Z]", re.IGNORECASE)
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
-_PHONE = re.compile(r"(?:\+|00)?[\d (][\d\s()./-]{5,20}\d(?:\s?(?:x|ext\.?)\s?\d+)?")
-_TELLING = re.compile(r"[\s()/+.-]|^0")  # a telephone number rather than just a number
+_PHONE = re.compile(
+    r"(?!\d{4}-\d\d|\d{1,3}(?:\.\d{1,3}){3})(?:\+|00)?[\d (][\d\s()./-]{5,20}\d(?:\s?(?:x|ext\.?)\s?\d+)?"
+)
+_DIGITS = re.compile(r"[2-9]\d{8,12}|1(?:\d{8}|\d{10,11})")  # seconds since 1970 left out
+_TELLING = re.compile(r"[\s()/+-]|\..*\.|^0")  # a telephone number rather than just a number
+_FORM_ONLY = ("us.ssn", "us.ein")  # without a checksum: told by their hyphens
 
 
 def shares(values: Sequence[str]) -> dict[str, float]:
     """Share of the values that are numbers of each group, by the kind of number that fits most."""
+    few = values[:TRIED]
     result: dict[str, float] = {}
-    possible = _possible(values, _OFFICIAL)
-    if possible:
+    if possible := _possible(few, _OFFICIAL):
         result["national_id"] = _best(possible, NATIONAL)
         result["business_id"] = _best(possible, BUSINESS)
-        result.update({name: _best(possible, kinds) for name, kinds in OTHER.items() if name != "bic"})
-    if codes := _possible(values, _BIC):
+        result.update({name: _best(possible, found) for name, found in OTHER.items() if name != "bic"})
+    if codes := _possible(few, _BIC):
         result["bic"] = _best(codes, OTHER["bic"])
-    if phones := _possible(values, _PHONE):
-        result["phone_valid"] = _phones(phones)
-    return result
+    result = {name: number / len(few) for name, number in result.items()}
+    return result | _phones(values[:PHONES])
 
 
 def _possible(values: Sequence[str], pattern: re.Pattern[str]) -> list[str]:
-    """Some of the values, where most fit the pattern."""
-    few = values[:TRIED]
-    found = [value for value in few if pattern.fullmatch(value)]
-    return found if found and len(found) >= POSSIBLE * len(few) else []
+    """The values that fit the pattern, where most do."""
+    found = [value for value in values if pattern.fullmatch(value)]
+    return found if len(found) >= POSSIBLE * len(values) else []
 
 
-def _best(values: Sequence[str], names: Sequence[str]) -> float:
-    return max(sum(map(_validator(name), values)) for name in names) / len(values)
+def _best(values: Sequence[str], names: Sequence[str]) -> int:
+    return max(sum(map(_validator(name), values)) for name in names)
 
 
 @cache
 def _validator(name: str) -> Callable[[str], bool]:
     valid: Callable[[str], bool] = import_module(f"stdnum.{name}").is_valid
-    return valid
+    return (lambda text: "-" in text and valid(text)) if name in _FORM_ONLY else valid
 
 
-def _phones(values: Sequence[str]) -> float:
+def _phones(values: Sequence[str]) -> dict[str, float]:
     """The share that one country's plan of numbers knows, or that are written for any country."""
-    few = [value for value in values if _TELLING.search(value)][:PHONES]
-    if not few:
-        return 0.0
-    abroad = [value for value in few if value.startswith(("+", "00"))]
-    home = [value for value in few if not value.startswith(("+", "00"))]
-    right = sum(_is_phone(value, None) for value in abroad)
-    return (right + _home(home)) / len(few)
+    written = [value for value in _possible(values, _PHONE) if _TELLING.search(value)]
+    abroad = [value for value in written if value.startswith(("+", "00"))]
+    home = [value for value in written if not value.startswith(("+", "00"))]
+    right = sum(_is_phone(value, None) for value in abroad) + _home(home)
+    digits = _home(_possible(values, _DIGITS))
+    return {"phone_valid": right / len(values), "phone_digits": digits / len(values)}
 
 
 def _home(values: Sequence[str]) -> int:

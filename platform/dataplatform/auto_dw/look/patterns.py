@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import date
 
 from dataplatform.auto_dw.names.folding import folded
-from dataplatform.auto_dw.names.known import countries, first_names, last_names, places
+from dataplatform.auto_dw.names.known import countries, country_codes, first_names, last_names, places
 
 Check = Callable[[str], bool]
 OLDEST, ADULT = 1900, 18  # the years in which people who are alive were born, and how long ago most were
+LONG_AGO = 30  # years: most of what is recorded happened later
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
 _PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
@@ -52,7 +53,8 @@ _PERCENT = re.compile(r"-?\d+(?:[.,]\d+)?\s?%")
 _COLOR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3}(?:[0-9a-fA-F]{2})?)?|rgba?\(.*\)")
 _UUID = re.compile(r"\{?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?")
 _MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
-_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d\d?)?|(?=.*:.*:)[0-9a-fA-F:.]{3,45}(?:/\d{1,3})?")
+_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/32)?|(?=.*:.*:)[0-9a-fA-F:.]{3,45}(?:/128)?")
+_NETWORK = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|(?=.*:)[0-9a-fA-F:.]{3,45})/\d{1,3}")
 _HEX = re.compile(r"(?=.*\d)[0-9a-fA-F]{16,}")
 _URL = re.compile(r"(?:https?|ftp|file|mailto|ws)://?\S+|www\.\S+", re.IGNORECASE)
 _DOMAIN = re.compile(
@@ -68,7 +70,7 @@ _MIME = re.compile(r"(?:application|text|image|audio|video|multipart|font)/[\w.+
 _AGENT = re.compile(
     r"Mozilla/|Opera/|curl/|Dalvik/|okhttp/|PostmanRuntime|python-requests|[\w-]+/\d[\w.]* \("
 )
-_JSON = re.compile(r"\s*(?:\{.*\}|\[.*\])\s*", re.DOTALL)
+_JSON = re.compile(r'\s*(?:\{\s*(?:"[^"]*"\s*:.*)?\}|\[.*\])\s*', re.DOTALL)
 _HTML = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^>]*)?/?>")
 _HANDLE = re.compile(r"@?[a-z][a-z0-9]*(?:[._-][a-z0-9]+)*")
 _COMPANY = re.compile(
@@ -80,6 +82,8 @@ _CODE = re.compile(r"(?=.*\d)[A-Z0-9]+(?:[-./_ ][A-Z0-9]+)*|[A-Z][A-Z0-9]{1,5}")
 _VERSION = re.compile(r"v?\d+(?:\.\d+){1,3}(?:[-+.]?[a-z]+\d*)?")
 _LOCALE = re.compile(r"[a-z]{2,3}(?:[-_][A-Z][A-Za-z]{1,3})?")
 _BASE64 = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z0-9+/_-]{20,}={0,2}")
+_CENTS = re.compile(r"-?\d+\.\d{2}")
+_DEGREES = re.compile(r"-?1?\d{1,2}\.\d{4,}")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\\ -]{0,60}")
 _YES_AND_NO = "y n t f 0 1 j x yes no true false on off ja nein nee oui non si s sim nao o v"
 _FLAGS = frozenset(_YES_AND_NO.split())
@@ -125,7 +129,7 @@ def is_card(text: str) -> bool:
     if not _CARD.fullmatch(text):
         return False
     digits = [int(c) for c in text if c.isdigit()]
-    return len(set(digits)) > 2 and _CARD_PREFIX.match(text) is not None and luhn(digits)
+    return len(set(digits)) > 1 and _CARD_PREFIX.match(text) is not None and luhn(digits)
 
 
 def luhn(digits: list[int]) -> bool:
@@ -173,6 +177,10 @@ def is_country(text: str) -> bool:
     return plain(text) in countries()
 
 
+def is_country_code(text: str) -> bool:
+    return len(text) <= 3 and text.upper() in country_codes()
+
+
 def is_place(text: str) -> bool:
     return plain(text) in places()
 
@@ -186,6 +194,11 @@ def is_sentence(text: str) -> bool:
     return text.count(" ") >= 6
 
 
+def is_long_ago(text: str) -> bool:
+    found = _YEAR.search(text)
+    return found is not None and OLDEST <= int(found[0]) <= date.today().year - LONG_AGO
+
+
 def is_born(text: str) -> bool:
     """A date in which somebody who is of age may be born."""
     found = _YEAR.search(text)
@@ -197,6 +210,9 @@ def is_future(text: str) -> bool:
     return found is not None and int(found[0]) > date.today().year
 
 
+is_network = full(_NETWORK)
+is_cents = full(_CENTS)
+is_degrees = full(_DEGREES)
 is_label = full(_LABEL)
 is_email = full(_EMAIL)
 is_password = some(_PASSWORD)

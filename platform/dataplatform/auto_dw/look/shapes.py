@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dataplatform.auto_dw.look import kinds, official, patterns
 from dataplatform.auto_dw.look.patterns import Check
@@ -24,6 +25,7 @@ SENTENCE = "sentence"
 TYPES = frozenset({"type", "class", "model", "kind", "table", "entity"})
 LONG = 64  # letters: what is longer is text, an address of a page, a document, a key
 Checks = Mapping[str, Check]
+_DIGIT = re.compile(r"\d")
 
 _LONG: Checks = {
     EMAIL: patterns.is_email,
@@ -60,8 +62,11 @@ _MARKED: Checks = {  # digits with marks between them, without letters
     DATE: patterns.is_date,
     CLOCK: patterns.is_clock,
     POSTAL_CODE: patterns.is_postal_code,
+    "network": patterns.is_network,
     "mac": patterns.is_mac,
     "coordinates": patterns.is_coordinates,
+    "cents": patterns.is_cents,
+    "degrees": patterns.is_degrees,
     "money": patterns.is_money,
     "percent": patterns.is_percent,
     "version": patterns.is_version,
@@ -70,11 +75,16 @@ _MARKED: Checks = {  # digits with marks between them, without letters
     "json": patterns.is_json,
     "path": patterns.is_path,
 }
+_NUMBER: Checks = {
+    "cents": patterns.is_cents,
+    "degrees": patterns.is_degrees,
+}  # of a column of numbers, no integer
 _WORD: Checks = {  # one word
     FIRST_NAME: patterns.is_first_name,
     LAST_NAME: patterns.is_last_name,
     COUNTRY: patterns.is_country,
     PLACE: patterns.is_place,
+    "country_code": patterns.is_country_code,
     FLAG: patterns.is_flag,
     "letter": patterns.is_letter,
     "capitalised": patterns.is_capitalised,
@@ -101,6 +111,7 @@ _WORDS: Checks = {  # words and marks, without digits
     "handle": patterns.is_handle,
     "locale": patterns.is_locale,
     "url": patterns.is_url,
+    "color": patterns.is_color,
     "domain": patterns.is_domain,
     "path": patterns.is_path,
     "file": patterns.is_file,
@@ -140,29 +151,36 @@ _MIXED: Checks = {  # letters and digits
     "html": patterns.is_html,
     "user_agent": patterns.is_user_agent,
 }
-_DAYS: Checks = {BORN: patterns.is_born, FUTURE: patterns.is_future}
-_CLASSES = (_LONG, _DIGITS, _MARKED, _WORD, _WORDS, _MIXED, _DAYS)
+_DAYS: Checks = {
+    BORN: patterns.is_born,
+    "long_ago": patterns.is_long_ago,
+    FUTURE: patterns.is_future,
+}
+_CLASSES = (_LONG, _DIGITS, _MARKED, _NUMBER, _WORD, _WORDS, _MIXED, _DAYS)
 SHAPES = tuple(dict.fromkeys([*(name for checks in _CLASSES for name in checks), *official.NAMES]))
 _NUMERIC = (kinds.INTEGER, kinds.NUMBER)
+_TIMES = (kinds.DATE, kinds.TIME)
 
 
 def shares(values: Sequence[str], kind: str = kinds.TEXT) -> dict[str, float]:
-    """Share of the values that have each shape, of those that a kind of column can have; none are left out."""
+    """Share of the values that have each shape, of those a column of the kind can have; without any, it is left out."""
     found = [value for value in map(str.strip, values) if value]
-    if not found or kind not in (kinds.TEXT, *_NUMERIC, kinds.DATE, kinds.TIME):
+    if not found or kind not in (kinds.TEXT, *_NUMERIC, *_TIMES):
         return {}
-    counted = _days(found) if kind in (kinds.DATE, kinds.TIME) else _shapes(found)
+    counted = (
+        _days(found) if kind in _TIMES else _shapes(found, _number_checks if kind in _NUMERIC else _checks)
+    )
     result = {name: number / len(found) for name, number in counted.items()}
     if kind in (kinds.TEXT, kinds.INTEGER):
         result.update(official.shares(found))
     return {name: round(share, 4) for name, share in result.items() if share}
 
 
-def _shapes(values: Sequence[str]) -> Counter[str]:
+def _shapes(values: Sequence[str], checks: Callable[[str], Checks]) -> Counter[str]:
     counted: Counter[str] = Counter()
     days = []
     for text in values:
-        shapes = [name for name, check in _checks(text).items() if check(text)]
+        shapes = [name for name, check in checks(text).items() if check(text)]
         counted.update(shapes)
         if DATE in shapes:
             days.append(text)
@@ -173,6 +191,10 @@ def _days(values: Sequence[str]) -> Counter[str]:
     return Counter(name for text in values for name, check in _DAYS.items() if check(text))
 
 
+def _number_checks(text: str) -> Checks:
+    return _DIGITS if text.isdigit() else _NUMBER
+
+
 def _checks(text: str) -> Checks:
     """The checks that a text of its letters and digits may pass at all."""
     if len(text) > LONG:
@@ -181,11 +203,9 @@ def _checks(text: str) -> Checks:
         return _DIGITS
     if text.isalpha():
         return _WORD
-    small = text.lower()
-    letters = small != text.upper()
-    if not letters:
+    if text.lower() == text.upper():
         return _MARKED
-    return _MIXED if any(digit in text for digit in "0123456789") else _WORDS
+    return _WORDS if _DIGIT.search(text) is None else _MIXED
 
 
 def labels(name: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -28,7 +28,13 @@ def countries() -> frozenset[str]:
     return _list("countries.txt")
 
 
+@cache
+def country_codes() -> frozenset[str]:
+    """Of ISO 3166-1, two and three letters."""
+    return _list("country_codes.txt")
+
+
 def _list(file: str) -> frozenset[str]:
-    """Folded, in small letters; the first line says where they are from."""
+    """Names are folded, in small letters; the first line says where they are from."""
     text = files("dataplatform.auto_dw.names").joinpath("data", file).read_text("utf-8")
     return frozenset(text.splitlines()[1:])
