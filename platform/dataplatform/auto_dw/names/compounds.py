@@ -13,6 +13,7 @@ JOINING = ("de", "nl")  # languages that write compounds as one word
 LEAST = 3  # letters of a part
 _LEAST_JOINED = 4  # of one of a compound, since any schema's words are tried, whatever its language
 _SHORT_TAILS = frozenset(["nr", "id", "ort", "tag", "art", "typ", "dag"])
+_ENDS = _SHORT_TAILS | {"no", "cd", "nm", "dt"}  # of words written together in any language: custno
 _SHORT_HEADS = frozenset(["id", "fk", "pk", "cd", "nm", "nr"])
 
 
@@ -82,11 +83,16 @@ def _split(word: str, language: str, least: int) -> tuple[str, ...] | None:
         ]
         if found:
             best[end] = min(found, key=lambda parts: (len(parts), -len(parts[-1])))
-    parts = best.get(len(word))
-    return parts if parts and 2 <= len(parts) <= 3 and max(map(len, parts)) >= _LEAST_JOINED else None
+    parts = best.get(len(word), ())
+    return parts if 2 <= len(parts) <= 3 and _tells(parts) else None
+
+
+def _tells(parts: tuple[str, ...]) -> bool:
+    """Whether one part at least is no short form, or two are a word and what it is of: zip, cd."""
+    return max(map(len, parts)) >= _LEAST_JOINED or (len(parts) == 2 and parts[1] in _ENDS)
 
 
 def _is_part(part: str, known: frozenset[str], least: int, first: bool, last: bool) -> bool:
     if len(part) >= least:
         return part in known
-    return (first and part in _SHORT_HEADS) or (last and part in _SHORT_TAILS)
+    return (first and part in _SHORT_HEADS) or (last and part in _ENDS)

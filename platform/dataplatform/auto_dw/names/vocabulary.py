@@ -150,13 +150,15 @@ def _alone(word: str) -> Concepts:
 def _lemmas(word: str) -> frozenset[str]:
     """The words of the lists that it is a form of, or short for."""
     known = frozenset(_index().lemmas.get(word, ()))
-    return known | _squeezed(word) or _begun(word)
+    return known or _squeezed(word) or _begun(word)
 
 
 def _squeezed(word: str) -> frozenset[str]:
     """`cstmr` → customer. English first: a short form fits too many words of all languages together."""
     if len(word) < _LEAST_SQUEEZED or not _VOWELS.isdisjoint(word[1:]):
         return NONE
+    if word[-1] == "s" and len(word) > _LEAST_SQUEEZED and word[:_SQUEEZED] not in _index().short:
+        word = word[:-1]
     found = _english().short.get(word[:_SQUEEZED]) or (
         _index().short.get(word[:_SQUEEZED]) if len(word) > _LEAST_SQUEEZED else None
     )

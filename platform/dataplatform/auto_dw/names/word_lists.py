@@ -51,7 +51,10 @@ def single_words(language: str) -> frozenset[str]:
 @cache
 def short_forms() -> Mapping[str, tuple[str, ...]]:
     """Words with the short forms that cannot be told by rule."""
-    return {word: tuple(found) for word, found in _lists("short.txt")}
+    result: dict[str, tuple[str, ...]] = {}
+    for word, found in _lists("short.txt"):
+        result[word] = (*result.get(word, ()), *found)
+    return result
 
 
 def _entry(concept: str, text: str) -> Entry:
