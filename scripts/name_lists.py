@@ -1,7 +1,8 @@
 """Writes the lists of people's names, cities and countries of dataplatform/auto_dw/names/data: name_lists.py.
 
-Needs Faker (MIT), whose providers hold what is common in each country, Babel (BSD), which has countries' names in every
-language (CLDR), and the towns of phonenumbers (Apache-2.0). Names in other scripts are left out where no Latin form of
+Needs Faker (MIT), whose providers hold what is common in each country; names (MIT), which has the last names of the
+census of the United States; Babel (BSD), with countries' names in every language (CLDR); and phonenumbers (Apache-2.0)
+with its towns. Names in other scripts are left out where no Latin form of
 them is given.
 """
 
@@ -11,11 +12,13 @@ import importlib
 import pkgutil
 from collections import Counter
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
 import faker.providers.address
+import faker.providers.lorem
 import faker.providers.person
 from babel import Locale
 from babel.core import get_global
@@ -26,6 +29,7 @@ FOLDER = Path(__file__).parents[1] / "platform/dataplatform/auto_dw/names/data"
 LANGUAGES = ("en", "de", "nl", "fr", "es", "it", "pt", "sv", "da", "pl")
 CITIES = ("cities", "city_names")
 LONGEST = 1_000  # places of one country: longer lists have every village
+MOST = 15_000  # last names of the census
 OFTEN = 3  # areas that a town has numbers in: smaller ones are left out
 FROM = {
     "people": "Faker's person providers (MIT)",
@@ -39,7 +43,9 @@ def main() -> None:
     last = {v for name, values in people if "last" in name and "name" in name for v in values}
     places = {v for name, values in _attributes(faker.providers.address) if name in CITIES for v in values}
     _write("first_names.txt", FROM["people"], _plain(first))
-    _write("last_names.txt", FROM["people"], _plain(last))
+    _write(
+        "last_names.txt", f"{FROM['people']} and the census of the United States", _plain(last | _census())
+    )
     _write("places.txt", FROM["places"], _plain(places | _towns()))
     _write("countries.txt", "CLDR, by way of Babel", _plain(_countries()))
     _write("country_codes.txt", "CLDR, by way of Babel", sorted(_codes()))
@@ -55,6 +61,14 @@ def _attributes(package: Any) -> Iterator[tuple[str, list[str]]]:
                 yield name, [value for value in values if isinstance(value, str)]
 
 
+def _census() -> set[str]:
+    """The most frequent ones, which the file begins with; without those that are everyday words, such as Green."""
+    text = files("names").joinpath("dist.all.last").read_text()
+    lists = [values for name, values in _attributes(faker.providers.lorem) if name == "word_list"]
+    everyday = {word.upper() for words in lists for word in words}
+    return {line.split()[0] for line in text.splitlines()[:MOST]} - everyday
+
+
 def _towns() -> set[str]:
     areas = (
         part.split(",")[0]
@@ -68,8 +82,9 @@ def _towns() -> set[str]:
 
 
 def _countries() -> set[str]:
+    """Continents, too."""
     found = (Locale.parse(language).territories.items() for language in LANGUAGES)
-    return {name for names in found for code, name in names if code.isalpha() and len(code) == 2}
+    return {name for names in found for _, name in names}
 
 
 def _codes() -> set[str]:

@@ -15,13 +15,20 @@ OLDEST, ADULT = 1900, 18  # the years in which people who are alive were born, a
 LONG_AGO = 30  # years: most of what is recorded happened later
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
-_PHONE = re.compile(r"(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
+_PHONE = re.compile(r"(?!\d{1,3}(?:\.\d{1,3}){3})(?=.*[\s()/+-])\+?[\d\s().x/-]{7,22}")
 _CARD = re.compile(r"(?:\d[ -]?){13,19}")
 _CARD_PREFIX = re.compile(r"4|5[1-5]|2[2-7]|3[47]|36|38|30[0-5]|6(?:011|4|5)|35|62|50|5[6-9]|6[0-9]")
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 _PASSWORD = re.compile(r"\$2[abxy]?\$|\$argon2|pbkdf2_|\$[156]\$|\{?SSHA|scrypt:|sha256\$|\$P\$|\$scrypt")
 _HASH = re.compile(r"(?:\$2[aby]?\$|\$argon2|pbkdf2_|\$[156]\$|\{?SSHA)|[0-9a-f]{40}|[0-9a-f]{64}")
-_PERSON_WORD = re.compile(r"[^\W\d_][^\W\d_.'’-]*(?:['’-][^\W\d_]+)*\.?")
+_PERSON_WORD = re.compile(r"(?:[dlO]['’])?(?=[^a-z])[^\W\d_][^\W\d_]*(?:['’-][^\W\d_]+)*\.?")
+_TITLE = re.compile(
+    r"^\s*(?:(?:mr|mrs|ms|miss|dra?|prof|herrn?|frau|dhr|mevr|mw|mme|mlle|m|sra?|srta|don|doña|sig|sigra|dott|ing|dipl-ing|mag)"
+    r"(?:\.\s*|\s+))+",
+    re.IGNORECASE,
+)
+_BETWEEN = "van von der den de da di do dos das del della la le du des el al bin ibn ben ter ten te zu y e i"
+_PARTICLES = frozenset(_BETWEEN.split())
 _STREET = re.compile(
     r"(?:str(?:\.|a(?:ß|ss)e|aat)|gasse|weg|platz|allee|damm|ufer|laan|plein|gracht|kade|gatan?|v[äa]gen|vej|veien|tie|katu"
     r"|\b(?:st|street|ave?|avenue|road|rd|lane|ln|drive|dr|blvd|boulevard|court|ct|way|terrace|highway|hwy|parkway|pkwy"
@@ -148,9 +155,9 @@ def is_iban(text: str) -> bool:
 def _name_words(text: str) -> list[str]:
     """The words of what may be a person's name, the first name first; else nothing."""
     last, comma, first = text.partition(",")
-    found = f"{first} {last}".split() if comma else text.split()
-    right = 2 <= len(found) <= 4 and all(map(_PERSON_WORD.fullmatch, found))
-    return found if right and found[-1][:1].isupper() else []
+    found = _TITLE.sub("", f"{first} {last}" if comma else text).split()
+    right = 2 <= len(found) <= 5 and all(_PERSON_WORD.fullmatch(w) for w in found if w not in _PARTICLES)
+    return found if right and found[-1] not in _PARTICLES else []
 
 
 def is_person(text: str) -> bool:
@@ -166,7 +173,9 @@ def is_full_name(text: str) -> bool:
 
 
 def is_first_name(text: str) -> bool:
-    return plain(text) in first_names()
+    """Of people: India and Georgia are countries. Many are towns, too: `place` says how many."""
+    name = plain(text)
+    return name in first_names() and name not in countries()
 
 
 def is_last_name(text: str) -> bool:
@@ -249,6 +258,21 @@ def is_hash(text: str) -> bool:
 def is_handle(text: str) -> bool:
     """`j.doe`, `mueller42`: small letters with a digit or a mark among them."""
     return 3 <= len(text) <= 40 and not text.isalpha() and _HANDLE.fullmatch(text) is not None
+
+
+def is_name_handle(text: str) -> bool:
+    """`jsmith`, `kevinlara`, `jessica66`: names, or a letter and a name, written together."""
+    word = plain(text).rstrip("0123456789").strip("._-")
+    if not 4 <= len(word) <= 24 or not word.isalpha():
+        parts = re.split(r"[._-]+", word)
+        return len(parts) == 2 and all(map(_is_part_of_name, parts)) and max(map(len, parts)) > 1
+    if not text[-1:].isalpha() and word in first_names():
+        return True
+    return any(_is_part_of_name(word[:at]) and _is_part_of_name(word[at:]) for at in range(1, len(word)))
+
+
+def _is_part_of_name(part: str) -> bool:
+    return len(part) == 1 or (len(part) > 3 and (part in first_names() or part in last_names()))
 
 
 def is_small_word(text: str) -> bool:

@@ -21,7 +21,7 @@ COUNTRY, PLACE, STREET, HOUSE, POSTAL_CODE = (
     "postal_code",
 )
 DATE, CLOCK, BORN, FUTURE = "date", "clock", "birth_date", "future"
-SENTENCE = "sentence"
+SENTENCE, NAME_HANDLE = "sentence", "name_handle"
 TYPES = frozenset({"type", "class", "model", "kind", "table", "entity"})
 LONG = 64  # letters: what is longer is text, an address of a page, a document, a key
 Checks = Mapping[str, Check]
@@ -89,6 +89,7 @@ _WORD: Checks = {  # one word
     "letter": patterns.is_letter,
     "capitalised": patterns.is_capitalised,
     "small_word": patterns.is_small_word,
+    NAME_HANDLE: patterns.is_name_handle,
     "capitals": str.isupper,
     "currency": patterns.is_currency,
     "locale": patterns.is_locale,
@@ -109,6 +110,7 @@ _WORDS: Checks = {  # words and marks, without digits
     IP: patterns.is_ip,
     "capitalised": patterns.is_capitalised,
     "handle": patterns.is_handle,
+    NAME_HANDLE: patterns.is_name_handle,
     "locale": patterns.is_locale,
     "url": patterns.is_url,
     "color": patterns.is_color,
@@ -143,6 +145,7 @@ _MIXED: Checks = {  # letters and digits
     "version": patterns.is_version,
     "code": patterns.is_code,
     "handle": patterns.is_handle,
+    NAME_HANDLE: patterns.is_name_handle,
     "url": patterns.is_url,
     "domain": patterns.is_domain,
     "path": patterns.is_path,
