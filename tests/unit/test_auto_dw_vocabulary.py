@@ -121,3 +121,12 @@ def test_core_data_names_lose_their_z() -> None:
     assert found["ZACCOUNT"].table == "account"
     assert found["ZACCOUNT"].columns["ZACCOUNTTYPE"] == "account_type"
     assert words(found["Z_2TAGS"].columns["Z_3TAGS"]) == ("tag",)
+
+
+@pytest.mark.parametrize(("name", "thing"), [
+    ("Gaeste", "guest"), ("Bücher", "book"), ("Aerzte", "doctor"), ("Abteilungen", "department"), ("huizen", "building"), ("lessen", "course"),
+    ("journaux", "log"), ("animaux", "animal"), ("habitaciones", "room"), ("ordini", "order"), ("medici", "doctor"),
+    ("estações", "station"), ("imóveis", "building"), ("categories", "category"),
+])  # fmt: skip
+def test_plurals(name: str, thing: str) -> None:
+    assert thing in concepts_of(name)

@@ -54,15 +54,27 @@ _VOICED = {"f": "v", "s": "z"}
 
 def forms(word: str, language: str) -> frozenset[str]:
     """The word, without marks, in the forms that its language gives it."""
-    if len(word) < SHORTEST:
-        return frozenset([word, f"{word}s"]) if len(word) == SHORTEST - 1 else frozenset([word])
+    if len(word) < SHORTEST - 1:
+        return frozenset([word])
     if language == "nl":
         return frozenset([word, *_dutch(word)])
+    if len(word) < SHORTEST:
+        return frozenset([word, f"{word}s"])
+    umlauts = _umlauts(word) if language == "de" else ()
     for ending, others in _ENDINGS.get(language, ()):
         if word.endswith(ending):
             head = word.removesuffix(ending)
-            return frozenset([word, *(head + other for other in others)])
+            return frozenset([word, *(head + other for other in others), *umlauts])
     return frozenset([word])
+
+
+def _umlauts(word: str) -> list[str]:
+    """gast → gaeste, buch → buecher, laden → laeden; Gäste without its marks ends as gast does."""
+    at = max(word.rfind(vowel) for vowel in "aou")
+    if at < 0 or word[at + 1 : at + 2] == "u" or word[at - 1 : at] in ("a", "e"):
+        return []
+    bent = f"{word[:at]}{word[at]}e{word[at + 1 :]}"
+    return [bent, f"{bent}e", f"{bent}er", f"{bent}en"]
 
 
 def _dutch(word: str) -> list[str]:
