@@ -30,6 +30,11 @@ def _parts_of(language: str) -> _Parts:
     return _Parts(ends | {form for base in bases for form in heads(base, language)}, ends)
 
 
+def known_in(language: str) -> frozenset[str]:
+    """Words of a language's lists, in all their forms."""
+    return _parts_of(language).tails
+
+
 @cache
 def _whole() -> frozenset[str]:
     """Words that are known as they are, in any language."""

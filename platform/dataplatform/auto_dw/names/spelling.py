@@ -6,21 +6,18 @@ as customer_id where a table is called customers. The names themselves stay as t
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dataplatform.auto_dw.names import lexicon
+from dataplatform.auto_dw.names import core_data, lexicon
 from dataplatform.auto_dw.names.compounds import parted
 from dataplatform.auto_dw.names.lexicon import GLUE, IDENTIFIERS, NOUNS, TAILS
 from dataplatform.auto_dw.names.words import words
 
 SHARED = 0.8  # of a table's columns that begin with the same word
 TABLE = ""  # no prefix, and a table's name
-_MANY = 10  # names of which it can be said what nearly all begin with
-_Z = re.compile(r"^Z_?(?:\d+(?=[A-Z]))?")
 SHORTEST = 5  # letters of a word that may be two
 _FIRST = frozenset(["id", "fk"])  # idcliente
 _SPOKEN = frozenset().union(
@@ -66,8 +63,8 @@ class Meant:
 
 def meant(names: Mapping[str, Sequence[str]]) -> dict[str, Meant]:
     """Of each table, with the names of its columns, what they mean."""
-    if is_core_data(names):
-        return _without_z(names)
+    if core_data.is_core_data(names):
+        return {table: Meant(*found) for table, found in core_data.plain(names).items()}
     vocabulary = _vocabulary(names)
     return {
         table: Meant(_spoken(table, TABLE, vocabulary), _columns(table, columns, vocabulary))
@@ -78,33 +75,6 @@ def meant(names: Mapping[str, Sequence[str]]) -> dict[str, Meant]:
 def _columns(table: str, columns: Sequence[str], vocabulary: Vocabulary) -> dict[str, str]:
     prefix = _prefix(table, columns, vocabulary)
     return {column: _spoken(column, prefix, vocabulary) for column in columns}
-
-
-def is_core_data(names: Mapping[str, Sequence[str]]) -> bool:
-    """Whether Apple's Core Data made the tables: nearly all names are in capitals and begin with a Z."""
-    found = [name for table, columns in names.items() for name in (table, *columns)]
-    return len(found) >= _MANY and sum(map(_is_z, found)) >= SHARED * len(found)
-
-
-def _is_z(name: str) -> bool:
-    return name[:1] == "Z" and name.isupper()
-
-
-def _without_z(names: Mapping[str, Sequence[str]]) -> dict[str, Meant]:
-    """The same, as if nothing had a Z in front: ZUSERNAME of ZACCOUNT as user_name of account, Z_2TAGS as tags."""
-    bare = {table: {column: _bare(column) for column in columns} for table, columns in names.items()}
-    vocabulary = _vocabulary({_bare(table): list(columns.values()) for table, columns in bare.items()})
-    return {
-        table: Meant(
-            _spoken(_bare(table), TABLE, vocabulary) or _bare(table),
-            {column: _spoken(plain, None, vocabulary) or plain for column, plain in columns.items()},
-        )
-        for table, columns in bare.items()
-    }
-
-
-def _bare(name: str) -> str:
-    return _Z.sub("", name).lower() or name.lower() if _is_z(name) else name
 
 
 def _vocabulary(names: Mapping[str, Sequence[str]]) -> Vocabulary:
