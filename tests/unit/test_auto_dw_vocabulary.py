@@ -117,12 +117,12 @@ def test_accents_and_other_alphabets() -> None:
 
 def test_core_data_names_lose_their_z() -> None:
     found = meant({"ZACCOUNT": ["Z_PK", "ZUSERNAME", "ZACCOUNTTYPE", "ZOWNER"], "ZACCOUNTTYPE": ["Z_PK", "ZNAME"],
-                   "Z_2TAGS": ["Z_2ACCOUNTS", "Z_3TAGS"], "ZTAG": ["Z_PK", "ZNAME"], "ZCOREUSER": ["ZFAMILYNAME", "ZTAGID"]})  # fmt: skip
+                   "Z_2TAGS": ["Z_2ACCOUNTS", "Z_3TAGS"], "ZTAG": ["Z_PK", "ZNAME"], "ZCOREUSER": ["ZFAMILYNAME", "ZACCOUNTID"]})  # fmt: skip
     assert found["ZACCOUNT"].table == "account"
     assert found["ZACCOUNT"].columns["ZACCOUNTTYPE"] == "account_type"
     assert words(found["Z_2TAGS"].columns["Z_3TAGS"]) == ("tag",)
     assert found["Z_2TAGS"].table == "tags_link"
-    assert (found["ZCOREUSER"].table, found["ZCOREUSER"].columns["ZTAGID"]) == ("core_user", "tag_id")
+    assert (found["ZCOREUSER"].table, found["ZCOREUSER"].columns["ZACCOUNTID"]) == ("core_user", "account_id")
 
 
 @pytest.mark.parametrize(("name", "thing"), [
