@@ -132,3 +132,8 @@ def test_core_data_names_lose_their_z() -> None:
 ])  # fmt: skip
 def test_plurals(name: str, thing: str) -> None:
     assert thing in concepts_of(name)
+
+
+def test_no_word_has_a_digit_since_names_lose_theirs() -> None:
+    for language in word_lists.LANGUAGES:
+        assert not [word for word in word_lists.single_words(language) if any(map(str.isdigit, word))]
