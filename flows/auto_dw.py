@@ -18,11 +18,11 @@ from prefect import flow
 
 
 @flow(name="auto_dw", flow_run_name=by_schema, persist_result=False)
-def auto_dw(schema: str = "silver") -> dict[str, Any]:
+def auto_dw(schema_name: str = "silver") -> dict[str, Any]:
     """Suspended while a person thinks; with the answer it runs again, from the top, and goes on with what was said."""
     quiet_errors()
     with open_platform() as platform, alive(platform.engine, run_ref()):
-        workspace = Workspace.of(platform, schema)
+        workspace = Workspace.of(platform, schema_name)
         heard = hear(workspace)
         found = propose(workspace)
         publish(found)

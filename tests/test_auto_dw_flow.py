@@ -152,13 +152,12 @@ def test_it_asks_builds_what_was_said_and_asks_nothing_twice(env: dict[str, str]
         assert flow.api.get(f"/deployments/{flow.id}")["global_concurrency_limit"]["active_slots"] == 0
         engine = make_engine(env["DATAPLATFORM_POSTGRES_URL"])
         dead = Dead(flow.api, engine, flow.env["DATAPLATFORM_WORK_POOL"])
-        assert [dead.look(), dead.look(), dead.settle()] == [[], [], []]
+        assert run not in [*dead.look(), *dead.look()]
         engine.dispose()
 
         # a second run while it waits asks nobody again
-        second = flow.wait(flow.start(), "Completed")
-        assert flow.wait(run, "Suspended")
-        assert len(flow.runs()) == 2, second
+        flow.wait(flow.start(), "Completed")
+        assert [r["id"] for r in flow.runs() if r["state"]["type"] == "PAUSED"] == [run]
 
         # what is no answer is refused while it is asked
         assert flow.answer(run, go="perhaps")["status"] == "REJECT"
@@ -176,8 +175,9 @@ def test_it_asks_builds_what_was_said_and_asks_nothing_twice(env: dict[str, str]
 
         # nothing is asked twice, by whatever it is started
         flow.wait(flow.start(), "Completed")
+        before = len(flow.runs())
         flow.load(customers=[*CUSTOMERS, {"customer_id": 40, "town": "t"}], orders=ORDERS, batches=BATCHES)
-        assert len(flow.runs()) == 3
+        assert len(flow.runs()) == before
 
 
 def test_where_it_may_it_builds_additions_alone_and_a_newer_form_closes_the_older(
@@ -229,7 +229,9 @@ def test_an_answer_that_is_none_is_asked_again_with_the_reason(env: dict[str, st
         conn.execute(PLAIN)
     flow.deploy("{}")
     with flow.worker():
-        wait_for(lambda: bool(flow.runs()), 60, "the sweep has not asked for it")
+        sweep = flow.api.get("/deployments/name/sweep/sweep")["id"]
+        swept = flow.api.post(f"/deployments/{sweep}/create_flow_run", {})["id"]
+        flow.wait(swept, "Completed")
         [run] = [r["id"] for r in flow.runs()]
         flow.wait(run, "Suspended")
         first = flow.form(run)

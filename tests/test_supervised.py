@@ -167,9 +167,11 @@ def test_a_run_that_is_to_be_run_again_is_nobody_elses_business(prefect_api: Pre
     assert state_of(rest, run) == ("SCHEDULED", "AwaitingRetry")
 
 
-def test_a_run_that_goes_on_after_an_answer_is_not_left_out(prefect_api: PrefectApi, pool: str) -> None:
+def test_a_run_that_waits_for_an_answer_is_neither_dead_nor_left_out_when_it_goes_on(
+    prefect_api: PrefectApi, engine: sa.Engine, pool: str
+) -> None:
     rest = Rest(prefect_api)
-    id_ = deployment(rest, pool)
+    id_ = deployment(rest, pool, concurrency_limit=1)
     answered, _ = planned(rest, id_, 48, 1)
     for kind in ("PENDING", "RUNNING"):
         set_state(rest, answered, kind)
@@ -179,6 +181,9 @@ def test_a_run_that_goes_on_after_an_answer_is_not_left_out(prefect_api: Prefect
         "state_details": {"pause_reschedule": True, "pause_key": "k"},
     }
     rest.post(f"/flow_runs/{answered}/set_state", {"state": paused})
+    assert slots(rest, id_) == 0
+    assert Dead(rest, engine, pool).settle() == []
+    assert state_of(rest, answered) == ("PAUSED", "Suspended")
     rest.post(f"/flow_runs/{answered}/resume", {})
     # Prefect's worker does so while another run of the deployment has its slot
     waits = {"type": "SCHEDULED", "name": "AwaitingConcurrencySlot"}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from prefect.client.schemas.objects import StateType
+
 from dataplatform.auto_dw.build import followed
 from dataplatform.auto_dw.said import decisions
 from dataplatform.context import Platform
 from dataplatform.orchestration.naming import named_now
-from dataplatform.orchestration.requests import only_told, request_run
+from dataplatform.orchestration.requests import WAITS, only_told, request_run
 
 FLOW = "auto_dw"
+# one that runs sees the change, most likely; if not, the sweep does
+UNDER_WAY = (*WAITS, StateType.RUNNING)
 
 
 def ask_for_auto_dw(platform: Platform) -> list[str]:
@@ -20,5 +24,5 @@ def ask_for_auto_dw(platform: Platform) -> list[str]:
 
 def _asked(platform: Platform, schema: str) -> bool:
     return followed.has_changed(platform.engine, schema) and request_run(
-        platform.engine, f"{FLOW}/{schema}", named_now(f"{FLOW} {schema}"), {"schema": schema}
+        platform.engine, f"{FLOW}/{schema}", named_now(f"{FLOW} {schema}"), {"schema_name": schema}, UNDER_WAY
     )

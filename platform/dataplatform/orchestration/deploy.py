@@ -179,7 +179,7 @@ def _of_schema(schema: str, flow: FlowDecision) -> Wanted:
         schema,
         "flows/auto_dw.py:auto_dw",
         f"Evaluates {schema}, asks what is not sure, builds its warehouse",
-        {"schema": schema},
+        {"schema_name": schema},
         *_times(flow.triggers),
         (TAG, tag_of(t.catch_up for t in flow.triggers)),
     )

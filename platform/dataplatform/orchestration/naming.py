@@ -19,8 +19,8 @@ def by_source() -> str:
 
 
 def by_schema() -> str:
-    """For a flow with the parameter `schema`."""
-    return named_now(f"{flow_run.flow_name} {flow_run.parameters['schema']}")
+    """For a flow with the parameter `schema_name`."""
+    return named_now(f"{flow_run.flow_name} {flow_run.parameters['schema_name']}")
 
 
 def by_flow(name: str) -> Callable[[], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from dataplatform.errors import DataplatformError
 from dataplatform.storage.postgres import exclusive
 
 # it has not looked at silver yet, so it will see what is there now
-_WAITS = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING]))
+WAITS = (StateType.SCHEDULED, StateType.PENDING)
 SOON = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,14 @@ def only_told(what: str) -> Iterator[None]:
         log.warning("%s was not asked for: %s: %s", what, type(error).__name__, error)
 
 
-def request_run(engine: Engine, deployment: str, name: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether a run was made: where that is deployed and not paused, and none waits already."""
+def request_run(
+    engine: Engine,
+    deployment: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    unless: Sequence[StateType] = WAITS,
+) -> bool:
+    """Whether a run was made: where that is deployed and not paused, and no run is in one of those states already."""
     with (
         exclusive(engine, f"dataplatform {deployment} asked", wait=30),
         get_client(sync_client=True) as client,
@@ -53,20 +59,22 @@ def request_run(engine: Engine, deployment: str, name: str, parameters: Mapping[
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound:
             return False  # nothing is deployed: whoever runs by hand builds by hand
-        if found.paused or _waits(client, found):
+        if found.paused or _is_there(client, found, unless):
             return False
         client.create_flow_run_from_deployment(found.id, parameters=dict(parameters), name=name)
         return True
 
 
-def _waits(client: SyncPrefectClient, deployment: DeploymentResponse) -> bool:
-    """Whether a run waits where a worker will find it; one of a pool that was left behind waits for ever.
+def _is_there(client: SyncPrefectClient, deployment: DeploymentResponse, states: Sequence[StateType]) -> bool:
+    """Whether there is such a run where a worker will find it; one of a pool that was left behind waits for ever.
 
-    One that a schedule has for later does not wait.
+    One that a schedule has for later does not count.
     """
     due = FlowRunFilterExpectedStartTime.model_validate({"before_": datetime.now(UTC) + SOON})
     runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
-        flow_run_filter=FlowRunFilter(state=_WAITS, expected_start_time=due),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))), expected_start_time=due
+        ),
     )
     return any(run.work_pool_name == deployment.work_pool_name for run in runs)

@@ -91,6 +91,7 @@ def _go(workspace: Workspace) -> str:
 def build(platform: Platform, workspace: Workspace) -> dict[str, Any]:
     """go, then the models of others that read what is new; raises LoadError where totals are not the source's."""
     done = builds.go(workspace)
+    log.info("build %s of %s: %s", done["build"], workspace.schema, ", ".join(done["models"]) or "no model")
     try:
         refresh_gold(replace(platform, catalog=load_catalog(workspace.root)))
     except DataplatformError as error:  # a model of somebody else's; the flow gold says so again
@@ -106,10 +107,14 @@ def ask(workspace: Workspace, found: Proposal, heard: Heard) -> dict[str, Any]:
     if other and other.run_id != mine:
         if set(other.items) == found.new and forms.is_open(other):
             followed.dealt_with(workspace.engine, workspace.schema, found.shape)
+            log.info("the run %s asks the same already", other.run_id)
             return _told(workspace, found, {"asked_by": other.run_id})
         forms.close(other, f"{workspace.schema} has changed since; the run {mine} asks anew")
     form = Form(mine, forms.new_key(), found.shape, tuple(sorted(found.new)), found.asked)
     followed.keep_form(workspace.engine, workspace.schema, form)
+    log.info(
+        "%d questions about %s, and whether to build the plan: a form", len(form.questions), workspace.schema
+    )
     try:
         forms.suspend(form, described(found, heard), heard.errors)
     except Pause:
