@@ -13,7 +13,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from conftest import MakeWorld
+from dataplatform.auto_dw.build import followed
+from dataplatform.auto_dw.build.followed import Followed
+from dataplatform.auto_dw.build.proposal import name_of, propose
 from dataplatform.auto_dw.said import decisions
+from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.orchestration.dead import Dead
 from dataplatform.settings import PrefectApi
 from dataplatform.storage.postgres import make_engine
@@ -272,3 +277,45 @@ def test_its_deployments_follow_what_auto_dw_yaml_says(env: dict[str, str], tmp_
     found = program(flow.env, "deploy")
     assert found["removed"] == ["auto_dw/silver"]
     assert [name for name in found["deployments"] if name.startswith("auto_dw/")] == ["auto_dw/shop"]
+
+
+def test_a_run_that_did_not_end_leaves_its_schema_to_the_next(make_world: MakeWorld) -> None:
+    engine = make_world().platform.engine
+    with engine.begin() as conn:
+        conn.exec_driver_sql("create schema plain")
+    assert not followed.has_changed(engine, "plain"), "there is nothing in it"
+    with engine.begin() as conn:
+        conn.exec_driver_sql("create table plain.t (id int)")
+    assert followed.has_changed(engine, "plain")
+    followed.dealt_with(engine, "plain", followed.shape(engine, "plain"))
+    assert not followed.has_changed(engine, "plain")
+    followed.settle(engine, "plain", ["role t"])
+    assert followed.begin(engine, "plain") == Followed(None, frozenset({"role t"}))
+    assert followed.has_changed(engine, "plain"), "its process may die"
+    followed.dealt_with(engine, "plain", followed.shape(engine, "plain"))
+    with engine.begin() as conn:
+        conn.exec_driver_sql("alter table plain.t add more int")
+    assert followed.has_changed(engine, "plain")
+
+
+def test_a_person_is_bothered_for_what_is_new_and_matters(make_world: MakeWorld) -> None:
+    world = make_world(
+        shop=SOURCE
+        + "  orders: {file: orders.jsonl, key: [order_id]}\n  batches: {file: batches.jsonl, key: [id]}\n"
+    )
+    for name, rows in {"orders": ORDERS, "batches": BATCHES}.items():
+        world.write(f"{name}.jsonl", "\n".join(map(json.dumps, rows)))
+    assert not world.run("shop").failed
+    workspace = Workspace.of(world.platform)
+    found = propose(workspace)
+    column = "column_role shop__batches.n"
+    assert (found.matters, found.only_adds) == (True, True)
+    assert {"role shop__batches", column} <= found.new
+    followed.settle(workspace.engine, "silver", found.new - {column})
+    again = propose(workspace)
+    assert (again.matters, again.new) == (False, {column}), "a column alone can wait"
+    followed.settle(workspace.engine, "silver", found.new - {"role shop__batches"})
+    assert [name_of(q) for q in propose(workspace).asked] == ["role shop__batches"]
+    # what a plan holds is new when it is another text
+    decisions.change(workspace.root, "silver", style="data_vault")
+    assert propose(workspace).matters
