@@ -7,6 +7,7 @@ from typing import Any
 from dataplatform.bootstrap import open_platform, perform
 from dataplatform.errors import RunFailedError
 from dataplatform.events.outbox import deliver
+from dataplatform.orchestration.auto_dw import ask_for_auto_dw
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.gold import ask_for_gold
 from dataplatform.orchestration.naming import by_source
@@ -35,6 +36,7 @@ def ingest(
         deliver(platform.engine, send)
         if result.changed:
             ask_for_gold(platform)
+            ask_for_auto_dw(platform)
     if result.failed:
         errors = "; ".join(f"{name}: {error}" for name, error in result.failed.items())
         raise RunFailedError(errors, result=result.as_json())

@@ -1,10 +1,12 @@
-"""Delivers events that were missed, processes batches that nobody processed, has gold built that nobody built."""
+"""Delivers events that were missed, processes batches that nobody processed, has gold built that nobody built,
+has auto_dw look at what nobody looked at."""
 
 from __future__ import annotations
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.errors import BusyError
 from dataplatform.events.outbox import deliver
+from dataplatform.orchestration.auto_dw import ask_for_auto_dw
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.gold import ask_for_gold
 from dataplatform.orchestration.naming import by_flow
@@ -25,4 +27,5 @@ def sweep() -> dict[str, int]:
             except BusyError:
                 continue
         events = deliver(platform.engine, send)
-        return {"batches": batches, "events": events, "gold": int(ask_for_gold(platform))}
+        gold, auto_dw = ask_for_gold(platform), ask_for_auto_dw(platform)
+        return {"batches": batches, "events": events, "gold": int(gold), "auto_dw": len(auto_dw)}

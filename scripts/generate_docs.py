@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from dataplatform.audit.tables import cursor as cursor_table
 from dataplatform.audit.tables import load, run, schema_change
+from dataplatform.auto_dw.build.followed import followed_table
 from dataplatform.auto_dw.build.state import build_table, request_table
 from dataplatform.auto_dw.look.kept import profile_table
 from dataplatform.auto_dw.said import decisions
@@ -31,7 +32,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 AUDIT = (run, load, cursor_table, schema_change, check_result, outbox, entity_rule, entity_column, gold_model)
-AUTO_DW = (profile_table, build_table, request_table, answer_table)
+AUTO_DW = (profile_table, build_table, request_table, answer_table, followed_table)
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
 
 
@@ -86,6 +87,7 @@ def metadata_page() -> str:
         ("Paginator: next_url", paging.NextUrl),
         ("Header of a gold model", gold.GoldHeader),
         ("auto_dw.yaml: a schema", decisions.SchemaDecision),
+        ("auto_dw.yaml: the flow of a schema", decisions.FlowDecision),
         ("auto_dw.yaml: a table", decisions.TableDecision),
         ("auto_dw.yaml: a column", decisions.ColumnDecision),
     ]

@@ -28,7 +28,8 @@ UNSTRIPPED = ("numpy", "numpy.libs", "psycopg_binary", "psycopg_binary.libs")
 # one process each: what a command, a flow run, the worker and Prefect's server import
 STARTS = (
     "import dataplatform.cli.app as a\nfor c in a.app.commands.values(): c.load()",
-    "import flows.ingest, flows.gold, flows.sweep, flows.process, sqlglot, networkx, cryptography.fernet",
+    "import flows.ingest, flows.gold, flows.sweep, flows.process, flows.auto_dw",
+    "import sqlglot, networkx, cryptography.fernet",
     "import prefect.cli, prefect.workers.process, prefect.flow_engine, prefect.task_engine, prefect.runner.runner",
     "import prefect.cli.worker, prefect.cli.server, prefect.cli.flow_run, prefect.engine, prefect.flow_runs",
     "import prefect.server.api.server",  # create_app() would leave a second copy of the pages

@@ -167,6 +167,31 @@ def test_a_run_that_is_to_be_run_again_is_nobody_elses_business(prefect_api: Pre
     assert state_of(rest, run) == ("SCHEDULED", "AwaitingRetry")
 
 
+def test_a_run_that_waits_for_an_answer_is_neither_dead_nor_left_out_when_it_goes_on(
+    prefect_api: PrefectApi, engine: sa.Engine, pool: str
+) -> None:
+    rest = Rest(prefect_api)
+    id_ = deployment(rest, pool, concurrency_limit=1)
+    answered, _ = planned(rest, id_, 48, 1)
+    for kind in ("PENDING", "RUNNING"):
+        set_state(rest, answered, kind)
+    paused = {
+        "type": "PAUSED",
+        "name": "Suspended",
+        "state_details": {"pause_reschedule": True, "pause_key": "k"},
+    }
+    rest.post(f"/flow_runs/{answered}/set_state", {"state": paused})
+    assert slots(rest, id_) == 0
+    assert Dead(rest, engine, pool).settle() == []
+    assert state_of(rest, answered) == ("PAUSED", "Suspended")
+    rest.post(f"/flow_runs/{answered}/resume", {})
+    # Prefect's worker does so while another run of the deployment has its slot
+    waits = {"type": "SCHEDULED", "name": "AwaitingConcurrencySlot"}
+    rest.post(f"/flow_runs/{answered}/set_state", {"state": waits, "force": True})
+    assert CatchUps(rest, pool).thin_out() == 0
+    assert state_of(rest, answered) == ("SCHEDULED", "AwaitingConcurrencySlot")
+
+
 @pytest.mark.parametrize(("policy", "made"), [("once", 1), ("all", 4), ("none", 0)])
 def test_runs_that_were_never_planned(prefect_api: PrefectApi, pool: str, policy: str, made: int) -> None:
     rest = Rest(prefect_api)

@@ -8,7 +8,7 @@ import typer
 
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.connectors.registry import extract_of
-from dataplatform.errors import DataplatformError, ModelError
+from dataplatform.errors import DataplatformError, MetadataError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.orchestration.blocks import known_secrets
@@ -22,7 +22,9 @@ def check(json_: Json = False) -> None:
     settings = load_settings()
     catalog, problems = read_catalog(settings.metadata_path)
     notes = _left_over(settings, catalog)
-    problems += _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog)
+    problems += (
+        _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog) + _auto_dw(catalog)
+    )
     if json_:
         print_json(
             {
@@ -93,6 +95,19 @@ def _gold(catalog: Catalog) -> list[Problem]:
 
     wrong = usable(catalog.models).errors
     return [_of_model(catalog.models[name].file, error) for name, error in wrong.items()]
+
+
+def _auto_dw(catalog: Catalog) -> list[Problem]:
+    file = catalog.root / "auto_dw.yaml"
+    if not file.exists():
+        return []
+    from dataplatform.auto_dw.said import decisions  # imports numpy: only where there is such a file
+
+    try:
+        decisions.load(catalog.root)
+    except MetadataError as error:
+        return [Problem(str(file), 1, "", error.message.removeprefix(f"{file}: "))]
+    return []
 
 
 def _of_model(file: str, error: ModelError) -> Problem:

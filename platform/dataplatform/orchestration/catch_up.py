@@ -45,7 +45,8 @@ class CatchUps:
         """Sets aside overdue runs that are not wanted, and says so in their state; how many there were."""
         now, late = datetime.now(UTC), defaultdict(list)
         for run in self._overdue(now):
-            if run["auto_scheduled"] or CATCH_UP in run["tags"]:
+            # one that has run before was asked for again: by a person's answer, for one
+            if (run["auto_scheduled"] or CATCH_UP in run["tags"]) and not run["run_count"]:
                 late[run["deployment_id"]].append(run)
         tags = self._tags(
             [id_ for id_, runs in late.items() if len(runs) > 1 or _due(runs[0]) < now - MISSED]

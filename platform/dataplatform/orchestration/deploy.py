@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -20,14 +22,21 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
 from dataplatform import project
+from dataplatform.auto_dw.said import decisions
+from dataplatform.auto_dw.said.decisions import FlowDecision
+from dataplatform.errors import MetadataError
 from dataplatform.metadata import Catalog, Source
-from dataplatform.metadata.source import CronTrigger, IntervalTrigger
+from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Trigger
+from dataplatform.orchestration.auto_dw import FLOW
 from dataplatform.orchestration.catch_up import tag_of
 from dataplatform.orchestration.rest import TAG, Rest, translated
 from dataplatform.settings import PrefectApi
 
 SWEEP_EVERY = timedelta(minutes=15)
 FIRST_RUN = timedelta(seconds=5)  # a new interval's first run: at once, when its deployment is there
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ def deploy(catalog: Catalog, api: PrefectApi, work_pool: str) -> Deployed:
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
     wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
+    broken = _add_followed(catalog.root, wanted)
     names = [one.full_name for one in wanted]
     # Prefect's REST API and not its client: that waits two seconds after an answer 503, which a server on SQLite gives
     # whenever it writes; and not prefect.deploy(), which asks five times for each deployment
@@ -86,7 +96,7 @@ def deploy(catalog: Catalog, api: PrefectApi, work_pool: str) -> Deployed:
                 _write(rest, one, flow, work_pool, _anchors(old))
                 changed.append(one.full_name)
         out = {_full_name(source) for source in catalog.broken_sources}  # their files are wrong, not gone
-        names += sorted(out & set(there))
+        names += sorted(name for name in there if name in out or (broken and name.startswith(f"{FLOW}/")))
         gone = sorted(set(there) - set(names))
         for name in gone:
             _delete(rest, there[name]["id"])
@@ -124,8 +134,7 @@ def _of_source(source: Source) -> Wanted:
         "flows/ingest.py:ingest",
         source.description or f"Ingests {source.source}",
         {"source": source.source},
-        tuple((t.cron, t.timezone) for t in source.triggers if isinstance(t, CronTrigger)),
-        tuple(t.every.total_seconds() for t in source.triggers if isinstance(t, IntervalTrigger)),
+        *_times(source.triggers),
         (TAG, f"source:{source.source}", tag_of(t.catch_up for t in source.triggers)),
     )
 
@@ -149,6 +158,39 @@ def _sweep() -> Wanted:
         "Delivers events and picks up what was left lying",
         {},
         intervals=(SWEEP_EVERY.total_seconds(),),
+    )
+
+
+def _add_followed(root: Path, wanted: list[Wanted]) -> bool:
+    """The schemas that auto_dw looks after; whether its file is wrong: then they keep the deployments they have."""
+    try:
+        decided = decisions.load(root)
+    except MetadataError as error:
+        log.warning("the deployments of auto_dw stay as they are: %s", error.message)
+        return True
+    wanted += [_of_schema(name, decided.flow_of(name)) for name in decided.followed]
+    return False
+
+
+def _of_schema(schema: str, flow: FlowDecision) -> Wanted:
+    """Asked for when tables or columns have changed (auto_dw.py), and by its triggers."""
+    return Wanted(
+        FLOW,
+        schema,
+        "flows/auto_dw.py:auto_dw",
+        f"Evaluates {schema}, asks what is not sure, builds its warehouse",
+        {"schema_name": schema},
+        *_times(flow.triggers),
+        (TAG, tag_of(t.catch_up for t in flow.triggers)),
+    )
+
+
+def _times(triggers: Iterable[Trigger]) -> tuple[tuple[tuple[str, str], ...], tuple[float, ...]]:
+    """Crons with their time zones, and seconds of intervals."""
+    known = tuple(triggers)
+    return (
+        tuple((t.cron, t.timezone) for t in known if isinstance(t, CronTrigger)),
+        tuple(t.every.total_seconds() for t in known if isinstance(t, IntervalTrigger)),
     )
 
 

@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 def seen(root: Path) -> Seen:
-    """Time of change (ns) and size of every source's file."""
+    """Time of change (ns) and size of every file that deployments are made from: the sources', and auto_dw's."""
     found = {}
-    for path in sorted((root / "sources").glob("*.y*ml")):
+    for path in [*sorted((root / "sources").glob("*.y*ml")), root / "auto_dw.yaml"]:
         try:
             stat = path.stat()
         except FileNotFoundError:
-            continue  # it went meanwhile
+            continue  # it went meanwhile, or was never there
         found[str(path)] = (stat.st_mtime_ns, stat.st_size)
     return found
 

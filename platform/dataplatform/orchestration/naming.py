@@ -18,6 +18,11 @@ def by_source() -> str:
     return named_now(str(flow_run.parameters["source"]))
 
 
+def by_schema() -> str:
+    """For a flow with the parameter `schema_name`."""
+    return named_now(f"{flow_run.flow_name} {flow_run.parameters['schema_name']}")
+
+
 def by_flow(name: str) -> Callable[[], str]:
     """For a flow that is about the platform as a whole."""
 

@@ -61,5 +61,12 @@ def last_build(conn: sa.Connection, schema: str) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
+def is_undone(conn: sa.Connection, schema: str) -> bool:
+    """Whether the newest build of the schema was taken back."""
+    c = build_table.c
+    query = sa.select(c.status).where(c.schema_name == schema).order_by(c.id.desc()).limit(1)
+    return bool(conn.execute(query).scalar() == "undone")
+
+
 def set_build_status(conn: sa.Connection, id_: int, status: str) -> None:
     conn.execute(build_table.update().where(build_table.c.id == id_).values(status=status))

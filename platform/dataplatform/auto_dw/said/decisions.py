@@ -14,6 +14,7 @@ from dataplatform.auto_dw.judge.verdicts import ColumnVerdict, Evaluation, Table
 from dataplatform.auto_dw.look.profiles import Reference, SchemaProfile, TableProfile
 from dataplatform.errors import MetadataError
 from dataplatform.metadata.base import Metadata
+from dataplatform.metadata.source import Trigger
 
 TableRole = Literal["fact", "dimension", "bridge", "lookup", "other"]
 ColumnRole = Literal["key", "foreign_key", "measure", "attribute", "timestamp"]
@@ -40,6 +41,20 @@ class TableDecision(Metadata):
     columns: dict[str, ColumnDecision] = Field(default={}, description="Decisions about its columns.")
 
 
+class FlowDecision(Metadata):
+    """How the flow `auto_dw` looks after a schema."""
+
+    enabled: bool = Field(default=True, description="Whether the schema has a deployment.")
+    go: Literal["ask", "green", "never"] = Field(
+        default="ask",
+        description="`ask` builds when a person has said yes, `green` builds by itself what only adds models of tables "
+        "it is sure of and asks about all else, `never` shows what it found and builds nothing.",
+    )
+    triggers: tuple[Trigger, ...] = Field(
+        default=(), description="When it runs by itself, beside after every change of tables and columns."
+    )
+
+
 class SchemaDecision(Metadata):
     """Decisions about a schema."""
 
@@ -51,6 +66,10 @@ class SchemaDecision(Metadata):
         default="omit", description="What becomes of sensitive columns in the warehouse."
     )
     tables: dict[str, TableDecision] = Field(default={}, description="Decisions about its tables.")
+    flow: FlowDecision | None = Field(
+        default=None,
+        description="How the flow `auto_dw` looks after it; without this silver is asked about, no other schema is.",
+    )
 
 
 class Decisions(Metadata):
@@ -60,6 +79,15 @@ class Decisions(Metadata):
 
     def of(self, schema: str) -> SchemaDecision:
         return self.schemas.get(schema, SchemaDecision())
+
+    def flow_of(self, schema: str) -> FlowDecision:
+        """How the flow looks after the schema; where nobody said so, silver is looked after and no other."""
+        return self.of(schema).flow or FlowDecision(enabled=schema == "silver")
+
+    @property
+    def followed(self) -> list[str]:
+        """Schemas that the flow looks after."""
+        return [name for name in sorted({*self.schemas, "silver"}) if self.flow_of(name).enabled]
 
 
 def path_of(root: Path) -> Path:
