@@ -9,10 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from dataplatform.auto_dw.build import state
-from dataplatform.auto_dw.build.plans import CALENDAR, Plan, planned
+from dataplatform.auto_dw.build import pseudonyms, state
+from dataplatform.auto_dw.build.plans import Plan, planned
+from dataplatform.auto_dw.build.there import CALENDAR
 from dataplatform.auto_dw.build.totals import reconcile
 from dataplatform.auto_dw.said import decisions, outcome
+from dataplatform.auto_dw.styles.calendar import calendar, days_of
 from dataplatform.auto_dw.styles.common import untouched
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.errors import DataplatformError, MetadataError
@@ -26,9 +28,10 @@ from dataplatform.storage.postgres import connected, transaction
 def go(workspace: Workspace, accept_amber: bool = False) -> dict[str, Any]:
     """Makes the plan so: files, tables, checks. Nothing to change: nothing is done, and no build is noted.
 
-    Tables whose role is not sure are left out and said (`waiting`); `accept_amber`: the likely ones go in.
+    Tables, keys and references that are not sure are left out and said (`waiting`); `accept_amber`: the likely go in.
     """
     wanted = planned(workspace, outcome.judge_and_keep(workspace), accept_amber)
+    pseudonyms.ensure(workspace.engine, (draft.sql for draft in wanted.drafts))
     if not wanted.after:
         return _done(None, wanted, {}, reconcile(workspace, wanted))
     _write(workspace.root, wanted.after)
@@ -104,13 +107,15 @@ def _drop(conn: sa.Connection, name: str) -> None:
 def undo(workspace: Workspace) -> dict[str, Any]:
     """Takes back the last build of the workspace's schema; what a person has changed since is kept.
 
-    The calendar is everybody's: it stays as long as another schema has models, and goes with the last of them.
+    The calendar is everybody's: it stays as long as another schema has models, for their dates, and goes with the last.
     """
     root, engine = workspace.root, workspace.engine
     last = _last(engine, workspace.schema)
-    files = _own(root, workspace.schema, last["files"])
+    files = {p: text for p, text in last["files"].items() if p != CALENDAR}
     edited = [p for p in files if (root / p).exists() and not untouched((root / p).read_text())]
     restored = {p: text for p, text in files.items() if p not in edited}
+    restored |= _calendar(root, restored)
+    pseudonyms.ensure(engine, restored.values())
     _write(root, restored)
     built = _refresh(workspace, restored)
     with transaction(engine) as conn:
@@ -126,12 +131,19 @@ def undo(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _own(root: Path, schema: str, files: Mapping[str, str | None]) -> dict[str, str | None]:
-    """What a build of the schema wrote, without the calendar; with it where nobody is left who would use it."""
-    own = {p: text for p, text in files.items() if p != CALENDAR}
-    there = {p.relative_to(root).as_posix() for p in (root / "gold" / "auto_dw").glob("*/*.sql")}
-    after = there.difference(p for p, text in own.items() if text is None) | {p for p, t in own.items() if t}
-    return own if after or not (root / CALENDAR).exists() else {**own, CALENDAR: None}
+def _calendar(root: Path, restored: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The calendar of all models that are left, where it is another; None where nobody is left who would use it."""
+    path = root / CALENDAR
+    now = path.read_text() if path.exists() else None
+    if now is None or not untouched(now):
+        return {}
+    paths = (root / "gold" / "auto_dw").glob("*/*.sql")
+    left: dict[str, str | None] = {p.relative_to(root).as_posix(): p.read_text() for p in paths}
+    texts = [text for text in (left | dict(restored)).values() if text is not None]
+    shared = calendar(*days_of(texts))
+    if shared is None:
+        return {} if texts else {CALENDAR: None}
+    return {CALENDAR: shared.text()} if shared.text() != now else {}
 
 
 def _last(engine: Engine, schema: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _profiles(database: str) -> dict[str, Any]:
 def _dbt_model(model: GoldModel) -> str:
     """Table names become ref() and source(); an incremental model is a table there: it has no `:since`."""
     text = bound(model.sql, _BEGINNING).strip().rstrip(";")
-    text = re.sub(r"^-- auto_dw wrote.*$", "", text, flags=re.MULTILINE).strip()
+    text = re.sub(r"^-- auto_dw (knows|wrote).*$", "", text, flags=re.MULTILINE).strip()
     text = text.replace("{{", "{ {").replace("}}", "} }").replace("{%", "{ %").replace("%}", "% }")
     text = _with_macros(model.model_copy(update={"sql": text}))
     if model.header.deleted:

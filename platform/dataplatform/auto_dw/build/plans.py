@@ -10,7 +10,16 @@ from typing import Any
 
 from sqlalchemy.engine import Engine
 
-from dataplatform.auto_dw.build.left_out import PrivateColumn, private_columns, waiting, without
+from dataplatform.auto_dw.build.left_out import (
+    PrivateColumn,
+    private_columns,
+    sure,
+    told,
+    waiting_tables,
+    without,
+)
+from dataplatform.auto_dw.build.there import CALENDAR, There, folder, others, there
+from dataplatform.auto_dw.build.years import facts, years_of
 from dataplatform.auto_dw.judge.roles import ATTRIBUTE
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict
 from dataplatform.auto_dw.look import kinds
@@ -18,14 +27,14 @@ from dataplatform.auto_dw.look.profiles import ColumnProfile
 from dataplatform.auto_dw.said import decisions, outcome
 from dataplatform.auto_dw.said.decisions import SchemaDecision
 from dataplatform.auto_dw.said.outcome import Judged
-from dataplatform.auto_dw.styles import data_vault, kimball
-from dataplatform.auto_dw.styles.common import Design, ModelDraft, relation, snake, untouched
+from dataplatform.auto_dw.styles import calendar, data_vault, kimball
+from dataplatform.auto_dw.styles.common import Design, ModelDraft, relation, untouched
+from dataplatform.auto_dw.styles.private import is_plain
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.names import quote
 from dataplatform.storage.postgres import connected
 
 FEW = 8  # values of a column whose others are worth a warning
-CALENDAR = "gold/auto_dw/dim_date.sql"
 _STYLES = {"kimball": kimball.models, "data_vault": data_vault.models}
 
 
@@ -90,10 +99,6 @@ class Plan:
         return "\n".join(lines)
 
 
-def folder(schema: str) -> str:
-    return f"gold/auto_dw/{snake(schema)}"
-
-
 def plan(workspace: Workspace, accept_amber: bool = False) -> Plan:
     """Compares what should be with what is there; writes nothing, neither here nor in what it calls."""
     return planned(workspace, outcome.judge(workspace), accept_amber)
@@ -102,46 +107,64 @@ def plan(workspace: Workspace, accept_amber: bool = False) -> Plan:
 def planned(workspace: Workspace, judged: Judged, accept_amber: bool = False) -> Plan:
     """The plan that follows from verdicts.
 
-    A table whose role is not sure waits for a person, unless it is built already; `accept_amber`: only where it is red.
+    A table, key or reference that is not sure waits for a person, unless it is built already; `accept_amber`: only
+    where it is red.
     """
     root, schema = workspace.root, workspace.schema
-    decided = decisions.load(root).of(schema)
-    there = _there(root, schema)
-    drafts = _drafts(workspace, judged, decided)
-    built = frozenset(d.source for d in drafts if d.source and _path(schema, d) in there)
-    wait = waiting(judged.evaluation, built, accept_amber)
-    if wait:
-        judged = without(judged, wait)
-        drafts = _drafts(workspace, judged, decided)
-    kept = tuple(p for p, text in there.items() if not untouched(text))
-    after = _after({_path(schema, d): d.text() for d in drafts}, there, kept, folder(schema))
+    decided, enough = decisions.load(root).of(schema), ("green", "amber") if accept_amber else ("green",)
+    now = there(root, schema, judged.profiles.tables)
+    likely = _design(workspace, judged, decided, now)
+    wait = waiting_tables(judged.evaluation, now.built, decided.style, enough)
+    left = without(Judged(judged.profiles, sure(judged.evaluation, now, enough)), wait)
+    design = _design(workspace, left, decided, now)
+    drafts = _drafts(workspace, design, now)
+    kept = tuple(p for p, text in now.texts.items() if not untouched(text))
+    after = _after({_path(schema, d): d.text() for d in drafts}, now.texts, kept, folder(schema))
+    rows = {n: t.rows for n, t in left.profiles.tables.items()}
+    used = {d.source for d in drafts}.union(*(d.folds for d in drafts))
+    return Plan(
+        schema,
+        decided.style,
+        drafts,
+        {p: now.texts.get(p) for p in after},
+        after,
+        kept,
+        _skipped(left, drafts),
+        rows,
+        told(likely, wait, left.evaluation),
+        private_columns(design, [n for n in rows if n in used]),
+    )
+
+
+def _skipped(judged: Judged, drafts: Sequence[ModelDraft]) -> dict[str, str]:
+    """Tables that have no model, and why."""
     used = {d.source for d in drafts}
-    skipped = {
-        name: f"{table.verdict.role}, {table.verdict.confidence:.2f}"
+    folded = {name: [d.name for d in drafts if name in d.folds] for name in judged.evaluation.tables}
+    return {
+        name: f"its names are in {', '.join(folded[name])}"
+        if folded[name]
+        else f"{table.verdict.role}, {table.verdict.confidence:.2f}"
         for name, table in judged.evaluation.tables.items()
         if name not in used
     }
-    rows = {n: t.rows for n, t in judged.profiles.tables.items()}
-    hidden = private_columns(_design(workspace, judged, decided), [n for n in rows if n in used])
-    before = {p: there.get(p) for p in after}
-    return Plan(schema, decided.style, drafts, before, after, kept, skipped, rows, wait, hidden)
 
 
-def _design(workspace: Workspace, judged: Judged, decided: SchemaDecision) -> Design:
+def _design(workspace: Workspace, judged: Judged, decided: SchemaDecision, now: There) -> Design:
     taken = _taken(workspace.root, workspace.schema)
-    return Design(judged.profiles, judged.evaluation, decided, taken)
+    return Design(judged.profiles, judged.evaluation, decided, taken, called=now.called, alone=now.dimensions)
 
 
-def _drafts(workspace: Workspace, judged: Judged, decided: SchemaDecision) -> tuple[ModelDraft, ...]:
-    accepted = _accepted(workspace.engine, judged) if decided.style == "kimball" else {}
-    design = replace(_design(workspace, judged, decided), accepted=accepted)
-    return tuple(_STYLES[decided.style](design))
-
-
-def _there(root: Path, schema: str) -> dict[str, str]:
-    """The models as they are, by path: the schema's own, and the calendar that all schemas share."""
-    paths = [*sorted((root / folder(schema)).glob("*.sql")), root / CALENDAR]
-    return {p.relative_to(root).as_posix(): p.read_text() for p in paths if p.exists()}
+def _drafts(workspace: Workspace, design: Design, now: There) -> tuple[ModelDraft, ...]:
+    if design.decisions.style == "kimball":
+        roles = {name: design.role(name) for name in design.schema.tables}
+        years = years_of(workspace.engine, facts(design.schema.tables, roles))
+        design = replace(design, accepted=_accepted(workspace.engine, design), years=years)
+    drafts = _STYLES[design.decisions.style](design)
+    own = {_path(design.schema.name, d) for d in drafts}
+    mine = [text for path, text in now.texts.items() if path in own and not untouched(text)]
+    days, old = calendar.days_of([*others(workspace.root, workspace.schema), *mine])
+    shared = calendar.calendar(days.union(*(d.known.days for d in drafts)), old)
+    return (shared, *drafts) if shared else tuple(drafts)
 
 
 def _after(
@@ -153,14 +176,15 @@ def _after(
     return after | dict.fromkeys(gone)
 
 
-def _accepted(engine: Engine, judged: Judged) -> dict[tuple[str, str], tuple[str, ...]]:
+def _accepted(engine: Engine, design: Design) -> dict[tuple[str, str], tuple[str, ...]]:
     """Values of the columns that have few of them and many rows: codes, states, kinds."""
     result: dict[tuple[str, str], tuple[str, ...]] = {}
     with connected(engine) as conn:
-        for name, table in judged.profiles.tables.items():
-            verdicts = judged.evaluation.tables[name].columns
+        for name, table in design.schema.tables.items():
+            verdicts = design.evaluation.tables[name].columns
             for column in table.columns:
-                if not _has_few_values(column, verdicts[column.name]):
+                plain = is_plain(design, name, column.name)
+                if not plain or not _has_few_values(column, verdicts[column.name]):
                     continue
                 query = f"select distinct {quote(column.name)}::text from {relation(table)} order by 1"
                 values = [v for v in conn.exec_driver_sql(query).scalars() if v is not None]
@@ -170,10 +194,9 @@ def _accepted(engine: Engine, judged: Judged) -> dict[tuple[str, str], tuple[str
 
 
 def _has_few_values(column: ColumnProfile, verdict: ColumnVerdict) -> bool:
-    """Few of them on many rows, none of them private."""
+    """Few of them on many rows."""
     few = 1 < column.distinct <= FEW and column.filled >= 20 * column.distinct and column.max_length <= 40
-    private = verdict.sensitive or verdict.secret
-    return few and column.kind == kinds.TEXT and not private and verdict.verdict.role == ATTRIBUTE
+    return few and column.kind == kinds.TEXT and verdict.verdict.role == ATTRIBUTE
 
 
 def _taken(root: Path, schema: str) -> frozenset[str]:

@@ -9,7 +9,8 @@ import psycopg
 import sqlalchemy as sa
 
 from dataplatform.auto_dw.build.plans import Plan, plan
-from dataplatform.auto_dw.styles.common import ModelDraft, snake
+from dataplatform.auto_dw.styles.common import ModelDraft
+from dataplatform.auto_dw.styles.naming import snake
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.errors import LoadError
 from dataplatform.names import qualified, quote

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from dataplatform.metadata.source import Trigger
 
 TableRole = Literal["fact", "dimension", "bridge", "lookup", "other"]
 ColumnRole = Literal["key", "foreign_key", "measure", "attribute", "timestamp"]
+Treatment = Literal["keep", "hash", "mask", "drop"]
 SURE = 0.97  # of what a person said
 _SO = "a person said so"
 _HEAD = "# What people decided about auto_dw's warehouse; `dataplatform auto-dw` keeps it, you may edit it.\n"
@@ -28,6 +30,11 @@ class ColumnDecision(Metadata):
 
     role: ColumnRole | None = Field(default=None, description="What the column is.")
     sensitive: bool | None = Field(default=None, description="Whether its values are private.")
+    private: Treatment | None = Field(
+        default=None,
+        description="What becomes of it in the warehouse, as of the schema's `sensitive`; all but `keep` also say that "
+        "it is private, and `keep` lets even a password in.",
+    )
     description: str = Field(default="", description="What it means.")
     references: str | None = Field(default=None, description="`table.column` that it refers to.")
 
@@ -38,6 +45,9 @@ class TableDecision(Metadata):
     role: TableRole | None = Field(default=None, description="What the table is.")
     primary_key: tuple[str, ...] = Field(default=(), description="Columns that identify a row.")
     description: str = Field(default="", description="What it means.")
+    sensitive: Treatment | Literal["omit"] | None = Field(
+        default=None, description="What becomes of its private columns, as of the schema's `sensitive`."
+    )
     columns: dict[str, ColumnDecision] = Field(default={}, description="Decisions about its columns.")
 
 
@@ -62,14 +72,34 @@ class SchemaDecision(Metadata):
     style: Literal["kimball", "data_vault"] = Field(
         default="kimball", description="How the warehouse is built."
     )
-    sensitive: Literal["omit", "hash", "mask", "keep"] = Field(
-        default="omit", description="What becomes of sensitive columns in the warehouse."
+    sensitive: Treatment | Literal["omit"] = Field(
+        default="drop",
+        description="What becomes of private columns in the warehouse: `drop` leaves them out (`omit` says the same), "
+        "`hash` puts a keyed hash in their place, `mask` a part of each value that its kind allows, `keep` the values.",
+    )
+    private: dict[str, Treatment] = Field(
+        default={},
+        description="The same for private columns whose names fit a pattern, `*email*` or `customers.*`; the first "
+        "pattern that fits counts, before the table's and the schema's word.",
     )
     tables: dict[str, TableDecision] = Field(default={}, description="Decisions about its tables.")
     flow: FlowDecision | None = Field(
         default=None,
         description="How the flow `auto_dw` looks after it; without this silver is asked about, no other schema is.",
     )
+
+    def treatment(self, table: str, column: str) -> Treatment:
+        """What becomes of a private column: its own word, then a pattern's, its table's, the schema's."""
+        said = self.tables.get(table, TableDecision())
+        own = said.columns.get(column, ColumnDecision()).private
+        fits = (how for pattern, how in self.private.items() if _fits(pattern, table, column))
+        found = own or next(fits, None) or said.sensitive or self.sensitive
+        return "drop" if found == "omit" else found
+
+
+def _fits(pattern: str, table: str, column: str) -> bool:
+    name = f"{table}.{column}" if "." in pattern else column
+    return fnmatchcase(name.lower(), pattern.lower())
 
 
 class Decisions(Metadata):
@@ -171,6 +201,8 @@ def _column(column: ColumnVerdict, comment: str, decision: ColumnDecision) -> Co
     said = decision.description or comment
     result = replace(column, verdict=_outranked(column.verdict, decision.role, said), description=said)
     private = decision.sensitive
+    if private is None and decision.private is not None:
+        private = decision.private != "keep" or column.sensitive
     if private is None and comment:
         private = False if _NOT_PRIVATE.search(comment) else True if _PRIVATE.search(comment) else None
     if private is None:

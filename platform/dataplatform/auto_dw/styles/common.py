@@ -1,36 +1,87 @@
-"""What both styles share: names, quoting, what becomes of private columns, the text of a model."""
+"""What both styles share: the design they work from, quoting, changed rows, the text of a model."""
 
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import yaml
 
 from dataplatform.auto_dw.judge.verdicts import Evaluation
-from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, Reference, SchemaProfile, TableProfile
 from dataplatform.auto_dw.names.lexicon import NOT_ADDITIVE, SEMI_ADDITIVE
 from dataplatform.auto_dw.names.words import words
 from dataplatform.auto_dw.said.decisions import SchemaDecision
-from dataplatform.names import MAX_IDENTIFIER, digest, qualified, quote
+from dataplatform.auto_dw.styles.naming import nouns, snake
+from dataplatform.names import qualified, quote
 
-_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 MARK = "-- auto_dw wrote this model; change it, and it is yours: "
+KNOWS = "-- auto_dw knows: "
+Day = tuple[
+    str, str, int, int
+]  # relation, column, first and last year of its dates: what the calendar is made of
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a model says of itself in its last lines, for the plans to come: what is built stays built.
+
+    `joins`: references it follows; `key`: the columns that it says are its source's key; `days`: its dates.
+    """
+
+    source: str = ""
+    joins: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    days: tuple[Day, ...] = ()
+
+    def line(self) -> str:
+        return KNOWS + json.dumps({k: v for k, v in asdict(self).items() if v}, ensure_ascii=False)
+
+
+def known(text: str) -> Known | None:
+    """What the file of a model says; None: an earlier release wrote it, or a person."""
+    line = next((line for line in text.splitlines() if line.startswith(KNOWS)), None)
+    if line is None:
+        return None
+    try:
+        said = json.loads(line.removeprefix(KNOWS))
+        days = tuple((str(r), str(c), int(a), int(b)) for r, c, a, b in said.get("days", ()))
+        return Known(said.get("source", ""), tuple(said.get("joins", ())), tuple(said.get("key", ())), days)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def join_text(reference: Reference) -> str:
+    """A reference as models name it: `customer_id > customers.customer_id`."""
+    return f"{', '.join(reference.columns)} > {reference.ref_table}.{', '.join(reference.ref_columns)}"
 
 
 @dataclass(frozen=True)
 class Design:
-    """What a style works from."""
+    """What a style works from.
+
+    `called`: what built models call a table; `alone`: tables that have a dimension already, and are not folded into
+    others; `folded`: those that are, each with the column that names it; `years`: from when to when dates may be.
+    """
 
     schema: SchemaProfile
     evaluation: Evaluation
     decisions: SchemaDecision
     taken: frozenset[str] = frozenset()
     accepted: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    alone: frozenset[str] = frozenset()
+    folded: Mapping[str, str] = field(default_factory=dict)
+    years: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+
+    @cached_property
+    def nouns(self) -> Mapping[str, str]:
+        tables = {name: table.called for name, table in self.schema.tables.items()}
+        return nouns(tables, self.called, self.schema.name == "silver")
 
     def value_checks(self, table: str, names: Iterable[str]) -> list[dict[str, Any]]:
         """Columns with few values: others are worth a warning."""
@@ -41,16 +92,26 @@ class Design:
             if t == table and snake(c) in shown
         ]
 
+    def noun(self, table: str) -> str:
+        return self.nouns[table]
+
     def name(self, kind: str, table: str) -> str:
         """Name of a model; with the schema's where another schema has that name already."""
-        plain = f"{kind}_{snake(table)}"
-        return plain if plain not in self.taken else f"{kind}_{snake(self.schema.name)}__{snake(table)}"
+        plain = f"{kind}_{self.noun(table)}"
+        return plain if plain not in self.taken else f"{kind}_{snake(self.schema.name)}__{self.noun(table)}"
 
     def role(self, table: str) -> str:
         return self.evaluation.tables[table].verdict.role
 
     def key(self, table: str) -> tuple[str, ...]:
         return self.evaluation.tables[table].primary_key
+
+    def referred(self, table: str) -> frozenset[str]:
+        """Columns of a table that others refer to."""
+        return frozenset(c for r in self.evaluation.references if r.ref_table == table for c in r.ref_columns)
+
+    def joins(self, table: str) -> tuple[str, ...]:
+        return tuple(join_text(r) for r in self.evaluation.of_table(table))
 
 
 @dataclass(frozen=True)
@@ -64,7 +125,10 @@ class Column:
 
 @dataclass(frozen=True)
 class ModelDraft:
-    """A model to be written. `kind`: dimension, fact, bridge, hub, link, satellite…; `source`: its table."""
+    """A model to be written. `kind`: dimension, fact, bridge, hub, link, satellite…; `source`: its table.
+
+    `folds`: other tables whose names for things it holds.
+    """
 
     name: str
     kind: str
@@ -77,6 +141,8 @@ class ModelDraft:
     materialized: str = "table"
     unique_key: Sequence[str] = ()
     deleted: str = ""
+    known: Known = Known()
+    folds: Sequence[str] = ()
 
     def text(self) -> str:
         """The file: header, SQL, and a mark that tells whether somebody has changed it."""
@@ -90,6 +156,7 @@ class ModelDraft:
         header["columns"] = dict(self.columns)
         front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110)
         body = f"/*\n{front.replace('*/', '* /')}*/\n{self.sql.strip()}\n"
+        body += f"{self.known.line()}\n"
         return body + MARK + digest_of(body) + "\n"
 
 
@@ -101,13 +168,6 @@ def untouched(text: str) -> bool:
     """Whether a file is as auto_dw wrote it."""
     body, mark, rest = text.rpartition(MARK)
     return bool(mark) and rest.strip() == digest_of(body)
-
-
-def snake(name: str) -> str:
-    """`OrderDetails` → order_details, in what Postgres takes unquoted."""
-    parts = name if name.islower() else "_".join(_CAMEL.findall(name)) or name
-    plain = "".join(c if c.isalnum() or c == "_" else "_" for c in parts.lower()) or "t"
-    return plain if len(plain) <= MAX_IDENTIFIER - 10 else f"{plain[: MAX_IDENTIFIER - 20]}_{digest(name)}"
 
 
 def relation(table: TableProfile, current: bool = True) -> str:
@@ -152,28 +212,17 @@ def only_changed(
     return f"\nwhere (:since = timestamptz '-infinity' or ({listed}) in (\n  {changed}))"
 
 
+def incremental(table: TableProfile, unique_key: Sequence[str], deleted: str = "") -> dict[str, Any]:
+    """Silver says what has changed; a plain table does not, and is read whole."""
+    if not table.history or not unique_key:
+        return {}
+    return {"materialized": "incremental", "unique_key": unique_key, "deleted": deleted}
+
+
 def hashed(parts: Sequence[str]) -> str:
     """A number that stays the same for the same values: the surrogate key."""
     joined = " || '|' || ".join(f"coalesce({p}::text, '')" for p in parts)
     return f"hashtextextended({joined}, 0)"
-
-
-def private(design: Design, table: str, column: ColumnProfile, alias: str) -> str | None:
-    """The column's SQL under the policy for private values; None: it is left out."""
-    verdict = design.evaluation.tables[table].columns[column.name]
-    plain = f"{alias}.{quote(column.name)}"
-    is_key = column.name in design.key(table)
-    if verdict.secret and not is_key:
-        return None
-    if column.kind == kinds.BINARY:
-        return None
-    if not (verdict.sensitive or verdict.secret) or design.decisions.sensitive == "keep":
-        return plain
-    if is_key or design.decisions.sensitive == "hash":
-        return f"encode(sha256(convert_to({plain}::text, 'UTF8')), 'hex')"
-    if design.decisions.sensitive == "mask":
-        return f"left({plain}::text, 1) || '***'"
-    return None
 
 
 def called(design: Design, table: str) -> str:

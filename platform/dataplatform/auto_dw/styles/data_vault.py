@@ -11,15 +11,16 @@ from dataplatform.auto_dw.look.profiles import Reference, TableProfile
 from dataplatform.auto_dw.styles.common import (
     Column,
     Design,
+    Known,
     ModelDraft,
     additivity,
     meaning,
     only_changed,
-    private,
     relation,
     same,
-    snake,
 )
+from dataplatform.auto_dw.styles.naming import snake
+from dataplatform.auto_dw.styles.private import is_plain, key_part, shown
 from dataplatform.names import quote
 
 
@@ -52,8 +53,13 @@ def _hash(parts: Sequence[str]) -> str:
     return f"md5({joined})"
 
 
-def _hk(table: str) -> str:
-    return f"{snake(table)}_hk"
+def _hk(design: Design, table: str) -> str:
+    return f"{design.noun(table)}_hk"
+
+
+def _hash_key(design: Design, table: TableProfile) -> str:
+    """Of private keys the hashed values go in: the hash of a clear one would give it away."""
+    return _hash([key_part(design, table.name, k, f"t.{quote(k)}") for k in design.key(table.name)])
 
 
 def _loaded(table: TableProfile) -> str:
@@ -64,11 +70,11 @@ def _hub(design: Design, table: TableProfile) -> ModelDraft:
     keys = design.key(table.name)
     parts = [f"t.{quote(k)}" for k in keys]
     columns = [
-        Column(_hk(table.name), _hash(parts), "hash of the business key"),
+        Column(_hk(design, table.name), _hash_key(design, table), "hash of the business key"),
         *(
             Column(
                 snake(k),
-                private(design, table.name, table.by_name[k], "t") or "null",
+                shown(design, table.name, table.by_name[k], "t") or "null",
                 meaning(design, table.name, k),
             )
             for k in keys
@@ -79,7 +85,7 @@ def _hub(design: Design, table: TableProfile) -> ModelDraft:
     grouped = f"{_changed(design, table)}\ngroup by {', '.join(parts)}"
     name = design.name("hub", table.name)
     selection = Selection(table, columns, grouped)
-    return _draft(name, "hub", selection, f"Hub of {table.name}.", [_hk(table.name)])
+    return _draft(name, "hub", selection, f"Hub of {table.name}.", [_hk(design, table.name)])
 
 
 def _changed(design: Design, table: TableProfile) -> str:
@@ -90,17 +96,22 @@ def _changed(design: Design, table: TableProfile) -> str:
 def _link(design: Design, table: TableProfile, references: Sequence[Reference], is_link: bool) -> ModelDraft:
     own = [f"t.{quote(k)}" for k in design.key(table.name)]
     every = [*own, *(f"t.{quote(c)}" for r in references for c in r.columns)]
-    name = f"{snake(table.name)}_link_hk"
-    columns = [Column(name, _hash(every), "hash of all keys it links")]
-    columns += [] if is_link else [Column(_hk(table.name), _hash(own), f"{table.name}, in its hub")]
+    linked = [*design.key(table.name), *(c for r in references for c in r.columns)]
+    name, noun = f"{design.noun(table.name)}_link_hk", design.noun(table.name)
+    parts = [key_part(design, table.name, c, f"t.{quote(c)}") for c in linked]
+    columns = [Column(name, _hash(parts), "hash of all keys it links")]
+    columns += (
+        [] if is_link else [Column(_hk(design, table.name), _hash_key(design, table), f"{noun}, in its hub")]
+    )
     joins: list[str] = []
     for reference in references:
-        role = _hk(reference.ref_table)
+        role = _hk(design, reference.ref_table)
         if role in {c.name for c in columns}:
             role = f"{'_'.join(map(snake, reference.columns))}_{role}"
-        parts = _business_key(design, reference, joins)
-        every += [p for p in parts if p not in every]
-        columns.append(Column(role, _hash(parts), f"{reference.ref_table}, in its hub"))
+        values = _business_key(design, reference, joins)
+        every += [v for v in values.values() if v not in every]
+        shown_ = [key_part(design, reference.ref_table, k, v) for k, v in values.items()]
+        columns.append(Column(role, _hash(shown_), f"{design.noun(reference.ref_table)}, in its hub"))
     columns += [
         Column("load_date", _loaded(table), "when first seen"),
         Column("effective_to", _ended(table), "when the link ended; null: it holds"),
@@ -108,15 +119,16 @@ def _link(design: Design, table: TableProfile, references: Sequence[Reference], 
     ]
     tail = f"{''.join(joins)}{_changed(design, table)}\ngroup by {', '.join(dict.fromkeys(every))}"
     selection, text = Selection(table, columns, tail), f"What {table.name} links."
-    return _draft(design.name("link", table.name), "link", selection, text, [name])
+    draft = _draft(design.name("link", table.name), "link", selection, text, [name])
+    return replace(draft, known=Known(table.name, design.joins(table.name)))
 
 
-def _business_key(design: Design, reference: Reference, joins: list[str]) -> list[str]:
-    """The parent's business key: in the child's own columns, else looked up by what they refer to."""
+def _business_key(design: Design, reference: Reference, joins: list[str]) -> dict[str, str]:
+    """The parent's business key, by its columns: in the child's own columns, else looked up by what they refer to."""
     order = {p: c for c, p in zip(reference.columns, reference.ref_columns, strict=True)}
     key, alias = design.key(reference.ref_table), f"p{len(joins)}"
     if set(order) == set(key):
-        return [f"t.{quote(order[k])}" for k in key]
+        return {k: f"t.{quote(order[k])}" for k in key}
     parent = design.schema.tables[reference.ref_table]
     by = ", ".join(quote(c) for c in reference.ref_columns)
     latest = ", dp_valid_from desc" if parent.history else ""
@@ -124,7 +136,7 @@ def _business_key(design: Design, reference: Reference, joins: list[str]) -> lis
         f"\nleft join (select distinct on ({by}) {by}, {', '.join(quote(k) for k in key if k not in order)}"
         f" from {relation(parent, current=False)} order by {by}{latest}) {alias} on {same(reference, 't', alias)}"
     )
-    return [f"{alias}.{quote(k)}" for k in key]
+    return {k: f"{alias}.{quote(k)}" for k in key}
 
 
 def _ended(table: TableProfile) -> str:
@@ -139,15 +151,14 @@ def _satellite(design: Design, table: TableProfile, is_link: bool) -> ModelDraft
     }
     attributes = []
     for column in table.columns:
-        sql = private(design, table.name, column, "t")
+        sql = shown(design, table.name, column, "t")
         if column.name not in keys and sql is not None and column.kind not in (kinds.BINARY, kinds.OTHER):
             attributes.append(Column(snake(column.name), sql, meaning(design, table.name, column.name)))
     if not attributes:
         return None
-    parts = [f"t.{quote(k)}" for k in design.key(table.name)]
-    name = _hk(table.name) if not is_link else f"{snake(table.name)}_bk_hk"
+    name = _hk(design, table.name) if not is_link else f"{design.noun(table.name)}_bk_hk"
     columns = [
-        Column(name, _hash(parts), "hash of the business key"),
+        Column(name, _hash_key(design, table), "hash of the business key"),
         Column("load_date", "t.dp_valid_from" if table.history else "timestamptz 'epoch'", "valid from"),
         Column(
             "load_end_date", "t.dp_valid_to" if table.history else "null::timestamptz", "valid to; null: now"
@@ -160,7 +171,9 @@ def _satellite(design: Design, table: TableProfile, is_link: bool) -> ModelDraft
     measures = {
         snake(c.name): additivity(c)
         for c in table.columns
-        if verdicts[c.name].verdict.role == MEASURE and snake(c.name) in {a.name for a in attributes}
+        if verdicts[c.name].verdict.role == MEASURE
+        and is_plain(design, table.name, c.name)
+        and snake(c.name) in {a.name for a in attributes}
     }
     text = f"Attributes of {table.name}, with history."
     selection = Selection(table, columns, _changed(design, table))
@@ -193,7 +206,9 @@ def _point_in_time(design: Design, table: TableProfile, satellite: ModelDraft, i
     if keys:
         sql += f" join gold.{design.name('hub', table.name)} h on h.{quote(hk)} = s.{quote(hk)}"
     text = f"{table.name} at any moment: valid_from <= moment and (valid_to is null or moment < valid_to)."
-    return ModelDraft(design.name("pit", table.name), "view", table.name, sql, text, columns, (), {}, "view")
+    name = design.name("pit", table.name)
+    said = Known(table.name)
+    return ModelDraft(name, "view", table.name, sql, text, columns, (), {}, "view", known=said)
 
 
 @dataclass(frozen=True)
@@ -222,4 +237,5 @@ def _draft(name: str, kind: str, selection: Selection, text: str, unique: list[s
         [{"unique": unique}],
         materialized="incremental" if incremental else "table",
         unique_key=unique if incremental else (),
+        known=Known(selection.table.name),
     )

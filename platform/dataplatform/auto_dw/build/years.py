@@ -1,0 +1,45 @@
+"""In which years the dates of facts lie: by that, mistakes and stand-ins for `never` are told from dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy.engine import Engine
+
+from dataplatform.auto_dw.look import kinds
+from dataplatform.auto_dw.look.profiles import TableProfile
+from dataplatform.auto_dw.styles.calendar import NEVER, believed
+from dataplatform.auto_dw.styles.common import relation
+from dataplatform.names import quote
+from dataplatform.storage.postgres import connected
+
+_MOST = 200_000  # rows of a table that are looked at
+
+
+def years_of(engine: Engine, tables: Iterable[TableProfile]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Of each column of dates from which year on, and before which, its dates are believed."""
+    result: dict[tuple[str, str], tuple[int, int]] = {}
+    with connected(engine) as conn:
+        for table in tables:
+            names = [c.name for c in table.columns if c.kind in (kinds.DATE, kinds.TIME) and c.filled]
+            if names:
+                counted: dict[str, dict[int, int]] = {name: {} for name in names}
+                for number, year, rows in conn.exec_driver_sql(_query(table, names)).all():
+                    counted[names[number]][year] = rows
+                result |= {(table.name, name): believed(years) for name, years in counted.items()}
+    return result
+
+
+def _query(table: TableProfile, names: list[str]) -> str:
+    listed = ", ".join(f"{quote(name)}::timestamp as c{n}" for n, name in enumerate(names))
+    values = ", ".join(f"({n}, s.c{n})" for n in range(len(names)))
+    never = ", ".join(f"timestamp '{day}'" for day in NEVER)
+    return (
+        f"select v.n, extract(year from v.d)::int, count(*)::int "
+        f"from (select {listed} from {relation(table)} limit {_MOST}) s, lateral (values {values}) v(n, d) where isfinite(v.d) and v.d not in ({never}) group by 1, 2"
+    )
+
+
+def facts(tables: Mapping[str, TableProfile], roles: Mapping[str, str]) -> list[TableProfile]:
+    """Tables whose dates have days."""
+    return [table for name, table in tables.items() if roles[name] in ("fact", "bridge")]
