@@ -25,8 +25,8 @@ INTRO = """# auto_dw on northwind, step by step
 The schema of the classic sample, in a plain Postgres, with no keys, constraints or comments at all. Everything below is
 what the commands printed (`scripts/demo_transcript.py` ran them).
 """
-TOP = """select c.country, sum(f.quantity) from gold.fact_order_details f join gold.dim_customers c \
-using (customers_sk) group by 1 order by 2 desc limit 3"""
+TOP = """select c.country, sum(f.quantity) from gold.fact_order_detail f join gold.dim_customer c \
+using (customer_sk) group by 1 order by 2 desc limit 3"""
 CHANGE = "update northwind.order_details set quantity = quantity + 10 where order_id = 10248"
 NEW = """create table northwind.promotions as select g as promotion_id, 'promotion ' || g as promotion_name \
 from generate_series(1, 12) g"""

@@ -150,7 +150,7 @@ def test_it_asks_builds_what_was_said_and_asks_nothing_twice(env: dict[str, str]
         })}  # fmt: skip
         verdicts = {row["table"]: row for row in json.loads(shown["auto-dw-silver-verdicts"]["data"])}
         assert (verdicts["shop__orders"]["role"], verdicts["shop__orders"]["status"]) == ("fact", "green")
-        assert "dim_shop__customers.sql" in shown["auto-dw-silver-plan"]["data"]
+        assert "dim_shop__customer.sql" in shown["auto-dw-silver-plan"]["data"]
         assert "shop__batches (dimension" in shown["auto-dw-silver-plan"]["data"]
 
         # it keeps neither a slot nor a process, and is not taken for dead
@@ -171,8 +171,8 @@ def test_it_asks_builds_what_was_said_and_asks_nothing_twice(env: dict[str, str]
         assert flow.answer(run, go=True, **{"role shop__batches": "lookup"})["status"] == "ACCEPT"
         flow.wait(run, "Completed")
         [rows] = flow.sql(
-            "select count(*) n, count(distinct town) towns from gold.fact_shop__orders "
-            "join gold.dim_shop__customers using (shop__customers_sk)"
+            "select count(*) n, count(distinct town) towns from gold.fact_shop__order "
+            "join gold.dim_shop__customer using (shop__customer_sk)"
         )
         assert rows == {"n": 200, "towns": 5}
         said = decisions.load(tmp_path / "metadata").of("silver").tables
@@ -194,7 +194,7 @@ def test_where_it_may_it_builds_additions_alone_and_a_newer_form_closes_the_olde
     flow.load(customers=CUSTOMERS, orders=ORDERS)
     with flow.worker():
         flow.wait(flow.due()[-1]["id"], "Completed")
-        assert flow.sql("select count(*) n from gold.fact_shop__orders") == [{"n": 200}]
+        assert flow.sql("select count(*) n from gold.fact_shop__order") == [{"n": 200}]
 
         # what a person has taken back is built again when a person says so
         program(flow.env, "auto-dw", "undo")
@@ -216,7 +216,7 @@ def test_where_it_may_it_builds_additions_alone_and_a_newer_form_closes_the_olde
         flow.wait(newer, "Completed")
         flow.wait(flow.start(), "Completed")
         assert decisions.load(tmp_path / "metadata").of("silver").tables["shop__batches"].role == "dimension"
-        assert not (tmp_path / "metadata/gold/auto_dw/silver/dim_shop__batches.sql").exists()
+        assert not (tmp_path / "metadata/gold/auto_dw/silver/dim_shop__batch.sql").exists()
 
 
 PLAIN = """
@@ -257,7 +257,7 @@ def test_an_answer_that_is_none_is_asked_again_with_the_reason(env: dict[str, st
         said = decisions.load(tmp_path / "metadata").of("plain").tables
         assert (said["notes"].primary_key, said["notes"].role) == (("note", "author"), None)
         # the unknown member is a row, too
-        assert flow.sql("select count(*) n from gold.dim_towns") == [{"n": 10}]
+        assert flow.sql("select count(*) n from gold.dim_town") == [{"n": 10}]
 
 
 def test_its_deployments_follow_what_auto_dw_yaml_says(env: dict[str, str], tmp_path: Path) -> None:

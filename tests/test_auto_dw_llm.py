@@ -142,12 +142,12 @@ def test_its_words_reach_the_warehouse_and_a_persons_come_first(world: World, se
     comments = dict(
         world.rows(
             "select attname, col_description(attrelid, attnum) from pg_attribute "
-            "where attrelid = 'gold.dim_animals'::regclass and attnum > 0"
+            "where attrelid = 'gold.dim_animal'::regclass and attnum > 0"
         )
     )
     assert comments["animal_name"] == "The animal_name."
     assert comments["kind"] == "What sort of animal it is"
-    [(text,)] = world.rows("select obj_description('gold.dim_animals'::regclass)")
+    [(text,)] = world.rows("select obj_description('gold.dim_animal'::regclass)")
     assert "animals (Animal)" in text
     assert "An animal of the zoo." in text
 

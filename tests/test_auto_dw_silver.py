@@ -61,8 +61,8 @@ def test_facts_find_the_version_of_their_time(make_world: MakeWorld) -> None:
     deliver([f"new {n}" for n in range(12)], 4)
     builds.go(Workspace.of(world.platform))
     found = world.rows(
-        "select extract(month from f.sold_at)::int, min(d.town), max(d.town), sum(f.amount) from gold.fact_s__sales f "
-        "join gold.dim_s__people d using (s__people_sk) group by 1 order by 1"
+        "select extract(month from f.sold_at)::int, min(d.town), max(d.town), sum(f.amount) from gold.fact_s__sale f "
+        "join gold.dim_s__person d using (s__person_sk) group by 1 order by 1"
     )
     assert [(m, a[:3], b[:3]) for m, a, b, _ in found] == [
         (1, "old", "old"),
@@ -156,13 +156,14 @@ def test_facts_see_the_version_of_their_day_after_thirty_days(make_world: MakeWo
             builds.go(Workspace.of(world.platform))
     refresh_gold(make_platform(world))
     wrong = world.rows(
-        "select count(*) from gold.fact_s__sales f join gold.dim_s__people d using (s__people_sk) where not exists ("
-        "select from silver.s__people p where p.person_id = f.person_id and p.town = d.town and (p.dp_valid_from <= "
+        "select count(*) from gold.fact_s__sale f join gold.dim_s__person d using (s__person_sk) "
+        "join silver_current.s__sales s using (sale_id) where not exists ("
+        "select from silver.s__people p where p.person_id = s.person_id and p.town = d.town and (p.dp_valid_from <= "
         "f.sold_at or p.dp_valid_from = (select min(dp_valid_from) from silver.s__people q where q.person_id = "
         "p.person_id)) and (p.dp_valid_to is null or f.sold_at < p.dp_valid_to))"
     )
     assert wrong == [(0,)]
-    assert world.rows("select count(*) from gold.fact_s__sales where s__people_sk = -1") == [(0,)]
+    assert world.rows("select count(*) from gold.fact_s__sale where s__person_sk = -1") == [(0,)]
 
 
 def test_a_replay_that_changes_history_reaches_incremental_models(make_world: MakeWorld) -> None:
@@ -187,12 +188,12 @@ def test_the_vault_answers_for_any_moment(make_world: MakeWorld) -> None:
         assert not world.run("s").failed
     builds.go(Workspace.of(world.platform))
     query = (
-        "select town from gold.pit_s__people where person_id = 1 and valid_from <= '{0}' "
+        "select town from gold.pit_s__person where person_id = 1 and valid_from <= '{0}' "
         "and (valid_to is null or '{0}' < valid_to)"
     )
     assert world.rows(query.format("2026-01-02T00:00:00Z")) == [("town 1",)]
     assert world.rows(query.format("2026-01-20T00:00:00Z")) == [("town 3",)]
-    assert world.rows("select count(*) from gold.pit_s__people where is_current") == [(20,)]
+    assert world.rows("select count(*) from gold.pit_s__person where is_current") == [(20,)]
 
 
 NESTED = """
@@ -245,12 +246,12 @@ def test_nested_lists_belong_to_what_holds_them(make_world: MakeWorld, style: st
     assert advanced == contents(world)
     if style == "kimball":
         query = (
-            "select count(*) from gold.fact_s__sales__lines f join gold.dim_s__people d using (s__people_sk) "
-            "join gold.dim_s__products p using (s__products_sk) where s__people_sk <> -1"
+            "select count(*) from gold.fact_s__sale__line f join gold.dim_s__person d using (s__person_sk) "
+            "join gold.dim_s__product p using (s__product_sk) where s__person_sk <> -1"
         )
     else:
         query = (
-            "select count(*) from gold.link_s__sales__lines join gold.hub_s__sales using (s__sales_hk) "
-            "join gold.hub_s__products using (s__products_hk) where effective_to is null"
+            "select count(*) from gold.link_s__sale__line join gold.hub_s__sale using (s__sale_hk) "
+            "join gold.hub_s__product using (s__product_hk) where effective_to is null"
         )
     assert world.rows(query) == world.rows("select count(*) from silver_current.s__sales__lines")

@@ -28,7 +28,10 @@ app = typer.Typer(
 Schema = Annotated[str, typer.Option("--schema", "-s", help="Schema to look at.")]
 MOST_UNSURE = 4  # columns of a table that the overview names
 AcceptAmber = Annotated[
-    bool, typer.Option("--accept-amber", help="Tables whose role is likely, not sure, need not wait for you.")
+    bool,
+    typer.Option(
+        "--accept-amber", help="Tables, keys and references that are likely, not sure, need not wait."
+    ),
 ]
 _COLORS = {"green": "green", "amber": "yellow", "red": "red"}
 
@@ -234,9 +237,11 @@ def plan(
 def _show_waiting(tables: dict[str, str]) -> None:
     """What is left out until a person has said what it is."""
     for name, why in tables.items():
-        out.print(f"waits for you: {name} ({why})", markup=False)
+        out.print(f"waits for you: {name}: {why}", markup=False, highlight=False)
     if tables:
-        out.print("say what they are: dataplatform auto-dw ask; or take the likely ones: --accept-amber")
+        out.print(
+            "say what they are: dataplatform auto-dw ask, or metadata/auto_dw.yaml; or take the likely: --accept-amber"
+        )
 
 
 @app.command("go")

@@ -149,9 +149,7 @@ def described(found: Proposal, heard: Heard) -> str:
         f"{plan.schema} has changed since you were asked." if heard.go and heard.shape != found.shape else "",
         f"The plan for {plan.schema} adds {len(plan.added)} models, changes {len(plan.changed)} and removes "
         f"{len(plan.removed)}; the run's artifacts show it.",
-        f"Until you say what they are these tables stay out: {', '.join(plan.waiting)}."
-        if plan.waiting
-        else "",
+        f"Until you say what they are these stay out: {', '.join(plan.waiting)}." if plan.waiting else "",
         _left(found),
     ]
     return " ".join(part for part in parts if part)

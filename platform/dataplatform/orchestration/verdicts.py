@@ -70,7 +70,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _list(f"{word}:", [f"`{path}`" for path in paths])
     if not plan.after:
         yield "\nNothing to do."
-    yield from _list("waits for a person:", [f"{name} ({why})" for name, why in plan.waiting.items()])
+    yield from _list("waits for a person:", [f"{name}: {why}" for name, why in plan.waiting.items()])
     yield from _list("kept as a person changed them:", [f"`{path}`" for path in plan.kept])
     yield from _list("private:", [str(column) for column in plan.private])
     diff = plan.diff().splitlines()

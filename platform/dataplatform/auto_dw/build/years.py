@@ -34,9 +34,10 @@ def _query(table: TableProfile, names: list[str]) -> str:
     listed = ", ".join(f"{quote(name)}::timestamp as c{n}" for n, name in enumerate(names))
     values = ", ".join(f"({n}, s.c{n})" for n in range(len(names)))
     never = ", ".join(f"timestamp '{day}'" for day in NEVER)
+    seen = f"select {listed} from {relation(table)} limit {_MOST}"
     return (
-        f"select v.n, extract(year from v.d)::int, count(*)::int "
-        f"from (select {listed} from {relation(table)} limit {_MOST}) s, lateral (values {values}) v(n, d) where isfinite(v.d) and v.d not in ({never}) group by 1, 2"
+        f"select v.n, extract(year from v.d)::int, count(*)::int from ({seen}) s, lateral (values {values}) v(n, d) "
+        f"where isfinite(v.d) and v.d not in ({never}) group by 1, 2"
     )
 
 

@@ -45,7 +45,7 @@ class TableDecision(Metadata):
     role: TableRole | None = Field(default=None, description="What the table is.")
     primary_key: tuple[str, ...] = Field(default=(), description="Columns that identify a row.")
     description: str = Field(default="", description="What it means.")
-    sensitive: Treatment | Literal["omit"] | None = Field(
+    sensitive: Literal["drop", "omit", "hash", "mask", "keep"] | None = Field(
         default=None, description="What becomes of its private columns, as of the schema's `sensitive`."
     )
     columns: dict[str, ColumnDecision] = Field(default={}, description="Decisions about its columns.")
@@ -72,15 +72,15 @@ class SchemaDecision(Metadata):
     style: Literal["kimball", "data_vault"] = Field(
         default="kimball", description="How the warehouse is built."
     )
-    sensitive: Treatment | Literal["omit"] = Field(
+    sensitive: Literal["drop", "omit", "hash", "mask", "keep"] = Field(
         default="drop",
         description="What becomes of private columns in the warehouse: `drop` leaves them out (`omit` says the same), "
         "`hash` puts a keyed hash in their place, `mask` a part of each value that its kind allows, `keep` the values.",
     )
     private: dict[str, Treatment] = Field(
         default={},
-        description="The same for private columns whose names fit a pattern, `*email*` or `customers.*`; the first "
-        "pattern that fits counts, before the table's and the schema's word.",
+        description="The same for private columns whose names fit a pattern, `*email*` or `customers.*`; the longest "
+        "that fits counts, before the table's and the schema's word.",
     )
     tables: dict[str, TableDecision] = Field(default={}, description="Decisions about its tables.")
     flow: FlowDecision | None = Field(
@@ -92,8 +92,9 @@ class SchemaDecision(Metadata):
         """What becomes of a private column: its own word, then a pattern's, its table's, the schema's."""
         said = self.tables.get(table, TableDecision())
         own = said.columns.get(column, ColumnDecision()).private
-        fits = (how for pattern, how in self.private.items() if _fits(pattern, table, column))
-        found = own or next(fits, None) or said.sensitive or self.sensitive
+        fits = [pattern for pattern in self.private if _fits(pattern, table, column)]
+        by_pattern = self.private[max(fits, key=len)] if fits else None
+        found = own or by_pattern or said.sensitive or self.sensitive
         return "drop" if found == "omit" else found
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from dataplatform.auto_dw.judge.roles import BRIDGE
 from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import TableProfile
-from dataplatform.auto_dw.styles.common import KNOWS, Day, Design, ModelDraft, known, relation
+from dataplatform.auto_dw.names.lexicon import AUDIT
+from dataplatform.auto_dw.names.words import words
+from dataplatform.auto_dw.styles.common import CALENDAR, KNOWS, Day, Design, ModelDraft, known, relation
 from dataplatform.auto_dw.styles.private import is_plain
 from dataplatform.names import quote
 
-NAME = "dim_date"
 UNKNOWN, OUT_OF_RANGE = -1, -2
 GAP = 20  # years without a date after which others are far off
 RARE = 0.01  # share of dates below which those far off are mistakes
@@ -20,6 +22,8 @@ ANY = (1970, 2100)  # where nothing was seen
 # days that stand for `never` and `unknown`
 NEVER = ("0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01",
          "2099-12-31", "2100-01-01", "2199-12-31")  # fmt: skip
+# words of when a row was written; those taken away may be all that says when something happened
+_TECHNICAL = AUDIT - {"created", "inserted", "deleted", "timestamp", "ts"}
 _IN_GOLD = "in gold.dim_date"  # what the columns of facts say that have a day of it
 _OLD = ("1900-01-01", "2100-12-31")  # the calendar of earlier releases
 
@@ -66,12 +70,18 @@ def key(value: str, years: tuple[int, int]) -> str:
 
 
 def dates(design: Design, table: TableProfile) -> dict[str, Day]:
-    """The columns of a fact that have a day, with what the calendar must know of them."""
-    return {
-        c.name: (relation(table), c.name, *design.years.get((table.name, c.name), ANY))
+    """The columns of a fact that have a day, with what the calendar must know of them.
+
+    When a row was last written is no date of what happened, unless nothing else is; of a bridge it never is.
+    """
+    found = [
+        c
         for c in table.columns
         if c.kind in (kinds.DATE, kinds.TIME) and is_plain(design, table.name, c.name)
-    }
+    ]
+    happened = [c for c in found if _TECHNICAL.isdisjoint(words(c.called))]
+    chosen = happened if happened or design.role(table.name) == BRIDGE else found
+    return {c.name: (relation(table), c.name, *design.years.get((table.name, c.name), ANY)) for c in chosen}
 
 
 def days_of(texts: Iterable[str]) -> tuple[frozenset[Day], bool]:
@@ -96,7 +106,7 @@ def calendar(days: Iterable[Day], old: bool = False) -> ModelDraft | None:
         f"{_DAYS}"
     )
     return ModelDraft(
-        NAME,
+        CALENDAR,
         "dimension",
         "",
         sql,

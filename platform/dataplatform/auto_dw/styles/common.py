@@ -20,6 +20,7 @@ from dataplatform.auto_dw.styles.naming import nouns, snake
 from dataplatform.names import qualified, quote
 
 MARK = "-- auto_dw wrote this model; change it, and it is yours: "
+CALENDAR = "dim_date"
 KNOWS = "-- auto_dw knows: "
 Day = tuple[
     str, str, int, int
@@ -96,9 +97,13 @@ class Design:
         return self.nouns[table]
 
     def name(self, kind: str, table: str) -> str:
-        """Name of a model; with the schema's where another schema has that name already."""
+        """Name of a model; with the schema's where another schema, or the calendar, has that name already."""
         plain = f"{kind}_{self.noun(table)}"
-        return plain if plain not in self.taken else f"{kind}_{snake(self.schema.name)}__{self.noun(table)}"
+        return (
+            plain
+            if plain not in (*self.taken, CALENDAR)
+            else f"{kind}_{snake(self.schema.name)}__{self.noun(table)}"
+        )
 
     def role(self, table: str) -> str:
         return self.evaluation.tables[table].verdict.role
@@ -156,7 +161,8 @@ class ModelDraft:
         header["columns"] = dict(self.columns)
         front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110)
         body = f"/*\n{front.replace('*/', '* /')}*/\n{self.sql.strip()}\n"
-        body += f"{self.known.line()}\n"
+        if self.known != Known():
+            body += f"{self.known.line()}\n"
         return body + MARK + digest_of(body) + "\n"
 
 

@@ -12,6 +12,7 @@ from dataplatform.auto_dw.names.lexicon import HAPPENS
 from dataplatform.auto_dw.names.words import words
 from dataplatform.auto_dw.styles import calendar
 from dataplatform.auto_dw.styles.common import (
+    CALENDAR,
     LATER,
     SINCE,
     Column,
@@ -168,7 +169,7 @@ def _fact_checks(
     ]
     # a day that came between the build of the calendar and this one is in the next one's
     checks += [
-        {"reference": {name: f"gold.{calendar.NAME}.date_key"}, "severity": "warn"}
+        {"reference": {name: f"gold.{CALENDAR}.date_key"}, "severity": "warn"}
         for name in dict.fromkeys(_day(column) for _, column, _, _ in days)
         if name in names
     ]
@@ -220,7 +221,8 @@ def _look_ups(design: Design, side: Side, content: Content) -> None:
         matches = _matches(design, reference, side.alias, dim)
         content.joins.append(f"\nleft join gold.{design.name('dim', parent.name)} {dim} on {matches}{when}")
         key = f"coalesce({dim}.{quote(surrogate(design, parent.name))}, {UNKNOWN})"
-        content.columns.append(Column(role, key, f"{design.noun(parent.name)} at the time it happened"))
+        text = f"{design.noun(parent.name)} at the time it happened, by {', '.join(reference.columns)}"
+        content.columns.append(Column(role, key, text))
 
 
 def _matches(design: Design, reference: Reference, alias: str, dim: str) -> str:

@@ -134,7 +134,7 @@ def _belongs(design: Design, table: TableProfile, reference: Reference) -> str:
     noun = design.noun(reference.ref_table)
     if reference.ref_table == table.name:
         return f"the current {noun} that {', '.join(reference.columns)} names"
-    return f"the current {noun} it belongs to"
+    return f"the current {noun} it belongs to, by {', '.join(reference.columns)}"
 
 
 def _outrigger_joins(design: Design, table: TableProfile) -> Iterator[str]:

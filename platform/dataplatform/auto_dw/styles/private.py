@@ -24,14 +24,19 @@ class Fate:
 def fate(design: Design, table: str, column: str) -> Fate:
     """A column's fate. One that refers to a private key has that key's: both show the same, or joins would fail."""
     own = _own(design, table, column)
-    if own.private:
+    if own.how == "keep" and own.private:
         return own
     for reference in design.evaluation.of_table(table):
         if reference.ref_table in design.schema.tables and column in reference.columns:
             parent = reference.ref_columns[reference.columns.index(column)]
             found = _own(design, reference.ref_table, parent)
-            if found.private and found.how != "keep":
-                return Fate(found.how, True, f"it refers to {reference.ref_table}.{parent}, which is private")
+            if found.private and found.how == "hash":
+                note = (
+                    ""
+                    if own.how == "hash"
+                    else f"hashed as {reference.ref_table}.{parent} is, to which it refers"
+                )
+                return Fate("hash", True, note)
     return own
 
 
