@@ -247,6 +247,29 @@ def test_the_calendar_is_everybodys_and_undo_takes_the_years_along(world: World)
     assert world.rows("select to_regclass('gold.dim_date') is null") == [(True,)]
 
 
+def test_days_that_are_spelled_in_numbers(world: World) -> None:
+    """As banks' exports and phones' databases have them; what is no day is out of range, and no build fails for it."""
+    execute(world, "create table club.loans (loan_id int primary key, member_email text references club.members, loan_date int, "
+                   "created_at bigint, amount numeric);"
+                   "insert into club.loans select g, 'p1@example1.org', 930101 + g % 28 + 100 * (g % 12), "
+                   "(1700000000 + g * 100000)::bigint * 1000, g from generate_series(1, 400) g")  # fmt: skip
+    say(world, tables={"loans": {"role": "fact"}})
+    builds.go(club(world))
+    assert world.rows(
+        "select min(d.date)::text, max(d.date)::text, count(*) from gold.fact_loan f join gold.dim_date d on d.date_key = f.loan_date_key"
+    ) == [("1993-01-01", "1993-12-28", 400)]
+    assert world.rows(
+        "select min(d.date)::text, count(*) from gold.fact_loan f join gold.dim_date d on d.date_key = f.created_at_key"
+    ) == [("2023-11-15", 400)]
+    execute(world, "update club.loans set loan_date = 990 where loan_id = 1; update club.loans set loan_date = -5 where loan_id = 2;"
+                   "update club.loans set created_at = 9e18::bigint where loan_id = 3")  # fmt: skip
+    refresh_gold(reread(world.platform))
+    assert world.rows(
+        "select count(*) from gold.fact_loan where loan_date_key = -2 or created_at_key = -2"
+    ) == [(3,)]
+    assert "created_at" not in plans.plan(club(world)).as_json()["tables"]["fact_loan"]["measures"]
+
+
 # names, folded lists, keys
 
 

@@ -9,6 +9,7 @@ from dataplatform.auto_dw.said.decisions import SchemaDecision
 from dataplatform.auto_dw.styles import masks
 from dataplatform.auto_dw.styles.calendar import ANY, believed, calendar, days_of, key
 from dataplatform.auto_dw.styles.common import Known, ModelDraft, known
+from dataplatform.auto_dw.styles.moments import APPLE, MILLISECONDS, SECONDS, SHORT, SPELLED, form_of
 from dataplatform.auto_dw.styles.naming import nouns, shared_prefix, snake
 
 
@@ -85,7 +86,7 @@ def test_dates_are_believed_around_the_years_that_were_seen(
 
 
 def test_the_calendar_is_made_of_what_models_say() -> None:
-    day = ('"shop"."orders"', "ordered_at", 2010, 2080)
+    day = ('"shop"."orders"', "ordered_at", 2010, 2080, "")
     draft = ModelDraft("fact_order", "fact", "orders", "select 1", "", {}, known=Known("orders", days=(day,)))
     assert known(draft.text()) == draft.known
     days, old = days_of([draft.text(), "select 1"])
@@ -97,7 +98,7 @@ def test_the_calendar_is_made_of_what_models_say() -> None:
     assert calendar([]) is None
     assert days_of(["columns: {a_key: 'day of a, in gold.dim_date'}\n"]) == (frozenset(), True)
     assert "1900-01-01" in (calendar([], True) or made).sql
-    assert key("f.d", (2010, 2080)).endswith("else -2 end")
+    assert key("f.d", "f.d", day).endswith("else -2 end")
 
 
 def test_what_becomes_of_a_private_column() -> None:
@@ -131,3 +132,18 @@ def test_what_becomes_of_a_private_column() -> None:
 )  # fmt: skip
 def test_a_mask_knows_what_it_covers(name: str, kind: str, found: str) -> None:
     assert masks.kind_of(ColumnProfile(name, 1, kind, kind, 10)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "form"),
+    [
+        ("date", "930101", "981231", SHORT), ("order_date", "20200131", "20241231", SPELLED),
+        ("created_at", "1609459200", "1735689600", SECONDS), ("start_time", "0", "1735689600000", MILLISECONDS),
+        ("ZTIMESTAMP", "632843030.9", "635475962.8", APPLE), ("ZCOUNT", "632843030", "635475962", None),
+        ("date", "930199", "981231", None), ("amount", "930101", "981231", None), ("date_id", "20200131", "20241231", None),
+        ("order_date", "1", "9", None), ("hours", "1", "24", None),
+    ],
+)  # fmt: skip
+def test_numbers_that_say_when(name: str, low: str, high: str, form: str | None) -> None:
+    column = ColumnProfile(name, 1, "bigint", "integer", 10, low=low, high=high)
+    assert form_of(column) == form

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.engine import Engine
 
-from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import TableProfile
 from dataplatform.auto_dw.styles.calendar import NEVER, believed
 from dataplatform.auto_dw.styles.common import relation
+from dataplatform.auto_dw.styles.moments import moment, moments
 from dataplatform.names import quote
 from dataplatform.storage.postgres import connected
 
@@ -21,17 +21,19 @@ def years_of(engine: Engine, tables: Iterable[TableProfile]) -> dict[tuple[str, 
     result: dict[tuple[str, str], tuple[int, int]] = {}
     with connected(engine) as conn:
         for table in tables:
-            names = [c.name for c in table.columns if c.kind in (kinds.DATE, kinds.TIME) and c.filled]
+            names = [name for name in moments(table) if table.by_name[name].filled]
             if names:
                 counted: dict[str, dict[int, int]] = {name: {} for name in names}
-                for number, year, rows in conn.exec_driver_sql(_query(table, names)).all():
+                for number, year, rows in conn.exec_driver_sql(_query(table, names).replace("%", "%%")).all():
                     counted[names[number]][year] = rows
                 result |= {(table.name, name): believed(years) for name, years in counted.items()}
     return result
 
 
 def _query(table: TableProfile, names: list[str]) -> str:
-    listed = ", ".join(f"{quote(name)}::timestamp as c{n}" for n, name in enumerate(names))
+    forms = moments(table)
+    times = (moment(forms[name], quote(name)) for name in names)
+    listed = ", ".join(f"({value})::timestamp as c{n}" for n, value in enumerate(times))
     values = ", ".join(f"({n}, s.c{n})" for n in range(len(names)))
     never = ", ".join(f"timestamp '{day}'" for day in NEVER)
     seen = f"select {listed} from {relation(table)} limit {_MOST}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dataplatform.auto_dw.judge.roles import BRIDGE
-from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import TableProfile
 from dataplatform.auto_dw.names.lexicon import AUDIT
 from dataplatform.auto_dw.names.words import words
 from dataplatform.auto_dw.styles.common import CALENDAR, KNOWS, Day, Design, ModelDraft, known, relation
+from dataplatform.auto_dw.styles.moments import moment, moments
 from dataplatform.auto_dw.styles.private import is_plain
 from dataplatform.names import quote
 
@@ -59,13 +59,12 @@ def believed(years: Mapping[int, int]) -> tuple[int, int]:
     return (kept[0][0] - BEFORE) // 10 * 10, -((-kept[-1][-1] - AFTER) // 10) * 10
 
 
-def key(value: str, years: tuple[int, int]) -> str:
-    """SQL for the day's key of a date or time."""
-    first, last = (f"date '{year:04}-01-01'" for year in years)
-    number = f"to_char({value}, 'YYYYMMDD')::int"
+def key(value: str, when: str, day: Day) -> str:
+    """SQL for the key of a day. `value`: what a row holds, `when`: the time that it says."""
+    first, last = (f"date '{year:04}-01-01'" for year in day[2:4])
     return (
-        f"case when {value} is null then {UNKNOWN} when {value} >= {first} and {value} < {last} "
-        f"then {number} else {OUT_OF_RANGE} end"
+        f"case when {value} is null then {UNKNOWN} when {when} >= {first} and {when} < {last} "
+        f"then to_char({when}, 'YYYYMMDD')::int else {OUT_OF_RANGE} end"
     )
 
 
@@ -74,14 +73,14 @@ def dates(design: Design, table: TableProfile) -> dict[str, Day]:
 
     When a row was last written is no date of what happened, unless nothing else is; of a bridge it never is.
     """
-    found = [
-        c
-        for c in table.columns
-        if c.kind in (kinds.DATE, kinds.TIME) and is_plain(design, table.name, c.name)
-    ]
+    forms = moments(table)
+    found = [c for c in table.columns if c.name in forms and is_plain(design, table.name, c.name)]
     happened = [c for c in found if _TECHNICAL.isdisjoint(words(c.called))]
     chosen = happened if happened or design.role(table.name) == BRIDGE else found
-    return {c.name: (relation(table), c.name, *design.years.get((table.name, c.name), ANY)) for c in chosen}
+    return {
+        c.name: (relation(table), c.name, *design.years.get((table.name, c.name), ANY), forms[c.name])
+        for c in chosen
+    }
 
 
 def days_of(texts: Iterable[str]) -> tuple[frozenset[Day], bool]:
@@ -118,8 +117,10 @@ def calendar(days: Iterable[Day], old: bool = False) -> ModelDraft | None:
 
 
 def _span(day: Day) -> str:
-    relation_, column, first, last = day
+    relation_, column, first, last, form = day
     name = quote(column)
+    if form:
+        name, relation_ = "at", f"(select {moment(form, name)} as at from {relation_}) m"
     return (
         f"select min({name})::date as low, max({name})::date as high from {relation_} "
         f"where {name} >= date '{first:04}-01-01' and {name} < date '{last:04}-01-01'"

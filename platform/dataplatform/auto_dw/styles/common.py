@@ -22,9 +22,8 @@ from dataplatform.names import qualified, quote
 MARK = "-- auto_dw wrote this model; change it, and it is yours: "
 CALENDAR = "dim_date"
 KNOWS = "-- auto_dw knows: "
-Day = tuple[
-    str, str, int, int
-]  # relation, column, first and last year of its dates: what the calendar is made of
+# relation, column, first and last year of its dates, its form: what the calendar is made of
+Day = tuple[str, str, int, int, str]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def known(text: str) -> Known | None:
         return None
     try:
         said = json.loads(line.removeprefix(KNOWS))
-        days = tuple((str(r), str(c), int(a), int(b)) for r, c, a, b in said.get("days", ()))
+        days = tuple((str(r), str(c), int(a), int(b), str(f)) for r, c, a, b, f in said.get("days", ()))
         return Known(said.get("source", ""), tuple(said.get("joins", ())), tuple(said.get("key", ())), days)
     except (ValueError, TypeError, AttributeError):
         return None

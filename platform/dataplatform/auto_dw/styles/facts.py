@@ -28,6 +28,7 @@ from dataplatform.auto_dw.styles.common import (
     relation,
     same,
 )
+from dataplatform.auto_dw.styles.moments import form_of, moment, moments
 from dataplatform.auto_dw.styles.naming import snake
 from dataplatform.auto_dw.styles.parents import (
     folded_columns,
@@ -170,7 +171,7 @@ def _fact_checks(
     # a day that came between the build of the calendar and this one is in the next one's
     checks += [
         {"reference": {name: f"gold.{CALENDAR}.date_key"}, "severity": "warn"}
-        for name in dict.fromkeys(_day(column) for _, column, _, _ in days)
+        for name in dict.fromkeys(_day(column) for _, column, *_ in days)
         if name in names
     ]
     checks += design.value_checks(table.name, names)
@@ -191,10 +192,14 @@ def _header(design: Design, table: TableProfile) -> Header | None:
 
 def _event(design: Design, table: TableProfile, alias: str) -> str | None:
     """The time at which it happened: a timestamp that says so, else the first one."""
-    times = [c for c in table.columns if c.kind in (kinds.DATE, kinds.TIME)]
+    forms = moments(table)
+    times = [c for c in table.columns if c.name in forms]
     named = [c for c in times if not set(words(c.name)).isdisjoint(HAPPENS) and c.nulls * 2 < max(1, c.rows)]
     chosen = next(iter(named or times), None)
-    return f"{alias}.{quote(chosen.name)}::timestamptz" if chosen else None
+    if chosen is None:
+        return None
+    when = moment(forms[chosen.name], f"{alias}.{quote(chosen.name)}")
+    return f"({when})::timestamptz" if forms[chosen.name] else f"{when}::timestamptz"
 
 
 def _parents_of_header(design: Design, table: TableProfile, header: Header) -> list[tuple[Reference, str]]:
@@ -244,7 +249,14 @@ def _dates(design: Design, table: TableProfile, alias: str, content: Content) ->
     taken = {c.name for c in content.columns}
     for column, day in calendar.dates(design, table).items():
         if _day(column) not in taken:
-            sql = calendar.key(f"{alias}.{quote(column)}", day[2:])
+            value = when = f"{alias}.{quote(column)}"
+            if form := day[-1]:
+                said = f"w{len(content.joins)}"
+                content.joins.append(
+                    f"\nleft join lateral (select {moment(form, value)} as at) {said} on true"
+                )
+                when = f"{said}.at"
+            sql = calendar.key(value, when, day)
             content.columns.append(Column(_day(column), sql, f"day of {column}, in gold.dim_date"))
             content.days.append(day)
 
@@ -267,9 +279,9 @@ def _values(design: Design, table: TableProfile) -> Iterator[Column]:
 
 
 def _is_measure(design: Design, table: TableProfile, column: ColumnProfile) -> bool:
-    """What is hashed or masked adds up to nothing."""
+    """What is hashed or masked adds up to nothing, nor do moments."""
     role = design.evaluation.tables[table.name].columns[column.name].verdict.role
-    return role == MEASURE and is_plain(design, table.name, column.name)
+    return role == MEASURE and is_plain(design, table.name, column.name) and form_of(column) is None
 
 
 def _measures(design: Design, table: TableProfile, columns: Sequence[Column]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from dataplatform.auto_dw.judge.roles import BRIDGE, DIMENSION, LOOKUP
 from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, Reference, TableProfile
-from dataplatform.auto_dw.names.lexicon import AUDIT
+from dataplatform.auto_dw.names.lexicon import AUDIT, PEOPLE
+from dataplatform.auto_dw.names.vocabulary import concepts_of
 from dataplatform.auto_dw.names.words import says_id, stem, table_words, words
 from dataplatform.auto_dw.styles.common import Column, Design, meaning, relation, same
 from dataplatform.auto_dw.styles.naming import snake
@@ -17,6 +18,7 @@ from dataplatform.auto_dw.styles.private import key_part, shown
 from dataplatform.names import SYSTEM_PREFIX, quote
 
 DIMENSIONS = (DIMENSION, LOOKUP)
+_NAMES = frozenset(["name", "title", "label", "description"])
 MANY = 1000  # rows of a list of names that is folded into what refers to it
 
 
@@ -93,14 +95,23 @@ def folded_tables(design: Design) -> dict[str, str]:
 
 
 def _label(design: Design, table: TableProfile) -> ColumnProfile | None:
-    """The one column beside the key that says something."""
-    key = design.key(table.name)
-    if design.role(table.name) not in DIMENSIONS or len(key) != 1 or table.rows > MANY:
+    """The one column beside the key, if it says what the thing is called.
+
+    People are more than their names, and so is what silver has the history of, unless it is known for a list.
+    """
+    key, role = design.key(table.name), design.role(table.name)
+    if role not in DIMENSIONS or len(key) != 1 or table.rows > MANY or design.evaluation.of_table(table.name):
         return None
-    if design.evaluation.of_table(table.name):
+    if role != LOOKUP and (table.history or not PEOPLE.isdisjoint(table_words(table.called)[-1:])):
         return None
     own = [c for c in table.columns if c.name not in key and not _is_technical(c)]
-    return own[0] if len(own) == 1 and own[0].kind == kinds.TEXT else None
+    return own[0] if len(own) == 1 and own[0].kind == kinds.TEXT and _names(table, own[0]) else None
+
+
+def _names(table: TableProfile, column: ColumnProfile) -> bool:
+    """`name`, `description`, `status_label`; `country` of countries."""
+    found = words(column.called)
+    return not _NAMES.isdisjoint(concepts_of(column.called)) or set(found) <= set(table_words(table.called))
 
 
 def _is_technical(column: ColumnProfile) -> bool:
