@@ -19,7 +19,7 @@ from dataplatform.auto_dw.build.left_out import (
     without,
 )
 from dataplatform.auto_dw.build.there import CALENDAR, There, folder, others, there
-from dataplatform.auto_dw.build.years import facts, years_of
+from dataplatform.auto_dw.build.years import facts, forms_of, years_of
 from dataplatform.auto_dw.judge.roles import ATTRIBUTE
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict
 from dataplatform.auto_dw.look import kinds
@@ -29,7 +29,7 @@ from dataplatform.auto_dw.said.decisions import SchemaDecision
 from dataplatform.auto_dw.said.outcome import Judged
 from dataplatform.auto_dw.styles import calendar, data_vault, kimball
 from dataplatform.auto_dw.styles.common import Design, ModelDraft, relation, untouched
-from dataplatform.auto_dw.styles.private import is_plain
+from dataplatform.auto_dw.styles.private import fate
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.names import quote
 from dataplatform.storage.postgres import connected
@@ -157,8 +157,10 @@ def _design(workspace: Workspace, judged: Judged, decided: SchemaDecision, now: 
 def _drafts(workspace: Workspace, design: Design, now: There) -> tuple[ModelDraft, ...]:
     if design.decisions.style == "kimball":
         roles = {name: design.role(name) for name in design.schema.tables}
-        years = years_of(workspace.engine, facts(design.schema.tables, roles))
-        design = replace(design, accepted=_accepted(workspace.engine, design), years=years)
+        happen = facts(design.schema.tables, roles)
+        forms = forms_of(happen, now)
+        years = years_of(workspace.engine, happen, forms)
+        design = replace(design, accepted=_accepted(workspace.engine, design), years=years, forms=forms)
     drafts = _STYLES[design.decisions.style](design)
     own = {_path(design.schema.name, d) for d in drafts}
     mine = [text for path, text in now.texts.items() if path in own and not untouched(text)]
@@ -177,14 +179,14 @@ def _after(
 
 
 def _accepted(engine: Engine, design: Design) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Values of the columns that have few of them and many rows: codes, states, kinds."""
+    """Values of the columns that have few of them and many rows, none of them private: codes, states, kinds."""
     result: dict[tuple[str, str], tuple[str, ...]] = {}
     with connected(engine) as conn:
         for name, table in design.schema.tables.items():
             verdicts = design.evaluation.tables[name].columns
             for column in table.columns:
-                plain = is_plain(design, name, column.name)
-                if not plain or not _has_few_values(column, verdicts[column.name]):
+                private = fate(design, name, column.name).private
+                if private or not _has_few_values(column, verdicts[column.name]):
                     continue
                 query = f"select distinct {quote(column.name)}::text from {relation(table)} order by 1"
                 values = [v for v in conn.exec_driver_sql(query).scalars() if v is not None]

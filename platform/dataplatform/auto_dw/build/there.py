@@ -63,6 +63,11 @@ class There:
         """Tables that have a dimension of their own."""
         return frozenset(t for path, (t, _) in self._said.items() if Path(path).stem.startswith("dim_"))
 
+    def form(self, relation: str, column: str) -> str | None:
+        """How a column says when, as a model has understood it; one wrong value must not take its days away."""
+        days = (day for _, said in self._said.values() if said for day in said.days)
+        return next((form for place, name, _, _, form in days if (place, name) == (relation, column)), None)
+
     def follows(self, reference: Reference) -> bool:
         """Whether a model joins by the reference."""
         text = join_text(reference)

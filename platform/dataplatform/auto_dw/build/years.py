@@ -6,33 +6,50 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.engine import Engine
 
+from dataplatform.auto_dw.build.there import There
 from dataplatform.auto_dw.look.profiles import TableProfile
 from dataplatform.auto_dw.styles.calendar import NEVER, believed
 from dataplatform.auto_dw.styles.common import relation
-from dataplatform.auto_dw.styles.moments import moment, moments
+from dataplatform.auto_dw.styles.moments import form_of, moment
 from dataplatform.names import quote
 from dataplatform.storage.postgres import connected
 
 _MOST = 200_000  # rows of a table that are looked at
 
 
-def years_of(engine: Engine, tables: Iterable[TableProfile]) -> dict[tuple[str, str], tuple[int, int]]:
+Forms = Mapping[tuple[str, str], str]
+
+
+def forms_of(tables: Iterable[TableProfile], now: There) -> dict[tuple[str, str], str]:
+    """Of each column that says when, how it does: as models have understood it, else as its values are."""
+    found = {
+        (table.name, c.name): form if (form := form_of(c)) is not None else now.form(relation(table), c.name)
+        for table in tables
+        for c in table.columns
+    }
+    return {place: form for place, form in found.items() if form is not None}
+
+
+def years_of(
+    engine: Engine, tables: Iterable[TableProfile], forms: Forms
+) -> dict[tuple[str, str], tuple[int, int]]:
     """Of each column of dates from which year on, and before which, its dates are believed."""
     result: dict[tuple[str, str], tuple[int, int]] = {}
     with connected(engine) as conn:
         for table in tables:
-            names = [name for name in moments(table) if table.by_name[name].filled]
+            names = [c.name for c in table.columns if (table.name, c.name) in forms and c.filled]
             if names:
                 counted: dict[str, dict[int, int]] = {name: {} for name in names}
-                for number, year, rows in conn.exec_driver_sql(_query(table, names).replace("%", "%%")).all():
+                for number, year, rows in conn.exec_driver_sql(
+                    _query(table, names, forms).replace("%", "%%")
+                ).all():
                     counted[names[number]][year] = rows
                 result |= {(table.name, name): believed(years) for name, years in counted.items()}
     return result
 
 
-def _query(table: TableProfile, names: list[str]) -> str:
-    forms = moments(table)
-    times = (moment(forms[name], quote(name)) for name in names)
+def _query(table: TableProfile, names: list[str], forms: Forms) -> str:
+    times = (moment(forms[table.name, name], quote(name)) for name in names)
     listed = ", ".join(f"({value})::timestamp as c{n}" for n, value in enumerate(times))
     values = ", ".join(f"({n}, s.c{n})" for n in range(len(names)))
     never = ", ".join(f"timestamp '{day}'" for day in NEVER)

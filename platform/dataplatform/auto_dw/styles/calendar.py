@@ -9,7 +9,7 @@ from dataplatform.auto_dw.look.profiles import TableProfile
 from dataplatform.auto_dw.names.lexicon import AUDIT
 from dataplatform.auto_dw.names.words import words
 from dataplatform.auto_dw.styles.common import CALENDAR, KNOWS, Day, Design, ModelDraft, known, relation
-from dataplatform.auto_dw.styles.moments import moment, moments
+from dataplatform.auto_dw.styles.moments import moment
 from dataplatform.auto_dw.styles.private import is_plain
 from dataplatform.names import quote
 
@@ -73,12 +73,19 @@ def dates(design: Design, table: TableProfile) -> dict[str, Day]:
 
     When a row was last written is no date of what happened, unless nothing else is; of a bridge it never is.
     """
-    forms = moments(table)
-    found = [c for c in table.columns if c.name in forms and is_plain(design, table.name, c.name)]
+    forms = design.forms
+    found = [
+        c for c in table.columns if (table.name, c.name) in forms and is_plain(design, table.name, c.name)
+    ]
     happened = [c for c in found if _TECHNICAL.isdisjoint(words(c.called))]
     chosen = happened if happened or design.role(table.name) == BRIDGE else found
     return {
-        c.name: (relation(table), c.name, *design.years.get((table.name, c.name), ANY), forms[c.name])
+        c.name: (
+            relation(table),
+            c.name,
+            *design.years.get((table.name, c.name), ANY),
+            forms[table.name, c.name],
+        )
         for c in chosen
     }
 

@@ -65,7 +65,8 @@ class Design:
     """What a style works from.
 
     `called`: what built models call a table; `alone`: tables that have a dimension already, and are not folded into
-    others; `folded`: those that are, each with the column that names it; `years`: from when to when dates may be.
+    others; `folded`: those that are, each with the column that names it; `years`: from when to when dates may be;
+    `forms`: of the columns that say when, how they do.
     """
 
     schema: SchemaProfile
@@ -77,6 +78,7 @@ class Design:
     alone: frozenset[str] = frozenset()
     folded: Mapping[str, str] = field(default_factory=dict)
     years: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    forms: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @cached_property
     def nouns(self) -> Mapping[str, str]:

@@ -28,7 +28,7 @@ from dataplatform.auto_dw.styles.common import (
     relation,
     same,
 )
-from dataplatform.auto_dw.styles.moments import form_of, moment, moments
+from dataplatform.auto_dw.styles.moments import moment
 from dataplatform.auto_dw.styles.naming import snake
 from dataplatform.auto_dw.styles.parents import (
     folded_columns,
@@ -192,14 +192,14 @@ def _header(design: Design, table: TableProfile) -> Header | None:
 
 def _event(design: Design, table: TableProfile, alias: str) -> str | None:
     """The time at which it happened: a timestamp that says so, else the first one."""
-    forms = moments(table)
-    times = [c for c in table.columns if c.name in forms]
+    times = [c for c in table.columns if (table.name, c.name) in design.forms]
     named = [c for c in times if not set(words(c.name)).isdisjoint(HAPPENS) and c.nulls * 2 < max(1, c.rows)]
     chosen = next(iter(named or times), None)
     if chosen is None:
         return None
-    when = moment(forms[chosen.name], f"{alias}.{quote(chosen.name)}")
-    return f"({when})::timestamptz" if forms[chosen.name] else f"{when}::timestamptz"
+    form = design.forms[table.name, chosen.name]
+    when = moment(form, f"{alias}.{quote(chosen.name)}")
+    return f"({when})::timestamptz" if form else f"{when}::timestamptz"
 
 
 def _parents_of_header(design: Design, table: TableProfile, header: Header) -> list[tuple[Reference, str]]:
@@ -281,7 +281,8 @@ def _values(design: Design, table: TableProfile) -> Iterator[Column]:
 def _is_measure(design: Design, table: TableProfile, column: ColumnProfile) -> bool:
     """What is hashed or masked adds up to nothing, nor do moments."""
     role = design.evaluation.tables[table.name].columns[column.name].verdict.role
-    return role == MEASURE and is_plain(design, table.name, column.name) and form_of(column) is None
+    is_moment = (table.name, column.name) in design.forms
+    return role == MEASURE and not is_moment and is_plain(design, table.name, column.name)
 
 
 def _measures(design: Design, table: TableProfile, columns: Sequence[Column]) -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from dataplatform.auto_dw.look import kinds
-from dataplatform.auto_dw.look.profiles import ColumnProfile, TableProfile
+from dataplatform.auto_dw.look.profiles import ColumnProfile
 from dataplatform.auto_dw.names.vocabulary import concepts_of
 from dataplatform.auto_dw.names.words import says_id
 
@@ -27,12 +25,6 @@ _RANGES = (  # of numbers: 1973 to 2099, days from 1900 on
 _APPLE = (1e8, 3.1e9)  # seconds since 2001: 2004 to 2099
 _EPOCH = 978307200  # 2001 in seconds since 1970
 _NONE = ("0", "0.0", "-1")  # what stands where there is no time
-
-
-def moments(table: TableProfile) -> Mapping[str, str]:
-    """Columns that say when, each with the form in which they do."""
-    found = ((c.name, form_of(c)) for c in table.columns)
-    return {name: form for name, form in found if form is not None}
 
 
 def form_of(column: ColumnProfile) -> str | None:
