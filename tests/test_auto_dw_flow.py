@@ -151,7 +151,7 @@ def test_it_asks_builds_what_was_said_and_asks_nothing_twice(env: dict[str, str]
         verdicts = {row["table"]: row for row in json.loads(shown["auto-dw-silver-verdicts"]["data"])}
         assert (verdicts["shop__orders"]["role"], verdicts["shop__orders"]["status"]) == ("fact", "green")
         assert "dim_shop__customer.sql" in shown["auto-dw-silver-plan"]["data"]
-        assert "shop__batches (dimension" in shown["auto-dw-silver-plan"]["data"]
+        assert "shop__batches: dimension" in shown["auto-dw-silver-plan"]["data"]
 
         # it keeps neither a slot nor a process, and is not taken for dead
         assert flow.api.get(f"/deployments/{flow.id}")["global_concurrency_limit"]["active_slots"] == 0
