@@ -320,6 +320,25 @@ def without_last_lines(text: str) -> str:
     return f"{body}{MARK}{digest_of(body)}\n"
 
 
+def test_a_bridge_may_have_days_and_is_built_before_the_calendar(world: World) -> None:
+    execute(world, "create table club.acts (act_id int primary key, act_name text, cost int); "
+                   "insert into club.acts select g, 'act ' || g, g from generate_series(1, 30) g; "
+                   "create table club.bands (band_id int primary key, band_name text, size_of int); "
+                   "insert into club.bands select g, 'band ' || g, g from generate_series(1, 30) g; "
+                   "create table club.act_bands (act_id int references club.acts, band_id int references club.bands, "
+                   "since date, primary key (act_id, band_id)); "
+                   "insert into club.act_bands select a, b, date '2019-01-01' + a * b from generate_series(1, 30) a, "
+                   "generate_series(1, 5) b")  # fmt: skip
+    others = {"acts": {"role": "dimension"}, "bands": {"role": "dimension"}, "act_bands": {"role": "bridge"}}
+    say(world, tables=others)
+    assert builds.go(club(world))["changes"]
+    assert list(columns(world, "bridge_act_band"))[:3] == ["act_sk", "band_sk", "since_key"]
+    assert world.rows(
+        "select count(*), min(year), max(year) from gold.bridge_act_band join gold.dim_date on date_key = since_key"
+    ) == [(150, 2019, 2019)]
+    assert totals.health(club(world))["healthy"]
+
+
 # what waits
 
 

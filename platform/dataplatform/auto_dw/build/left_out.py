@@ -15,7 +15,7 @@ from dataplatform.auto_dw.said.decisions import Treatment
 from dataplatform.auto_dw.said.outcome import Judged
 from dataplatform.auto_dw.styles.common import Design
 from dataplatform.auto_dw.styles.masks import LEFT, kind_of
-from dataplatform.auto_dw.styles.parents import surrogate
+from dataplatform.auto_dw.styles.parents import DIMENSIONS, surrogate
 from dataplatform.auto_dw.styles.private import Fate, fate
 
 _BECOMES = {
@@ -141,16 +141,32 @@ def sure(evaluation: Evaluation, there: There, enough: Sequence[str]) -> Evaluat
 def told(design: Design, tables: Mapping[str, str], used: Evaluation) -> dict[str, str]:
     """What waits, and what an answer would add. `design` has all that is likely, `used` what the plan is made of."""
     found = {name: f"{why}; {_gain(design, name)}" for name, why in tables.items()}
-    for reference in design.evaluation.references:
-        if reference in used.references or {reference.table, reference.ref_table} & tables.keys():
+    followed = {(r.table, r.columns) for r in used.references}
+    for reference in _likely(design.evaluation):
+        if (reference.table, reference.columns) in followed or {
+            reference.table,
+            reference.ref_table,
+        } & tables.keys():
             continue
         where = f"{reference.table}.{', '.join(reference.columns)}"
         parent = f"{reference.ref_table}.{', '.join(reference.ref_columns)}"
-        found[where] = (
-            f"refers to {parent}, {reference.confidence:.2f}; "
-            f"an answer adds {surrogate(design, reference.ref_table)} to {_model(design, reference.table)}"
-        )
+        found[where] = f"refers to {parent}, {reference.confidence:.2f}; {_adds(design, reference)}"
     return found
+
+
+def _likely(evaluation: Evaluation) -> Iterator[Reference]:
+    """The references that were chosen, then those that are possible beside them and worth a question."""
+    yield from evaluation.references
+    possible: Sequence[Reference] = getattr(evaluation, "possible", ())
+    yield from (r for r in possible if status(r.confidence) != "red")
+
+
+def _adds(design: Design, reference: Reference) -> str:
+    model, parent = _model(design, reference.table), _model(design, reference.ref_table)
+    if not model or not parent:
+        return "as they are, nothing is made of it"
+    key = surrogate(design, reference.ref_table) if design.role(reference.ref_table) in DIMENSIONS else ""
+    return f"an answer adds {key or f'what {parent} has'} to {model}"
 
 
 def _gain(design: Design, table: str) -> str:

@@ -201,9 +201,9 @@ def _outranked(verdict: Verdict, role: str | None, said: str) -> Verdict:
 def _column(column: ColumnVerdict, comment: str, decision: ColumnDecision) -> ColumnVerdict:
     said = decision.description or comment
     result = replace(column, verdict=_outranked(column.verdict, decision.role, said), description=said)
-    private = decision.sensitive
-    if private is None and decision.private is not None:
-        private = decision.private != "keep" or column.sensitive
+    private = decision.sensitive if decision.private in (None, "keep") else True
+    if private is None and decision.private == "keep":
+        private = column.sensitive
     if private is None and comment:
         private = False if _NOT_PRIVATE.search(comment) else True if _PRIVATE.search(comment) else None
     if private is None:
