@@ -255,3 +255,45 @@ def test_nested_lists_belong_to_what_holds_them(make_world: MakeWorld, style: st
             "join gold.hub_s__product using (s__product_hk) where effective_to is null"
         )
     assert world.rows(query) == world.rows("select count(*) from silver_current.s__sales__lines")
+
+
+PRIVATE = """
+source: s
+connector: {type: files, path: "{data}"}
+entities:
+  people: {file: people.jsonl, key: [email], columns: {email: {sensitive: true}}}
+  sales: {file: sales.jsonl, key: [sale_id], columns: {sold_at: {type: timestamptz}, email: {sensitive: true}}}
+"""
+
+
+@pytest.mark.parametrize("style", ["kimball", "data_vault"])
+def test_a_private_key_is_hashed_while_models_follow_the_change(make_world: MakeWorld, style: str) -> None:
+    world = make_world(s=PRIVATE)
+
+    def deliver(people: int, town: str) -> None:
+        rows = [{"email": f"p{n}@example.org", "town": f"{town} {n}"} for n in range(people)]
+        world.write("people.jsonl", "\n".join(map(json.dumps, rows)))
+        sales = [
+            {"sale_id": n, "email": f"p{n % people}@example.org", "sold_at": "2026-02-15T00:00:00Z", "amount": n * 1.5}
+            for n in range(10 * people)
+        ]  # fmt: skip
+        world.write("sales.jsonl", "\n".join(map(json.dumps, sales)))
+        assert not world.run("s").failed
+
+    deliver(20, "old")
+    (root(world) / "auto_dw.yaml").write_text(
+        f"schemas: {{silver: {{style: {style}, tables: {{s__people: {{role: dimension}}, s__sales: {{role: fact}}}}}}}}"
+    )
+    silver = Workspace.of(world.platform)
+    builds.go(silver)
+    deliver(25, "new")
+    refresh_gold(make_platform(world))
+    assert totals.health(Workspace.of(make_platform(world)))["healthy"]
+    models = load_catalog(root(world)).models
+    shown = [str(row) for n in models for row in world.rows(f'select row_to_json(t)::text from gold."{n}" t')]
+    assert "@example" not in "\n".join([*shown, *(m.sql for m in models.values())])
+    if style == "kimball":
+        joined = "gold.fact_s__sale f join gold.dim_s__person d using (s__person_sk)"
+        assert world.rows(
+            f"select count(*), count(distinct d.email) from {joined} where s__person_sk <> -1"
+        ) == [(250, 25)]
