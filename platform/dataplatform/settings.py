@@ -129,6 +129,15 @@ class Settings(BaseSettings):
     llm_values: bool = Field(
         default=False, description="Whether the LLM may see sample values; sensitive ones it never sees."
     )
+    llm_prompt: str = Field(
+        default="table",
+        description="What the LLM is asked: `table`, `brief` (roles and private columns only, for small models), or "
+        "a file of your own.",
+    )
+    mlflow_url: SecretStr | None = Field(
+        default=None,
+        description="MLflow's server, to which experiments go, such as http://mlflow:5000; HOME/mlflow when absent.",
+    )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 
     @property

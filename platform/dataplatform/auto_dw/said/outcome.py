@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy.engine import Engine
 
 from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.judge.verdicts import Evaluation
 from dataplatform.auto_dw.look import kept
 from dataplatform.auto_dw.look.profiler import looks, row_hashes
 from dataplatform.auto_dw.look.profiles import SchemaProfile, TableProfile
-from dataplatform.auto_dw.said import answers, decisions, silver, wording
+from dataplatform.auto_dw.said import answers, asking, decisions, silver, wording
 from dataplatform.auto_dw.said.decisions import SchemaDecision
+from dataplatform.auto_dw.said.options import Options, of_settings
 from dataplatform.auto_dw.workspace import Workspace
-from dataplatform.errors import SettingsError
-from dataplatform.settings import Settings
 from dataplatform.storage.postgres import connected, raw_connection
-
-if TYPE_CHECKING:
-    from dataplatform.auto_dw.said.llm import Options
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,21 @@ def with_llm(
     workspace: Workspace, judged: Judged, tables: Sequence[str], say: Callable[[str], None]
 ) -> tuple[Evaluation, Mapping[str, Any]]:
     """The evaluation with what the LLM adds, and what that cost. Answers are kept: a second run is free."""
-    options = _options(workspace.settings)
-    from dataplatform.auto_dw.said.llm import Llm, counted, estimate, settle
+    options = of_settings(workspace.settings)
+    settled, used = settled_by(workspace.engine, judged, options, say, tables)
+    with workspace.engine.begin() as conn:
+        wording.keep(conn, options.model, judged.profiles, judged.evaluation, settled)
+    return settled, used
 
-    most = estimate(judged.profiles, judged.evaluation, options, tables)
+
+def settled_by(
+    engine: Engine, judged: Judged, options: Options, say: Callable[[str], None], tables: Sequence[str] = ()
+) -> tuple[Evaluation, Mapping[str, Any]]:
+    """The same with any LLM, and its words are not kept, only its answers."""
+    from dataplatform.auto_dw.said.llm import Llm, counted  # imports openai, half a second
+
+    most = asking.estimate(judged.profiles, judged.evaluation, options, tables)
     say(f"about {most:,} tokens at most, budget {options.budget:,}")
-    engine = workspace.engine
 
     def known(id_: str) -> Any | None:
         with engine.connect() as conn:
@@ -91,27 +98,5 @@ def with_llm(
         say(f"{number} of {of}: {name}")
 
     llm = Llm(options, (known, keep))
-    settled = settle(judged.profiles, judged.evaluation, llm, progress, tables)
-    with engine.begin() as conn:
-        wording.keep(conn, options.model, judged.profiles, judged.evaluation, settled)
+    settled = asking.settle(judged.profiles, judged.evaluation, llm, progress, tables)
     return settled, counted(llm.usage)
-
-
-def _options(settings: Settings) -> Options:
-    if not settings.llm_url:
-        raise SettingsError(
-            "there is no LLM: DATAPLATFORM_LLM_URL is not set",
-            "set it to an OpenAI-compatible API, such as http://localhost:11434/v1, or leave out --llm",
-        )
-    # imports openai, half a second: only where an LLM is asked
-    from dataplatform.auto_dw.said.llm import Options
-
-    return Options(
-        url=settings.llm_url,
-        model=settings.llm_model,
-        key=settings.llm_key.get_secret_value() if settings.llm_key else "",
-        timeout=settings.llm_timeout,
-        budget=settings.llm_budget,
-        samples=settings.llm_samples,
-        values=settings.llm_values,
-    )
