@@ -16,6 +16,7 @@ from dataplatform.auto_dw.judge import report
 from dataplatform.auto_dw.said import outcome, people
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.bootstrap import open_platform, reread
+from dataplatform.cli.auto_dw_experiment import experiment
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
 
@@ -30,6 +31,7 @@ MOST_UNSURE = 4  # columns of a table that the overview names
 AcceptAmber = Annotated[
     bool, typer.Option("--accept-amber", help="Tables whose role is likely, not sure, need not wait for you.")
 ]
+app.command("experiment")(experiment)
 _COLORS = {"green": "green", "amber": "yellow", "red": "red"}
 
 

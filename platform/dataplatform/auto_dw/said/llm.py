@@ -50,6 +50,18 @@ class Llm:
         self.mode = 0
         self.client = _client(options)
 
+    @property
+    def left(self) -> int:
+        """Tokens that it may still use."""
+        return max(0, self.options.budget - self.usage.tokens)
+
+    def counted(self) -> Mapping[str, Any]:
+        """What it cost up to now, for people and for JSON."""
+        refused = dict(Counter(self.usage.refused))
+        return {name: getattr(self.usage, name) for name in ("tokens", "calls", "cached")} | {
+            "refused": refused
+        }
+
     def answers(self, prompt: Prompt) -> list[TableAnswer]:
         """Several valid answers to a prompt, from the cache where they were given before."""
         found = []
@@ -60,7 +72,7 @@ class Llm:
                 self.usage.cached += 1
                 found.append(TableAnswer.model_validate(known))
                 continue
-            if self.usage.tokens + prompt.tokens > self.options.budget:
+            if prompt.tokens > self.left:
                 self.usage.refused.append("the budget is spent")
                 break
             answer, tokens = self._one(prompt, 0.0 if number == 0 else 0.7)
@@ -158,13 +170,3 @@ def _object(text: str) -> Any:
     if match is None:
         raise ValueError("no JSON object")
     return json.loads(match[0])
-
-
-def counted(usage: Usage) -> Mapping[str, Any]:
-    """What a run cost, for people and for JSON."""
-    return {
-        "tokens": usage.tokens,
-        "calls": usage.calls,
-        "cached": usage.cached,
-        "refused": dict(Counter(usage.refused)),
-    }

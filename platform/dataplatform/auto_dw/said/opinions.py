@@ -22,7 +22,8 @@ MOST = 0.9  # what an LLM's agreement makes of a doubt at most
 DOUBTED = GREEN - 0.02  # what its disagreement leaves of a green verdict at most
 FLIPS = 0.7  # below it an LLM that agrees with itself may say otherwise
 PRIVATE = (0.3, GREEN)  # how sure one is of a private column that an LLM is asked about
-BY_A_PERSON = "a person "  # what the evidence begins with where somebody has spoken
+# what a line of the evidence begins with where somebody has spoken (decisions.py)
+BY_A_PERSON = ("a person said so", "a person described it")
 
 
 class ColumnAnswer(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Engine
 
@@ -18,6 +18,9 @@ from dataplatform.auto_dw.said.decisions import SchemaDecision
 from dataplatform.auto_dw.said.options import Options, of_settings
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.storage.postgres import connected, raw_connection
+
+if TYPE_CHECKING:
+    from dataplatform.auto_dw.said.llm import Llm  # imports openai, half a second: only where an LLM is asked
 
 
 @dataclass(frozen=True)
@@ -69,22 +72,17 @@ def _with_keys_people_named(schema: SchemaProfile, decided: SchemaDecision) -> S
 def with_llm(
     workspace: Workspace, judged: Judged, tables: Sequence[str], say: Callable[[str], None]
 ) -> tuple[Evaluation, Mapping[str, Any]]:
-    """The evaluation with what the LLM adds, and what that cost. Answers are kept: a second run is free."""
-    options = of_settings(workspace.settings)
-    settled, used = settled_by(workspace.engine, judged, options, say, tables)
+    """The evaluation with what the LLM adds, and what that cost. Its words are kept."""
+    llm = llm_of(workspace.engine, of_settings(workspace.settings))
+    settled = settled_by(llm, judged, say, tables)
     with workspace.engine.begin() as conn:
-        wording.keep(conn, options.model, judged.profiles, judged.evaluation, settled)
-    return settled, used
+        wording.keep(conn, llm.options.model, judged.profiles, judged.evaluation, settled)
+    return settled, llm.counted()
 
 
-def settled_by(
-    engine: Engine, judged: Judged, options: Options, say: Callable[[str], None], tables: Sequence[str] = ()
-) -> tuple[Evaluation, Mapping[str, Any]]:
-    """The same with any LLM, and its words are not kept, only its answers."""
-    from dataplatform.auto_dw.said.llm import Llm, counted  # imports openai, half a second
-
-    most = asking.estimate(judged.profiles, judged.evaluation, options, tables)
-    say(f"about {most:,} tokens at most, budget {options.budget:,}")
+def llm_of(engine: Engine, options: Options) -> Llm:
+    """An LLM whose answers are kept: asked the same again, it costs nothing."""
+    from dataplatform.auto_dw.said.llm import Llm
 
     def known(id_: str) -> Any | None:
         with engine.connect() as conn:
@@ -94,9 +92,17 @@ def settled_by(
         with engine.begin() as conn:
             answers.put_answer(conn, id_, options.model, body, tokens)
 
+    return Llm(options, (known, keep))
+
+
+def settled_by(
+    llm: Llm, judged: Judged, say: Callable[[str], None], tables: Sequence[str] = ()
+) -> Evaluation:
+    """The evaluation with what the LLM adds, as far as its budget goes; writes no words."""
+    most = asking.estimate(judged.profiles, judged.evaluation, llm.options, tables)
+    say(f"about {most:,} tokens at most, {llm.left:,} left of the budget")
+
     def progress(name: str, number: int, of: int) -> None:
         say(f"{number} of {of}: {name}")
 
-    llm = Llm(options, (known, keep))
-    settled = asking.settle(judged.profiles, judged.evaluation, llm, progress, tables)
-    return settled, counted(llm.usage)
+    return asking.settle(judged.profiles, judged.evaluation, llm, progress, tables)
