@@ -19,6 +19,7 @@ class Server:
     reply: Callable[[dict[str, Any], str], Any]
     takes: tuple[str, ...] = ("json_schema", "json_object", "text")
     tokens: int = 120
+    refuses: tuple[str, ...] = ()
     prompts: list[str] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)
     callers: list[str] = field(default_factory=list)
@@ -55,6 +56,9 @@ def answering(server: Server) -> Iterator[str]:
             server.callers.append(self.headers["Authorization"] or "")
             if asked not in server.takes:
                 return self.send(500, {"error": {"message": "response_format is not known"}})
+            refused = [name for name in server.refuses if name in body]
+            if refused:
+                return self.send(400, {"error": {"message": f"Unsupported parameter: '{refused[0]}'"}})
             found = server.reply(body, server.prompts[-1])
             if isinstance(found, int):
                 return self.send(found, {"error": {"message": "no"}})

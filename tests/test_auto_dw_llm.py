@@ -102,6 +102,13 @@ def test_servers_that_take_less_are_found_out_once(world: World, serve: Any, tak
     assert server.formats.count("json_schema") <= 3  # with the client's own retries of a 500
 
 
+def test_a_model_that_refuses_a_parameter_is_asked_without_it(world: World, serve: Any) -> None:
+    server = Server(good, refuses=("max_tokens", "temperature"))
+    table, used = settle(world, serve(server))
+    assert table.name == "Animal"
+    assert (used["calls"], set(server.formats)) == (4, {"json_schema"})  # each was found out once
+
+
 @pytest.mark.parametrize(
     "reply",
     [

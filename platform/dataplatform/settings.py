@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     llm_model: str = Field(default="gpt-4o-mini", description="Model that the LLM's server is asked for.")
     llm_key: SecretStr | None = Field(default=None, description="API key of the LLM's server.")
     llm_budget: int = Field(
-        default=200_000, ge=0, description="Tokens that one `auto-dw evaluate --llm` may use at most."
+        default=200_000,
+        ge=0,
+        description="Tokens that one `auto-dw evaluate --llm`, or one run of an experiment, may use at most.",
     )
     llm_timeout: float = Field(default=120.0, gt=0, description="Seconds until an answer is given up.")
     llm_samples: int = Field(

@@ -128,6 +128,14 @@ def test_openai_is_imported_by_one_module() -> None:
     assert users == {"dataplatform.auto_dw.said.llm"}
 
 
+def test_mlflow_is_imported_by_one_module_and_only_when_it_writes() -> None:
+    users = {module_name(p) for p in modules() for n in imports(p) if n.split(".")[0] == "mlflow"}
+    assert users == {"dataplatform.auto_dw.experiments.tracking"}
+    code = "import sys, dataplatform.cli.auto_dw; print({'mlflow', 'openai'} & {m.split('.')[0] for m in sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
 @pytest.mark.parametrize(
     ("library", "where"),
     [

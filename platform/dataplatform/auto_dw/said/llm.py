@@ -27,6 +27,8 @@ from dataplatform.errors import ServerError, SettingsError
 
 log = logging.getLogger(__name__)
 _MODES = ("json_schema", "json_object", "text")
+_LONGEST = 2  # times what an answer should take: a small model may never come to an end
+_OPTIONAL = ("max_tokens", "temperature")  # what some models refuse; the error names it
 _NOT_TAKEN = (400, 404, 415, 422, 500, 501)  # what servers say to a response_format that they do not know
 
 Cache = tuple[Callable[[str], Any | None], Callable[[str, Any, int], None]]
@@ -47,7 +49,7 @@ class Llm:
 
     def __init__(self, options: Options, cache: Cache) -> None:
         self.options, self.cache, self.usage = options, cache, Usage()
-        self.mode = 0
+        self.mode, self.left_out = 0, set[str]()
         self.client = _client(options)
 
     @property
@@ -88,7 +90,7 @@ class Llm:
 
     def _one(self, prompt: Prompt, temperature: float) -> tuple[TableAnswer | None, int]:
         """One answer and its tokens; None where it is no good."""
-        reply = self._reply(prompt.text, temperature)
+        reply = self._reply(prompt, temperature)
         if reply is None:
             return None, 0
         choice = reply.choices[0] if reply.choices else None
@@ -98,15 +100,16 @@ class Llm:
             return None, tokens
         return self._valid(choice.message.content), tokens
 
-    def _reply(self, text: str, temperature: float) -> ChatCompletion | None:
+    def _reply(self, prompt: Prompt, temperature: float) -> ChatCompletion | None:
         """One call; falls back to what the server understands."""
+        wanted: dict[str, Any] = {"max_tokens": _LONGEST * prompt.answer, "temperature": temperature}
         while True:
             self.usage.calls += 1
             try:
                 reply: ChatCompletion = self.client.chat.completions.create(
                     model=self.options.model,
-                    messages=[{"role": "user", "content": text}],
-                    temperature=temperature,
+                    messages=[{"role": "user", "content": prompt.text}],
+                    **{name: value for name, value in wanted.items() if name not in self.left_out},
                     **_format(_MODES[self.mode]),
                 )
                 return reply
@@ -121,13 +124,19 @@ class Llm:
             except openai.AuthenticationError:
                 raise SettingsError("the LLM's server refuses the key", "set DATAPLATFORM_LLM_KEY") from None
             except openai.APIStatusError as error:
-                if not self._takes_less(error.status_code):
+                if not self._asks_for_less(error):
                     self.usage.refused.append(f"HTTP {error.status_code}")
                     return None
 
-    def _takes_less(self, status: int) -> bool:
-        """Goes on to the next form of answers that a server may know."""
-        if self.mode + 1 == len(_MODES) or status not in _NOT_TAKEN:
+    def _asks_for_less(self, error: openai.APIStatusError) -> bool:
+        """Leaves out what the error names, or goes on to the next form of answers that a server may know."""
+        if error.status_code not in _NOT_TAKEN:
+            return False
+        named = {name for name in _OPTIONAL if name in str(error) and name not in self.left_out}
+        if named:
+            self.left_out |= named
+            return True
+        if self.mode + 1 == len(_MODES):
             return False
         self.mode += 1
         log.info("the LLM's server does not take %s; trying %s", _MODES[self.mode - 1], _MODES[self.mode])

@@ -24,10 +24,15 @@ _TOKENS_A_COLUMN = 60  # of an answer
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text, and the tokens that it and its answer take by a cautious guess."""
+    """A text, and the tokens that its answer takes by a cautious guess."""
 
     text: str
-    tokens: int
+    answer: int
+
+    @property
+    def tokens(self) -> int:
+        """With those of the text itself."""
+        return int(len(self.text) / CHARS_PER_TOKEN) + self.answer
 
 
 def prompts(table: TableProfile, evaluation: Evaluation, options: Options) -> list[Prompt]:
@@ -39,8 +44,7 @@ def prompts(table: TableProfile, evaluation: Evaluation, options: Options) -> li
     for number, part in enumerate(parts):
         about = head | ({"part": f"{number + 1} of {len(parts)}"} if len(parts) > 1 else {})
         text = _text(about, list(_columns(table, part, evaluation, options.values)), options.prompt)
-        tokens = int(len(text) / CHARS_PER_TOKEN) + _TOKENS_A_COLUMN * (len(part) + 2)
-        found.append(Prompt(text, tokens))
+        found.append(Prompt(text, _TOKENS_A_COLUMN * (len(part) + 2)))
     return found
 
 
