@@ -9,7 +9,15 @@ import pytest
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict, Evaluation, TableVerdict, Verdict
 from dataplatform.auto_dw.look.profiles import ColumnProfile, Reference, SchemaProfile, TableProfile
 from dataplatform.auto_dw.said import asking, options
-from dataplatform.auto_dw.said.opinions import Answers, ColumnAnswer, TableAnswer, applied, by_column, voted
+from dataplatform.auto_dw.said.opinions import (
+    Answers,
+    ColumnAnswer,
+    Habits,
+    TableAnswer,
+    applied,
+    by_column,
+    voted,
+)
 from dataplatform.auto_dw.said.options import Options, at, prompt_text, without_secrets
 from dataplatform.errors import SettingsError
 
@@ -45,6 +53,20 @@ def test_what_is_unclear_moves_with_the_majority_and_stays_amber() -> None:
     assert (found.role, found.confidence) == ("dimension", 0.6)
     assert voted(Verdict("other", 0.55), ["dimension", "fact"]).role == "other"  # of two, none has a majority
     assert voted(Verdict("other", 0.75), ["dimension"] * 9).role == "other"
+
+
+def test_what_it_says_of_others_that_are_sure_is_no_news() -> None:
+    habits = Habits({("fact", "dimension"): 3, ("fact", "fact"): 1, ("dimension", "dimension"): 9})
+    found = voted(FACT, ["dimension"] * 3, habits)
+    assert (found.role, found.confidence) == ("fact", 0.91)
+    assert (
+        found.evidence[-1]
+        == "the LLM says dimension (3 of 3 answers), as of others that surely are fact: no news"
+    )
+    assert voted(Verdict("fact", 0.6), ["dimension"] * 3, habits).role == "fact"
+    assert voted(FACT, ["lookup"] * 3, habits).confidence < 0.8  # that it says of no other
+    few = Habits({("fact", "dimension"): 2})  # itself, and one more
+    assert voted(FACT, ["dimension"], few).confidence < 0.8
 
 
 def test_a_persons_word_is_not_voted_on() -> None:
@@ -135,9 +157,10 @@ def test_what_a_constraint_declares_is_not_voted_on() -> None:
 
 
 def test_it_marks_as_private_and_takes_no_mark_away() -> None:
-    marked = after("customers", answer(phone={"sensitive": True}, code={"sensitive": True})).tables[
-        "customers"
-    ]
+    one = answer(phone={"sensitive": True}, code={"sensitive": True})
+    alone = after("customers", one).tables["customers"].columns["phone"]
+    assert (alone.sensitive, alone.sensitive_evidence) == (False, ("the LLM says private (1 of 1 answers)",))
+    marked = after("customers", one, one, one).tables["customers"]
     assert marked.columns["phone"].sensitive
     assert marked.columns["phone"].sensitive_confidence < 0.8
     assert not marked.columns["code"].sensitive  # numbers are no names

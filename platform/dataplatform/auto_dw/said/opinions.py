@@ -2,14 +2,15 @@
 
 An answer's own idea of how sure it is counts nothing; that several agree does, and one alone counts half. A verdict
 that is not green moves with them; a green one is only ever lowered to amber, so that a person is asked. What the data
-refute, what a person said and what a constraint declares stays as it is.
+refute, what a person said and what a constraint declares stays as it is. An answer counts for nothing where the LLM
+says the same of others that are sure: one that takes many facts for dimensions says nothing of the next.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -21,6 +22,8 @@ from dataplatform.auto_dw.look.profiles import Reference, SchemaProfile, TablePr
 MOST = 0.9  # what an LLM's agreement makes of a doubt at most
 DOUBTED = GREEN - 0.02  # what its disagreement leaves of a green verdict at most
 FLIPS = 0.7  # below it an LLM that agrees with itself may say otherwise
+HABIT = (2, 1 / 3)  # of so many others that are sure this share: what an LLM says of them, too, is no news
+MARKED = 0.5  # how likely it must be that a column is private to be marked for it
 PRIVATE = (0.3, GREEN)  # how sure one is of a private column that an LLM is asked about
 # what a line of the evidence begins with where somebody has spoken (decisions.py)
 BY_A_PERSON = ("a person said so", "a person described it")
@@ -106,8 +109,9 @@ def is_unsure_of_privacy(column: ColumnVerdict) -> bool:
 def applied(schema: SchemaProfile, evaluation: Evaluation, answers: Mapping[str, Answers]) -> Evaluation:
     """The evaluation with what was said of these tables; the rest stays."""
     references = tuple(_reference(schema, r, answers) for r in evaluation.references)
+    habits = _habits(schema, evaluation, answers)
     tables = {
-        name: _table(schema.tables[name], verdict, answers[name]) if name in answers else verdict
+        name: _table(schema.tables[name], verdict, answers[name], habits) if name in answers else verdict
         for name, verdict in evaluation.tables.items()
     }
     surer = {
@@ -120,32 +124,81 @@ def applied(schema: SchemaProfile, evaluation: Evaluation, answers: Mapping[str,
     )
 
 
-def _table(profile: TableProfile, verdict: TableVerdict, answers: Answers) -> TableVerdict:
-    first = answers.table[0]
+@dataclass(frozen=True)
+class Habits:
+    """What an LLM says of that which is sure: how often which role is called what."""
+
+    called: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def is_one(self, verdict: Verdict, said: str) -> bool:
+        """Whether it says so of others of this role, too; the verdict's own case does not count."""
+        own = int(status(verdict.confidence) == "green")
+        of_role = sum(number for (role, _), number in self.called.items() if role == verdict.role) - own
+        alike = self.called.get((verdict.role, said), 0) - own
+        least, share = HABIT
+        return of_role >= least and alike / of_role >= share
+
+
+NO_HABITS = Habits()
+
+
+def _habits(
+    schema: SchemaProfile, evaluation: Evaluation, answers: Mapping[str, Answers]
+) -> tuple[Habits, Habits]:
+    """Of tables, and of columns."""
+    tables, columns = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for name, said in answers.items():
+        table = evaluation.tables[name]
+        tables += _called(table.verdict, [a.role for a in said.table])
+        for column, about in said.columns.items():
+            own = table.columns[column]
+            columns += _called(own.verdict, _votes(schema.tables[name], column, own, about))
+    return Habits(tables), Habits(columns)
+
+
+def _called(verdict: Verdict, votes: Sequence[str]) -> Counter[tuple[str, str]]:
+    sure = bool(votes) and status(verdict.confidence) == "green"
+    return Counter([(verdict.role, _majority(verdict.role, votes)[0])] if sure else [])
+
+
+def _table(
+    profile: TableProfile, verdict: TableVerdict, answers: Answers, habits: tuple[Habits, Habits]
+) -> TableVerdict:
+    first, (of_tables, of_columns) = answers.table[0], habits
     result = replace(
         verdict,
-        verdict=voted(verdict.verdict, [a.role for a in answers.table]),
-        columns={n: _column(profile, n, c, answers.columns.get(n, ())) for n, c in verdict.columns.items()},
+        verdict=voted(verdict.verdict, [a.role for a in answers.table], of_tables),
+        columns={
+            n: _column(profile, n, c, answers.columns.get(n, ()), of_columns)
+            for n, c in verdict.columns.items()
+        },
         name=verdict.name or first.name,
         description=verdict.description or first.description,
     )
     return _key(profile, result, answers)
 
 
-def voted(verdict: Verdict, votes: Sequence[str]) -> Verdict:
+def voted(verdict: Verdict, votes: Sequence[str], habits: Habits = NO_HABITS) -> Verdict:
     """The verdict after these votes for a role; a tie speaks for it."""
     if not votes or by_a_person(verdict.evidence):
         return verdict
-    best, count = max(Counter(votes).items(), key=lambda item: (item[1], item[0] == verdict.role))
+    best, count = _majority(verdict.role, votes)
     weight = count / (len(votes) + 1)
     text = f"the LLM says {best} ({count} of {len(votes)} answers)"
     if best == verdict.role:
         return _seconded(verdict, weight, text)
     if count / len(votes) <= 0.5:
         return verdict
+    if habits.is_one(verdict, best):
+        text += f", as of others that surely are {verdict.role}: no news"
+        return replace(verdict, evidence=(*verdict.evidence, text))
     if status(verdict.confidence) == "green":
         return _doubted(verdict, weight, text)
     return _unclear(verdict, best, weight, text)
+
+
+def _majority(role: str, votes: Sequence[str]) -> tuple[str, int]:
+    return max(Counter(votes).items(), key=lambda item: (item[1], item[0] == role))
 
 
 def _seconded(verdict: Verdict, weight: float, text: str) -> Verdict:
@@ -169,15 +222,18 @@ def _unclear(verdict: Verdict, best: str, weight: float, text: str) -> Verdict:
 
 
 def _column(
-    profile: TableProfile, name: str, own: ColumnVerdict, said: Sequence[ColumnAnswer]
+    profile: TableProfile, name: str, own: ColumnVerdict, said: Sequence[ColumnAnswer], habits: Habits
 ) -> ColumnVerdict:
     if not said:
         return own
     result = replace(own, name=own.name or said[0].name, description=own.description or said[0].description)
     if is_open(profile, name, own):
-        votes = [s.role for s in said if s.role and _possible(profile, name, own, s.role)]
-        result = replace(result, verdict=voted(own.verdict, votes))
+        result = replace(result, verdict=voted(own.verdict, _votes(profile, name, own, said), habits))
     return _private(profile, name, result, [s.sensitive for s in said if s.sensitive is not None])
+
+
+def _votes(profile: TableProfile, name: str, own: ColumnVerdict, said: Sequence[ColumnAnswer]) -> list[str]:
+    return [s.role for s in said if s.role and _possible(profile, name, own, s.role)]
 
 
 def _possible(table: TableProfile, name: str, judged: ColumnVerdict, role: str) -> bool:
@@ -191,28 +247,29 @@ def _possible(table: TableProfile, name: str, judged: ColumnVerdict, role: str) 
 
 
 def _private(profile: TableProfile, name: str, own: ColumnVerdict, votes: Sequence[bool]) -> ColumnVerdict:
-    """An LLM marks text as private, and makes a mark surer or less sure; it takes none away."""
+    """An LLM makes a mark surer or less sure, and takes none away; alone it marks text where three answers agree."""
     if not votes or own.secret or by_a_person(own.sensitive_evidence):
         return own
-    yes = sum(votes) / len(votes)
-    weight = max(sum(votes), len(votes) - sum(votes)) / (len(votes) + 1)
     if own.sensitive:
-        verdict = voted(
-            Verdict("private", own.sensitive_confidence, own.sensitive_evidence),
-            ["private" if v else "not private" for v in votes],
-        )
-        sure = (
-            verdict.confidence
-            if verdict.role == "private"
-            else own.sensitive_confidence * (1 - 0.15 * weight)
-        )
-        return replace(own, sensitive_confidence=round(sure, 3), sensitive_evidence=verdict.evidence)
-    if yes > 0.6 and profile.by_name[name].kind == "text":
-        why = (f"the LLM holds it for private ({sum(votes)} of {len(votes)} answers)",)
-        return replace(
-            own, sensitive=True, sensitive_confidence=round(0.45 + 0.3 * weight, 3), sensitive_evidence=why
-        )
-    return own
+        return _marked(own, votes)
+    yes = sum(votes)
+    if 2 * yes <= len(votes) or profile.by_name[name].kind != "text":
+        return own
+    chance = min(DOUBTED, own.sensitive_confidence + 0.7 * yes / (len(votes) + 1))
+    return replace(
+        own,
+        sensitive=chance >= MARKED,
+        sensitive_confidence=round(chance, 3),
+        sensitive_evidence=(*own.sensitive_evidence, f"the LLM says private ({yes} of {len(votes)} answers)"),
+    )
+
+
+def _marked(own: ColumnVerdict, votes: Sequence[bool]) -> ColumnVerdict:
+    before = Verdict("private", own.sensitive_confidence, own.sensitive_evidence)
+    after = voted(before, ["private" if vote else "not private" for vote in votes])
+    lower = own.sensitive_confidence * (1 - 0.15 * votes.count(False) / (len(votes) + 1))
+    sure = after.confidence if after.role == "private" else lower
+    return replace(own, sensitive_confidence=round(sure, 3), sensitive_evidence=after.evidence)
 
 
 def _key(profile: TableProfile, verdict: TableVerdict, answers: Answers) -> TableVerdict:
