@@ -268,15 +268,23 @@ def test_training_is_logged_by_the_same_door(world: World) -> None:
 
 @WITH_MLFLOW
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-def test_a_server_of_mlflow_that_is_not_there_is_a_clear_error_without_its_password(world: World) -> None:
+def test_what_a_server_of_mlflow_does_not_take_is_in_a_folder(world: World) -> None:
     from pydantic import SecretStr
 
-    settings = world.platform.settings.model_copy(
-        update={"mlflow_url": SecretStr("http://me:hunter22@127.0.0.1:9")}
+    gone = SecretStr("http://me:hunter22@127.0.0.1:9")
+    logged = tracking.log_runs(
+        "e", Run("r"), (), world.platform.settings.model_copy(update={"mlflow_url": gone})
     )
-    with pytest.raises(
-        DataplatformError, match=r"MLflow at http://127\.0\.0\.1:9 does not take the run"
-    ) as error:
-        tracking.log_runs("e", Run("r"), (), settings)
-    assert "hunter22" not in str(error.value)
+    assert logged.error.startswith("MLflow at http://127.0.0.1:9 does not take the run")
+    assert (Path(logged.place) / "run.json").exists()
+    assert "hunter22" not in str(logged)
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+
+
+@WITH_MLFLOW
+def test_the_results_are_shown_and_the_command_fails_when_mlflow_is_gone(experiment: Experiment) -> None:
+    done = experiment("--json", code=1, DATAPLATFORM_MLFLOW_URL="http://me:hunter22@127.0.0.1:9")
+    document = json.loads(done.stdout)
+    assert document["runs"][0]["metrics"]["keys_f1"] == 1
+    assert "does not take the run" in document["logged"]["error"]
+    assert "hunter22" not in done.stdout + done.stderr

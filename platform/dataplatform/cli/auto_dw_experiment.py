@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,13 +66,19 @@ def experiment(
             one: runs.subject(Workspace.of(platform, one), tuple(truth or ()))
             for one in dict.fromkeys(schema or ["silver"])
         }
-        with _logged(platform.settings, name, subjects) as results:
+        results: list[Result] = []
+        try:
             for trial in wanted:
                 results.append(runs.run(platform.engine, trial, subjects, _say))
+        finally:  # what came before a server that failed cost time and money
+            logged = _log(platform.settings, name, subjects, results)
+    document = {"runs": [_as_json(results[0], result) for result in results], "logged": asdict(logged)}
     if json_:
-        print_json({"runs": [_as_json(results[0], result) for result in results]})
+        print_json(document)
     else:
         _show(results)
+    if logged.error:
+        raise typer.Exit(1)
 
 
 def _trials(
@@ -101,18 +106,16 @@ def _say(text: str) -> None:
     err.print(PROCESS.masker.text(text), markup=False, highlight=False, soft_wrap=True)
 
 
-@contextmanager
-def _logged(settings: Settings, name: str, subjects: Mapping[str, runs.Subject]) -> Iterator[list[Result]]:
-    """Results that are put into the list are written, also where a later one fails: they cost time and money."""
-    results: list[Result] = []
-    try:
-        yield results
-    finally:
-        if results:
-            title = f"{', '.join(subjects)}: {len(results)} runs"
-            parent = runs.as_parent(title, subjects, results)
-            found = tracking.log_runs(name, parent, [runs.as_run(r) for r in results], settings)
-            _say(f"written to {found.place}" + (f"\n{found.hint}" if found.hint else ""))
+def _log(
+    settings: Settings, name: str, subjects: Mapping[str, runs.Subject], results: Sequence[Result]
+) -> tracking.Logged:
+    title = f"{', '.join(subjects)}: {len(results)} run{'s' if len(results) > 1 else ''}"
+    parent = runs.as_parent(title, subjects, results)
+    logged = tracking.log_runs(name, parent, [runs.as_run(result) for result in results], settings)
+    for line in (logged.error, f"written to {logged.place}", logged.hint):
+        if line:
+            _say(line)
+    return logged
 
 
 def _as_json(baseline: Result, result: Result) -> dict[str, Any]:

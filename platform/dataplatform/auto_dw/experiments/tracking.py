@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataplatform.auto_dw.said.options import credentials, without_secrets
-from dataplatform.errors import DataplatformError, ServerError
+from dataplatform.errors import ServerError
 from dataplatform.secrets.masking import PROCESS, redact
 from dataplatform.settings import Settings, load_settings
 
@@ -51,10 +51,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Logged:
-    """Where a run is, and what to do for more."""
+    """Where a run is, and what to do for more. `error`: it is in a folder because MLflow did not take it."""
 
     place: str
     hint: str = ""
+    error: str = ""
 
 
 def log_run(
@@ -71,11 +72,14 @@ def log_run(
 
 
 def log_runs(experiment: str, parent: Run, children: Sequence[Run], settings: Settings) -> Logged:
-    """Writes a run and those that belong to it. Raises ServerError where MLflow's server cannot be reached."""
+    """Writes a run and those that belong to it. What MLflow does not take is in a folder: it cost time and money."""
     clean, cleaned = _clean(parent), [_clean(child) for child in children]
-    if is_installed():
+    if not is_installed():
+        return Logged(_to_folder(experiment, clean, cleaned, settings), INSTALL)
+    try:
         return _to_mlflow(experiment, clean, cleaned, settings)
-    return _to_folder(experiment, clean, cleaned, settings)
+    except ServerError as error:
+        return Logged(_to_folder(experiment, clean, cleaned, settings), error.remedy, error.message)
 
 
 def is_installed() -> bool:
@@ -109,8 +113,6 @@ def _to_mlflow(experiment: str, parent: Run, children: Sequence[Run], settings: 
             above = _write(client, id_, parent, "")
             for child in children:
                 _write(client, id_, child, above)
-        except DataplatformError:
-            raise
         except Exception as error:  # of many libraries: requests, urllib3, SQLAlchemy, mlflow's own
             text = _masked(str(error).splitlines()[0][:200]) if str(error) else type(error).__name__
             raise ServerError(
@@ -191,14 +193,14 @@ def _write(client: MlflowClient, experiment: str, run: Run, parent: str) -> str:
 # a folder
 
 
-def _to_folder(experiment: str, parent: Run, children: Sequence[Run], settings: Settings) -> Logged:
+def _to_folder(experiment: str, parent: Run, children: Sequence[Run], settings: Settings) -> str:
     """HOME/experiments/EXPERIMENT/TIME NAME/run.json, each child in a folder beside it."""
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder = _new(settings.home_path / "experiments" / _plain(experiment) / f"{moment}-{_plain(parent.name)}")
     _write_folder(folder, parent)
     for number, child in enumerate(children, 1):
         _write_folder(folder / f"{number:02}-{_plain(child.name)}", child)
-    return Logged(str(folder), INSTALL)
+    return str(folder)
 
 
 def _new(folder: Path) -> Path:
