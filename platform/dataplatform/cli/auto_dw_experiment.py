@@ -145,6 +145,7 @@ def _rows(baseline: Result) -> Iterator[tuple[str, Callable[[Result], str]]]:
         ("amber", ".1%"),
         ("doubts", ",.0f"),
         ("calls", ",.0f"),
+        ("cached", ",.0f"),
         ("tokens", ",.0f"),
         ("seconds", ",.0f"),
     ):

@@ -168,7 +168,8 @@ def _moved(subjects: Mapping[str, Subject], settled: Mapping[str, Evaluation]) -
             kind = _kind((before.verdict.role, before.verdict.confidence),
                          (after.verdict.role, after.verdict.confidence), table.roles)  # fmt: skip
             if kind:
-                found[kind].append(f"{schema}.{name}: {before.verdict.role} → {after.verdict.role}")
+                roles = dict.fromkeys([before.verdict.role, after.verdict.role])
+                found[kind].append(f"{schema}.{name}: {' → '.join(roles)}")
     return found
 
 
