@@ -15,6 +15,7 @@ from dataplatform.auto_dw.said import outcome, people
 from dataplatform.auto_dw.said.llm import Llm
 from dataplatform.auto_dw.said.options import of_settings
 from dataplatform.auto_dw.said.outcome import Judged
+from dataplatform.auto_dw.said.people import Question
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.errors import DataplatformError
 from llm_server import Server, good
@@ -215,6 +216,33 @@ def test_a_green_role_that_it_does_not_share_becomes_amber_with_both_views(
     assert question.draft == "fact"
 
 
+def test_what_it_doubts_is_asked_of_a_person_without_asking_it_again(heroes: Workspace, serve: Any) -> None:
+    def contrary(_: Any, prompt: str) -> str:
+        return json.dumps({"role": "bridge"})
+
+    server = Server(contrary)
+    settings = heroes.settings.model_copy(update={"llm_url": serve(server), "llm_samples": 3})
+    with_one = replace(heroes, settings=settings)
+    plain = outcome.judge_and_keep(heroes, fresh=True).evaluation
+    settled, _ = outcome.with_llm(with_one, outcome.judge_and_keep(with_one), [], lambda _: None)
+    calls = len(server.prompts)
+    assert settled.tables["superhero"] != plain.tables["superhero"]
+
+    again = outcome.judge(with_one)
+    assert again.evaluation == settled
+    assert len(server.prompts) == calls
+    texts = [q.text for q in people.questions(again.profiles, again.evaluation) if q.kind == "role"]
+    assert any("the LLM says bridge (3 of 3 answers)" in text for text in texts)
+    assert outcome.with_llm(with_one, again, [], lambda _: None)[0] == settled  # and it has no say twice
+    assert (
+        outcome.judge(heroes).evaluation.tables["superhero"].verdict == plain.tables["superhero"].verdict
+    )  # with none set
+
+    people.answer(with_one, Question("role", "superhero", "", "", "fact", ("fact", "dimension")), "dimension")
+    said = outcome.judge(with_one).evaluation.tables["superhero"].verdict
+    assert (said.role, said.confidence) == ("dimension", 0.97)
+
+
 def test_the_least_sure_is_asked_first_and_the_budget_is_kept(heroes: Workspace, serve: Any) -> None:
     sure = {"superhero": ("fact", 0.91), "gender": ("lookup", 0.85), "publisher": ("other", 0.55)}
     before = judged_as(heroes, **sure)
@@ -251,9 +279,9 @@ def test_many_columns_are_asked_about_in_parts(world: World, serve: Any) -> None
         conn.exec_driver_sql(f"create table zoo.wide as select {columns} from generate_series(1, 30) g")
     server = Server(good)
     judged = outcome.judge_and_keep(zoo(world), fresh=True)
-    after = outcome.settled_by(llm_at(zoo(world), serve(server)), judged, lambda _: None, ["wide"])
-    assert server.tables == ["wide"] * 3
-    assert ['"part": "2 of 3"' in prompt for prompt in server.prompts] == [False, True, False]
+    after = outcome.settled_by(llm_at(zoo(world), serve(server)), judged, lambda _: None)
+    assert sorted(server.tables) == ["animals", *["wide"] * 3]
+    assert sum('"part": "2 of 3"' in prompt for prompt in server.prompts) == 1
     assert max(prompt.count('"column"') for prompt in server.prompts) <= 30 + 2  # the prompt's own words
     assert all(c.description for c in after.tables["wide"].columns.values())
 

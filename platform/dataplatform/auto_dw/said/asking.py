@@ -55,14 +55,14 @@ def estimate(
     return options.samples * sum(p.tokens for p in every)
 
 
-def settle(
+def ask(
     schema: SchemaProfile,
     evaluation: Evaluation,
     llm: Llm,
     progress: Callable[[str, int, int], None],
     tables: Sequence[str] = (),
-) -> Evaluation:
-    """The evaluation with names and descriptions, and verdicts moved by the answers, as far as the budget goes."""
+) -> dict[str, Answers]:
+    """What is said of the tables, as far as the budget goes."""
     wanted = order(schema, evaluation, tables)
     found: dict[str, Answers] = {}
     for number, name in enumerate(wanted):
@@ -70,7 +70,7 @@ def settle(
         answers = _answers(schema.tables[name], prompts(schema.tables[name], evaluation, llm.options), llm)
         if answers.table:
             found[name] = answers
-    return opinions.applied(schema, evaluation, found)
+    return found
 
 
 def _answers(table: TableProfile, asked: Sequence[Prompt], llm: Llm) -> Answers:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from dataplatform.auto_dw.judge.evaluate import evaluate
@@ -13,10 +14,12 @@ from dataplatform.auto_dw.judge.verdicts import Evaluation
 from dataplatform.auto_dw.look import kept
 from dataplatform.auto_dw.look.profiler import looks, row_hashes
 from dataplatform.auto_dw.look.profiles import SchemaProfile, TableProfile
-from dataplatform.auto_dw.said import answers, asking, decisions, silver, wording
+from dataplatform.auto_dw.said import answers, asking, decisions, kept_opinions, opinions, silver, wording
 from dataplatform.auto_dw.said.decisions import SchemaDecision
+from dataplatform.auto_dw.said.opinions import Answers
 from dataplatform.auto_dw.said.options import Options, of_settings
 from dataplatform.auto_dw.workspace import Workspace
+from dataplatform.settings import Settings
 from dataplatform.storage.postgres import connected, raw_connection
 
 if TYPE_CHECKING:
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """A schema as it was seen, and what is said of it."""
+    """A schema as it was seen, and what is said of it. `alone`: without what an LLM said before."""
 
     profiles: SchemaProfile
     evaluation: Evaluation
+    alone: Evaluation | None = None
 
 
 def judge(workspace: Workspace, fresh: bool = False) -> Judged:
@@ -54,9 +58,15 @@ def _judged(workspace: Workspace, seen: SchemaProfile, decided: SchemaDecision) 
         raw = raw_connection(conn)
         evaluation = evaluate(profiles, lambda table, columns: row_hashes(raw, table, columns), looks(raw))
         conn.rollback()  # what the profiler asked was read-only
-        evaluation = wording.applied(conn, profiles, decisions.applied(evaluation, profiles, decided))
+        alone = wording.applied(conn, profiles, decisions.applied(evaluation, profiles, decided))
+        said = _said_before(conn, workspace.settings, profiles)
         conn.rollback()
-    return Judged(profiles, evaluation)
+    return Judged(profiles, opinions.applied(profiles, alone, said), alone)
+
+
+def _said_before(conn: sa.Connection, settings: Settings, profiles: SchemaProfile) -> dict[str, Answers]:
+    """By the LLM that is in use; without one nothing was said."""
+    return kept_opinions.kept(conn, settings.llm_model, profiles) if settings.llm_url else {}
 
 
 def _with_keys_people_named(schema: SchemaProfile, decided: SchemaDecision) -> SchemaProfile:
@@ -72,11 +82,14 @@ def _with_keys_people_named(schema: SchemaProfile, decided: SchemaDecision) -> S
 def with_llm(
     workspace: Workspace, judged: Judged, tables: Sequence[str], say: Callable[[str], None]
 ) -> tuple[Evaluation, Mapping[str, Any]]:
-    """The evaluation with what the LLM adds, and what that cost. Its words are kept."""
-    llm = llm_of(workspace.engine, of_settings(workspace.settings))
-    settled = settled_by(llm, judged, say, tables)
+    """The evaluation with what the LLM adds, and what that cost. What it says is kept: questions and plans know it."""
+    llm, before = llm_of(workspace.engine, of_settings(workspace.settings)), judged.alone or judged.evaluation
+    found = _asked(llm, judged.profiles, before, say, tables)
     with workspace.engine.begin() as conn:
-        wording.keep(conn, llm.options.model, judged.profiles, judged.evaluation, settled)
+        kept_opinions.keep(conn, llm.options.model, judged.profiles, found)
+        said = kept_opinions.kept(conn, llm.options.model, judged.profiles)
+        settled = opinions.applied(judged.profiles, before, said)
+        wording.keep(conn, llm.options.model, judged.profiles, before, settled)
     return settled, llm.counted()
 
 
@@ -95,14 +108,23 @@ def llm_of(engine: Engine, options: Options) -> Llm:
     return Llm(options, (known, keep))
 
 
-def settled_by(
-    llm: Llm, judged: Judged, say: Callable[[str], None], tables: Sequence[str] = ()
-) -> Evaluation:
-    """The evaluation with what the LLM adds, as far as its budget goes; writes no words."""
-    most = asking.estimate(judged.profiles, judged.evaluation, llm.options, tables)
+def settled_by(llm: Llm, judged: Judged, say: Callable[[str], None]) -> Evaluation:
+    """The evaluation with what the LLM adds, as far as its budget goes; keeps its answers alone."""
+    found = _asked(llm, judged.profiles, judged.evaluation, say, ())
+    return opinions.applied(judged.profiles, judged.evaluation, found)
+
+
+def _asked(
+    llm: Llm,
+    profiles: SchemaProfile,
+    evaluation: Evaluation,
+    say: Callable[[str], None],
+    tables: Sequence[str],
+) -> dict[str, Answers]:
+    most = asking.estimate(profiles, evaluation, llm.options, tables)
     say(f"about {most:,} tokens at most, {llm.left:,} left of the budget")
 
     def progress(name: str, number: int, of: int) -> None:
         say(f"{number} of {of}: {name}")
 
-    return asking.settle(judged.profiles, judged.evaluation, llm, progress, tables)
+    return asking.ask(profiles, evaluation, llm, progress, tables)
