@@ -5,11 +5,13 @@ ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 ARG SOURCE_DATE_EPOCH=1767225600
+# of pyproject.toml, such as experiments: MLflow's client
+ARG EXTRAS=""
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock pyproject.toml /build/
 COPY scripts/image_packages.py /build/scripts/
 # what the platform imports, in the versions of the lock: servers are containers of their own here, and there are no development tools
-RUN python -m venv --without-pip /opt/venv && cd /build && python scripts/image_packages.py wanted > wanted.txt \
+RUN python -m venv --without-pip /opt/venv && cd /build && python scripts/image_packages.py wanted $EXTRAS > wanted.txt \
     && pip --python /opt/venv/bin/python install -q --no-compile -c requirements.lock -r wanted.txt \
     && pip --python /opt/venv/bin/python install -q --no-compile --no-deps -c requirements.lock setuptools \
     && /opt/venv/bin/python scripts/image_packages.py check

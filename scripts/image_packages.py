@@ -1,8 +1,8 @@
 """What the Dockerfile installs, and what it leaves out again. Needs the standard library alone.
 
-usage: image_packages.py wanted       the direct dependencies of pyproject.toml, one a line
-       image_packages.py check        fails where something is installed that the lock does not name
-       image_packages.py slim         removes tests and debug symbols, compiles what is imported
+usage: image_packages.py wanted [EXTRA…]   the direct dependencies of pyproject.toml, and those of extras, one a line
+       image_packages.py check             fails where something is installed that the lock does not name
+       image_packages.py slim              removes tests and debug symbols, compiles what is imported
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ import json, sys
 print(json.dumps([m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)]))"""
 
 
-def main(verb: str) -> None:
-    {"wanted": wanted, "check": check, "slim": slim}[verb]()
+def main(verb: str, *extras: str) -> None:
+    {"wanted": wanted, "check": check, "slim": slim}[verb](*extras)
 
 
-def wanted() -> None:
+def wanted(*extras: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    print("\n".join(project["dependencies"]))
+    more = [line for extra in extras for line in project["optional-dependencies"][extra]]
+    print("\n".join([*project["dependencies"], *more]))
 
 
 def check() -> None:
@@ -123,4 +124,4 @@ def _imported(code: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -229,6 +229,15 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """serve(Server(…)) → its URL; an LLM of llm_server.py, for the test."""
+    from llm_server import answering
+
+    with ExitStack() as stack:
+        yield lambda server: stack.enter_context(answering(server))
+
+
 @pytest.fixture(scope="session")
 def prefect_api(home: Path) -> Iterator[PrefectApi]:
     """One Prefect server for all tests that need one: its start takes ten seconds."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
 from dataplatform.auto_dw.build import builds
+from dataplatform.auto_dw.judge.verdicts import Verdict
 from dataplatform.auto_dw.said import outcome, people
+from dataplatform.auto_dw.said.llm import Llm
+from dataplatform.auto_dw.said.options import of_settings
+from dataplatform.auto_dw.said.outcome import Judged
+from dataplatform.auto_dw.said.people import Question
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.errors import DataplatformError
+from llm_server import Server, good
 from pydantic import SecretStr
 
 TABLES = """
@@ -24,76 +26,6 @@ create schema zoo;
 create table zoo.animals as select g as animal_id, 'name ' || g as animal_name, g % 7 as kind,
     'keeper' || g || '@zoo.org' as email from generate_series(1, 60) g;
 """
-
-
-@dataclass
-class Server:
-    """Answers as it is told; remembers what it was asked."""
-
-    reply: Callable[[dict[str, Any], str], Any]
-    takes: tuple[str, ...] = ("json_schema", "json_object", "text")
-    prompts: list[str] = field(default_factory=list)
-    formats: list[str] = field(default_factory=list)
-
-
-def good(_: dict[str, Any], prompt: str) -> str:
-    columns = re.findall(r'"column": "([a-z_]+)"', prompt)
-    return json.dumps({
-        "name": "Animal", "description": "An animal of the zoo.", "role": "dimension", "grain": "one animal",
-        "confidence": 1.0,
-        "columns": [{"column": c, "name": c.title(), "description": f"The {c}.", "role": "attribute"} for c in columns]
-        + [{"column": "not_there", "role": "measure"}],
-    })  # fmt: skip
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Server], str]]:
-    running: list[ThreadingHTTPServer] = []
-
-    def start(server: Server) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                asked = (body.get("response_format") or {"type": "text"})["type"]
-                server.formats.append(asked)
-                server.prompts.append(body["messages"][0]["content"])
-                if asked not in server.takes:
-                    return self.send(500, {"error": {"message": "response_format is not known"}})
-                found = server.reply(body, server.prompts[-1])
-                if isinstance(found, int):
-                    return self.send(found, {"error": {"message": "no"}})
-                message = found if isinstance(found, dict) else {"role": "assistant", "content": found}
-                return self.send(
-                    200,
-                    {
-                        "id": "1",
-                        "object": "chat.completion",
-                        "created": 0,
-                        "model": "m",
-                        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-                        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-                    },
-                )
-
-            def send(self, code: int, document: Any) -> None:
-                data = json.dumps(document).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        running.append(http)
-        return f"http://127.0.0.1:{http.server_address[1]}/v1"
-
-    yield start
-    for http in running:
-        http.shutdown()
-        http.server_close()
 
 
 @pytest.fixture
@@ -171,6 +103,13 @@ def test_servers_that_take_less_are_found_out_once(world: World, serve: Any, tak
     assert server.formats.count("json_schema") <= 3  # with the client's own retries of a 500
 
 
+def test_a_model_that_refuses_a_parameter_is_asked_without_it(world: World, serve: Any) -> None:
+    server = Server(good, refuses=("max_tokens", "temperature"))
+    table, used = settle(world, serve(server))
+    assert table.name == "Animal"
+    assert (used["calls"], set(server.formats)) == (4, {"json_schema"})  # each was found out once
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -218,6 +157,158 @@ def test_the_budget_ends_the_run(world: World, serve: Any) -> None:
 def test_a_server_that_is_not_there_is_a_clear_error(world: World) -> None:
     with pytest.raises(DataplatformError, match="cannot be reached"):
         settle(world, "http://127.0.0.1:9/v1")
+
+
+HEROES = """
+create schema heroes;
+create table heroes.gender as select g as id, 'gender ' || g as gender from generate_series(1, 3) g;
+create table heroes.publisher as select g as id, 'publisher ' || g as publisher_name from generate_series(1, 9) g;
+create table heroes.superhero as select g as id, 'hero ' || g as hero_name, g % 3 + 1 as gender_id,
+    g % 9 + 1 as publisher_id, 150 + g % 60 as height_cm from generate_series(1, 300) g;
+"""
+
+
+@pytest.fixture
+def heroes(world: World) -> Workspace:
+    with world.platform.engine.begin() as conn:
+        conn.exec_driver_sql(HEROES.replace("%", "%%"))
+    return Workspace.of(world.platform, "heroes")
+
+
+def judged_as(workspace: Workspace, **roles: tuple[str, float]) -> Judged:
+    """What the judge says, with these roles of tables and all else for sure."""
+    judged = outcome.judge_and_keep(workspace, fresh=True)
+    tables = {
+        name: replace(
+            table,
+            verdict=Verdict(*roles.get(name, ("lookup", 0.9)), ("so says the evidence",)),
+            key_confidence=0.95,
+            columns={
+                n: replace(c, verdict=replace(c.verdict, confidence=0.95)) for n, c in table.columns.items()
+            },
+        )
+        for name, table in judged.evaluation.tables.items()
+    }
+    return replace(judged, evaluation=replace(judged.evaluation, tables=tables))
+
+
+def llm_at(workspace: Workspace, url: str, **options: Any) -> Llm:
+    settings = workspace.settings.model_copy(
+        update={"llm_url": url, "llm_samples": 1, "llm_timeout": 5.0, **options}
+    )
+    return outcome.llm_of(workspace.engine, of_settings(settings))
+
+
+def test_a_green_role_that_it_does_not_share_becomes_amber_with_both_views(
+    heroes: Workspace, serve: Any
+) -> None:
+    before = judged_as(heroes, superhero=("fact", 0.91))
+    after = outcome.settled_by(llm_at(heroes, serve(Server(good)), llm_samples=3), before, lambda _: None)
+    verdict = after.tables["superhero"].verdict
+    assert verdict.role == "fact"  # it is not turned over silently
+    assert 0.5 <= verdict.confidence < 0.8
+    [question] = [
+        q for q in people.questions(before.profiles, after) if (q.kind, q.table) == ("role", "superhero")
+    ]
+    assert "so says the evidence" in question.text
+    assert "by the evidence it is fact" in question.text
+    assert "the LLM says dimension (3 of 3 answers)" in question.text
+    assert question.draft == "fact"
+
+
+def test_what_it_doubts_is_asked_of_a_person_without_asking_it_again(heroes: Workspace, serve: Any) -> None:
+    def contrary(_: Any, prompt: str) -> str:
+        return json.dumps({"role": "bridge"})
+
+    server = Server(contrary)
+    settings = heroes.settings.model_copy(update={"llm_url": serve(server), "llm_samples": 3})
+    with_one = replace(heroes, settings=settings)
+    plain = outcome.judge_and_keep(heroes, fresh=True).evaluation
+    settled, _ = outcome.with_llm(with_one, outcome.judge_and_keep(with_one), [], lambda _: None)
+    calls = len(server.prompts)
+    assert settled.tables["superhero"] != plain.tables["superhero"]
+
+    again = outcome.judge(with_one)
+    assert again.evaluation == settled
+    assert len(server.prompts) == calls
+    texts = [q.text for q in people.questions(again.profiles, again.evaluation) if q.kind == "role"]
+    assert any("the LLM says bridge (3 of 3 answers)" in text for text in texts)
+    assert outcome.with_llm(with_one, again, [], lambda _: None)[0] == settled  # and it has no say twice
+    assert (
+        outcome.judge(heroes).evaluation.tables["superhero"].verdict == plain.tables["superhero"].verdict
+    )  # with none set
+
+    people.answer(with_one, Question("role", "superhero", "", "", "fact", ("fact", "dimension")), "dimension")
+    said = outcome.judge(with_one).evaluation.tables["superhero"].verdict
+    assert (said.role, said.confidence) == ("dimension", 0.97)
+
+
+def test_the_least_sure_is_asked_first_and_the_budget_is_kept(heroes: Workspace, serve: Any) -> None:
+    sure = {"superhero": ("fact", 0.91), "gender": ("lookup", 0.85), "publisher": ("other", 0.55)}
+    before = judged_as(heroes, **sure)
+    server = Server(good, tokens=900)
+    url = serve(server)
+    llm = llm_at(heroes, url)
+    outcome.settled_by(llm, before, lambda _: None)
+    assert server.tables == ["publisher", "gender", "superhero"]
+
+    server.prompts.clear()
+    dear = llm_at(heroes, url, llm_model="another", llm_budget=1_500)
+    outcome.settled_by(dear, before, lambda _: None)
+    assert server.tables == ["publisher"]  # 900 of 1,500 are spent, and the next might take more than is left
+    assert dear.usage.tokens <= 1_500
+    assert dear.counted()["refused"] == {"the budget is spent": 2}
+
+
+def test_what_people_said_of_a_table_is_not_asked(heroes: Workspace, serve: Any) -> None:
+    for name in ("id", "gender"):
+        people.describe(heroes, f"gender.{name}", "what it says")
+    people.describe(heroes, "gender", "lookup: kinds of people")
+    with heroes.engine.begin() as conn:
+        conn.exec_driver_sql("alter table heroes.gender add primary key (id)")
+    judged = outcome.judge_and_keep(heroes, fresh=True)
+    server = Server(good)
+    after = outcome.settled_by(llm_at(heroes, serve(server)), judged, lambda _: None)
+    assert sorted(server.tables) == ["publisher", "superhero"]
+    assert after.tables["gender"] == judged.evaluation.tables["gender"]
+
+
+def test_many_columns_are_asked_about_in_parts(world: World, serve: Any) -> None:
+    columns = ", ".join(f"g * {n} as column_{n}" for n in range(1, 71))
+    with world.platform.engine.begin() as conn:
+        conn.exec_driver_sql(f"create table zoo.wide as select {columns} from generate_series(1, 30) g")
+    server = Server(good)
+    judged = outcome.judge_and_keep(zoo(world), fresh=True)
+    after = outcome.settled_by(llm_at(zoo(world), serve(server)), judged, lambda _: None)
+    assert sorted(server.tables) == ["animals", *["wide"] * 3]
+    assert sum('"part": "2 of 3"' in prompt for prompt in server.prompts) == 1
+    assert max(prompt.count('"column"') for prompt in server.prompts) <= 30 + 2  # the prompt's own words
+    assert all(c.description for c in after.tables["wide"].columns.values())
+
+
+def test_a_prompt_of_ones_own_is_a_file(world: World, serve: Any, tmp_path: Any) -> None:
+    own = tmp_path / "own.md"
+    own.write_text('Say {"role": …}. {material}')
+    server = Server(good)
+    settle(world, serve(server), llm_prompt=str(own))
+    assert server.prompts[0].startswith('Say {"role": …}. {"table": "animals"')
+    own.write_text("no place for it")
+    with pytest.raises(DataplatformError, match=r"says \{material\} 0 times"):
+        settle(world, serve(server), llm_prompt=str(own))
+
+
+def test_a_password_in_the_url_is_used_and_in_no_error_and_no_log(
+    world: World, serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(good)
+    url = serve(server).replace("//", "//me:hunter22@")
+    with caplog.at_level("DEBUG"):
+        settle(world, url)
+    assert server.callers[0].startswith("Basic ")
+    assert "hunter22" not in caplog.text
+    with pytest.raises(DataplatformError, match="cannot be reached") as error:
+        settle(world, "http://me:hunter22@127.0.0.1:9/v1", llm_model="other")
+    assert "hunter22" not in str(error.value)
 
 
 @pytest.mark.long

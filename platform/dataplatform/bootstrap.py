@@ -134,8 +134,9 @@ def _servers_and_prefect(settings: Settings) -> Servers:
 
 def _note_secrets(settings: Settings) -> None:
     """Whatever an error of ours may say of a server, not its password."""
-    for url in (settings.postgres_url, settings.mongo_url):
+    for url in (settings.postgres_url, settings.mongo_url, settings.mlflow_url):
         PROCESS.note_url(url.get_secret_value() if url else "")
+    PROCESS.note_url(settings.llm_url or "")
     PROCESS.note(settings.llm_key.get_secret_value() if settings.llm_key else "")
     _note_sign_in(settings.prefect)
 

@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     llm_model: str = Field(default="gpt-4o-mini", description="Model that the LLM's server is asked for.")
     llm_key: SecretStr | None = Field(default=None, description="API key of the LLM's server.")
     llm_budget: int = Field(
-        default=200_000, ge=0, description="Tokens that one `auto-dw evaluate --llm` may use at most."
+        default=200_000,
+        ge=0,
+        description="Tokens that one `auto-dw evaluate --llm`, or one run of an experiment, may use at most.",
     )
     llm_timeout: float = Field(default=120.0, gt=0, description="Seconds until an answer is given up.")
     llm_samples: int = Field(
@@ -128,6 +130,15 @@ class Settings(BaseSettings):
     )
     llm_values: bool = Field(
         default=False, description="Whether the LLM may see sample values; sensitive ones it never sees."
+    )
+    llm_prompt: str = Field(
+        default="table",
+        description="What the LLM is asked: `table`, `brief` (roles and private columns only, for small models), or "
+        "a file of your own.",
+    )
+    mlflow_url: SecretStr | None = Field(
+        default=None,
+        description="MLflow's server, to which experiments go, such as http://mlflow:5000; HOME/mlflow when absent.",
     )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 

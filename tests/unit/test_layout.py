@@ -89,7 +89,7 @@ def test_imports_point_downwards() -> None:
 
 
 # auto_dw's wings, each of which imports only those before it; what lies beside them imports no wing
-WINGS = ["names", "look", "judge", "said", "styles", "build"]
+WINGS = ["names", "look", "judge", "said", "styles", "build", "experiments"]
 
 
 def wing(module: str) -> str:
@@ -126,6 +126,14 @@ def test_auto_dw_reads_the_metadata_of_others_in_one_place() -> None:
 def test_openai_is_imported_by_one_module() -> None:
     users = {module_name(p) for p in modules() for n in imports(p) if n.split(".")[0] == "openai"}
     assert users == {"dataplatform.auto_dw.said.llm"}
+
+
+def test_mlflow_is_imported_by_one_module_and_only_when_it_writes() -> None:
+    users = {module_name(p) for p in modules() for n in imports(p) if n.split(".")[0] == "mlflow"}
+    assert users == {"dataplatform.auto_dw.experiments.tracking"}
+    code = "import sys, dataplatform.cli.auto_dw; print({'mlflow', 'openai'} & {m.split('.')[0] for m in sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from dataplatform.auto_dw.judge import report
 from dataplatform.auto_dw.said import outcome, people
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.bootstrap import open_platform, reread
+from dataplatform.cli.auto_dw_experiment import experiment
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import MetadataError
 
@@ -33,6 +34,7 @@ AcceptAmber = Annotated[
         "--accept-amber", help="Tables, keys and references that are likely, not sure, need not wait."
     ),
 ]
+app.command("experiment")(experiment)
 _COLORS = {"green": "green", "amber": "yellow", "red": "red"}
 
 

@@ -6,28 +6,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
 from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.judge.verdicts import Evaluation
 from dataplatform.auto_dw.look import kept
 from dataplatform.auto_dw.look.profiler import looks, row_hashes
 from dataplatform.auto_dw.look.profiles import SchemaProfile, TableProfile
-from dataplatform.auto_dw.said import answers, decisions, silver, wording
+from dataplatform.auto_dw.said import answers, asking, decisions, kept_opinions, opinions, silver, wording
 from dataplatform.auto_dw.said.decisions import SchemaDecision
+from dataplatform.auto_dw.said.opinions import Answers
+from dataplatform.auto_dw.said.options import Options, of_settings
 from dataplatform.auto_dw.workspace import Workspace
-from dataplatform.errors import SettingsError
 from dataplatform.settings import Settings
 from dataplatform.storage.postgres import connected, raw_connection
 
 if TYPE_CHECKING:
-    from dataplatform.auto_dw.said.llm import Options
+    from dataplatform.auto_dw.said.llm import Llm  # imports openai, half a second: only where an LLM is asked
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A schema as it was seen, and what is said of it."""
+    """A schema as it was seen, and what is said of it. `alone`: without what an LLM said before."""
 
     profiles: SchemaProfile
     evaluation: Evaluation
+    alone: Evaluation | None = None
 
 
 def judge(workspace: Workspace, fresh: bool = False) -> Judged:
@@ -53,9 +58,15 @@ def _judged(workspace: Workspace, seen: SchemaProfile, decided: SchemaDecision) 
         raw = raw_connection(conn)
         evaluation = evaluate(profiles, lambda table, columns: row_hashes(raw, table, columns), looks(raw))
         conn.rollback()  # what the profiler asked was read-only
-        evaluation = wording.applied(conn, profiles, decisions.applied(evaluation, profiles, decided))
+        alone = wording.applied(conn, profiles, decisions.applied(evaluation, profiles, decided))
+        said = _said_before(conn, workspace.settings, profiles)
         conn.rollback()
-    return Judged(profiles, evaluation)
+    return Judged(profiles, opinions.applied(profiles, alone, said), alone)
+
+
+def _said_before(conn: sa.Connection, settings: Settings, profiles: SchemaProfile) -> dict[str, Answers]:
+    """By the LLM that is in use; without one nothing was said."""
+    return kept_opinions.kept(conn, settings.llm_model, profiles) if settings.llm_url else {}
 
 
 def _with_keys_people_named(schema: SchemaProfile, decided: SchemaDecision) -> SchemaProfile:
@@ -71,13 +82,20 @@ def _with_keys_people_named(schema: SchemaProfile, decided: SchemaDecision) -> S
 def with_llm(
     workspace: Workspace, judged: Judged, tables: Sequence[str], say: Callable[[str], None]
 ) -> tuple[Evaluation, Mapping[str, Any]]:
-    """The evaluation with what the LLM adds, and what that cost. Answers are kept: a second run is free."""
-    options = _options(workspace.settings)
-    from dataplatform.auto_dw.said.llm import Llm, counted, estimate, settle
+    """The evaluation with what the LLM adds, and what that cost. What it says is kept: questions and plans know it."""
+    llm, before = llm_of(workspace.engine, of_settings(workspace.settings)), judged.alone or judged.evaluation
+    found = _asked(llm, judged.profiles, before, say, tables)
+    with workspace.engine.begin() as conn:
+        kept_opinions.keep(conn, llm.options.model, judged.profiles, found)
+        said = kept_opinions.kept(conn, llm.options.model, judged.profiles)
+        settled = opinions.applied(judged.profiles, before, said)
+        wording.keep(conn, llm.options.model, judged.profiles, before, settled)
+    return settled, llm.counted()
 
-    most = estimate(judged.profiles, judged.evaluation, options, tables)
-    say(f"about {most:,} tokens at most, budget {options.budget:,}")
-    engine = workspace.engine
+
+def llm_of(engine: Engine, options: Options) -> Llm:
+    """An LLM whose answers are kept: asked the same again, it costs nothing."""
+    from dataplatform.auto_dw.said.llm import Llm
 
     def known(id_: str) -> Any | None:
         with engine.connect() as conn:
@@ -87,31 +105,26 @@ def with_llm(
         with engine.begin() as conn:
             answers.put_answer(conn, id_, options.model, body, tokens)
 
+    return Llm(options, (known, keep))
+
+
+def settled_by(llm: Llm, judged: Judged, say: Callable[[str], None]) -> Evaluation:
+    """The evaluation with what the LLM adds, as far as its budget goes; keeps its answers alone."""
+    found = _asked(llm, judged.profiles, judged.evaluation, say, ())
+    return opinions.applied(judged.profiles, judged.evaluation, found)
+
+
+def _asked(
+    llm: Llm,
+    profiles: SchemaProfile,
+    evaluation: Evaluation,
+    say: Callable[[str], None],
+    tables: Sequence[str],
+) -> dict[str, Answers]:
+    most = asking.estimate(profiles, evaluation, llm.options, tables)
+    say(f"about {most:,} tokens at most, {llm.left:,} left of the budget")
+
     def progress(name: str, number: int, of: int) -> None:
         say(f"{number} of {of}: {name}")
 
-    llm = Llm(options, (known, keep))
-    settled = settle(judged.profiles, judged.evaluation, llm, progress, tables)
-    with engine.begin() as conn:
-        wording.keep(conn, options.model, judged.profiles, judged.evaluation, settled)
-    return settled, counted(llm.usage)
-
-
-def _options(settings: Settings) -> Options:
-    if not settings.llm_url:
-        raise SettingsError(
-            "there is no LLM: DATAPLATFORM_LLM_URL is not set",
-            "set it to an OpenAI-compatible API, such as http://localhost:11434/v1, or leave out --llm",
-        )
-    # imports openai, half a second: only where an LLM is asked
-    from dataplatform.auto_dw.said.llm import Options
-
-    return Options(
-        url=settings.llm_url,
-        model=settings.llm_model,
-        key=settings.llm_key.get_secret_value() if settings.llm_key else "",
-        timeout=settings.llm_timeout,
-        budget=settings.llm_budget,
-        samples=settings.llm_samples,
-        values=settings.llm_values,
-    )
+    return asking.ask(profiles, evaluation, llm, progress, tables)

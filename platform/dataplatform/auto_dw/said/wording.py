@@ -37,11 +37,13 @@ def applied(conn: sa.Connection, schema: SchemaProfile, evaluation: Evaluation) 
 
 
 def _id(schema: str, table: TableProfile) -> str:
-    """The same as long as the table has the same columns, whatever becomes of its rows."""
+    return f"words {structure(schema, table)}"
+
+
+def structure(schema: str, table: TableProfile) -> str:
+    """A hash that is the same as long as the table has the same columns, whatever becomes of its rows."""
     columns = ",".join(sorted(f"{c.name} {c.type}" for c in table.columns))
-    return (
-        "words " + hashlib.blake2b(f"{schema}.{table.name}({columns})".encode(), digest_size=16).hexdigest()
-    )
+    return hashlib.blake2b(f"{schema}.{table.name}({columns})".encode(), digest_size=16).hexdigest()
 
 
 def _added(before: TableVerdict, after: TableVerdict) -> dict[str, Any]:
