@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
@@ -28,7 +28,7 @@ from dataplatform.auto_dw.look.profiles import (
 )
 from dataplatform.auto_dw.look.spoken import spelled
 
-VERSION = 5  # of what is measured: raise it, and kept profiles are made anew
+VERSION = 7  # of what is measured: raise it, and kept profiles are made anew
 BUDGET = 200_000  # rows of a table that are looked at; of larger ones a sample
 SKETCH = 4_096  # hashes kept of a column's distinct values
 PROBES = 300  # values of a column that are looked up in a parent too large to be looked at whole
@@ -238,13 +238,18 @@ def _source(table: TableProfile) -> tuple[sql.Composable, bool]:
     return sql.SQL("{} tablesample system ({}) repeatable (1){}").format(relation, share, current), False
 
 
+# How a value is told from others. Bytes: as many as a key may have, and one more
+_TEXT: dict[str, LiteralString] = {
+    kinds.NUMBER: "trim_scale({}::numeric)::text",
+    kinds.BINARY: "encode(substring({} for 129), 'hex')",
+}
+
+
 def _measures(column: ColumnProfile) -> sql.Composed:
     """One JSON object of measures; numbers lose their trailing zeros, so that 1.0 and 1 are one value."""
     name = sql.Identifier(column.name)
-    text = sql.SQL("trim_scale({}::numeric)::text" if column.kind == kinds.NUMBER else "{}::text").format(
-        name
-    )
-    if column.kind in (kinds.JSON, kinds.BINARY, kinds.OTHER):
+    text = sql.SQL(_TEXT.get(column.kind, "{}::text")).format(name)
+    if column.kind in (kinds.JSON, kinds.OTHER):
         return sql.SQL("json_build_object('filled', count({0}), 'length', 0)").format(name)
     ordered = column.kind in (kinds.INTEGER, kinds.NUMBER, kinds.DATE, kinds.TIME, kinds.CLOCK)
     bounds = sql.SQL("min({0})::text, 'high', max({0})::text" if ordered else "null, 'high', null").format(
@@ -272,7 +277,9 @@ def _measures(column: ColumnProfile) -> sql.Composed:
 def _column(column: ColumnProfile, rows: int, measured: Mapping[str, Any]) -> ColumnProfile:
     hashes: Sequence[int] = measured.get("sketch") or ()
     sample = tuple(measured.get("sample") or ())
-    is_text = column.kind == kinds.TEXT
+    if column.kind == kinds.BINARY:
+        sample = shapes.as_text(sample)
+    is_text = column.kind == kinds.TEXT or (column.kind == kinds.BINARY and bool(sample))
     return replace(
         column,
         rows=rows,
@@ -286,7 +293,7 @@ def _column(column: ColumnProfile, rows: int, measured: Mapping[str, Any]) -> Co
         sketch=np.array(hashes, np.int64),
         whole=len(hashes) < SKETCH,
         sample=sample,
-        shapes=shapes.shares(sample, column.kind),
+        shapes=shapes.shares(sample, kinds.TEXT if is_text else column.kind),
         labels=shapes.labels(column.name, sample) if is_text else (),
     )
 

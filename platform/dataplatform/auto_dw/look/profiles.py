@@ -71,6 +71,8 @@ class ColumnProfile:
         """Whether values of its type serve as keys at all."""
         if self.kind == kinds.NUMBER:
             return self.integral
+        if self.kind == kinds.BINARY:
+            return 0 < self.max_length <= 256  # of hexadecimal digits
         return self.kind in _IDENTIFYING and self.max_length <= 300
 
 

@@ -215,3 +215,12 @@ def labels(name: str, values: Sequence[str]) -> tuple[str, ...]:
     """The values of a column such as `object_type`, which name kinds of things; of others none."""
     named = words(name)[-1:] and words(name)[-1] in TYPES
     return tuple(values) if named and len(values) <= 30 and all(map(patterns.is_label, values)) else ()
+
+
+def as_text(sample: Sequence[str]) -> tuple[str, ...]:
+    """Bytes, in hexadecimal, that are text, as in MySQL's varbinary; nothing where they are not."""
+    try:
+        found = tuple(bytes.fromhex(value).decode() for value in sample)
+    except ValueError:
+        return ()
+    return found if all(value.isprintable() for value in found) else ()
