@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo up check unit test test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw clean
+.PHONY: help setup demo up check unit test test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw train-autodw clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -42,9 +42,13 @@ bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt
 		benchmarks/.venv/bin/pip install -q -r benchmarks/peers.txt)
 	@BENCH_PEERS=$(CURDIR)/benchmarks/.venv/bin/python $(BIN)/python benchmarks/scd2.py
 
-bench-autodw: setup ## auto_dw's verdicts on public schemas with a known truth, plain and abbreviated names
-	@$(BIN)/python benchmarks/autodw.py ../shared/autodw plain
-	@$(BIN)/python benchmarks/autodw.py ../shared/autodw abbr
+bench-autodw: setup ## auto_dw's verdicts on public schemas by what was learned without them; half an hour
+	@$(BIN)/pip install -q -r benchmarks/train.txt
+	@$(BIN)/python benchmarks/autodw.py
+
+train-autodw: setup ## learns auto_dw's judgement anew from public schemas; some minutes
+	@$(BIN)/pip install -q -r benchmarks/train.txt
+	@$(BIN)/python benchmarks/train_autodw.py
 
 lint: setup      ## ruff and mypy
 	@$(BIN)/ruff check .

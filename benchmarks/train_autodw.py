@@ -1,262 +1,457 @@
-"""Learns the weights of references and the curves score → confidence on schemas with a known truth.
+"""Teaches auto_dw on public schemas with a known truth: train_autodw.py [FOLDER]   (benchmarks/train.txt)
 
-usage: train_autodw.py DSN DATABASE=FOLDER…     (needs scikit-learn; FOLDER/<schema>/truth.json)
-
-Every schema is judged by weights learned without it; the curves come from those judgements, so that they
-say what holds for schemas never seen. Writes platform/dataplatform/auto_dw/judge/trained.json and
-docs/auto_dw_calibration.md.
+Writes platform/dataplatform/auto_dw/judge/learned/*.json. Deterministic; minutes. References are learned from chances
+of keys, privacy and roles from chances of both, that came of trees which had not seen the schema: as they will be met.
+Each of a schema's judgements counts less the more there are, so that large schemas do not outvote small ones.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
-import psycopg
-from dataplatform.auto_dw.judge.evaluate import LEAST, key_map
-from dataplatform.auto_dw.judge.keys import Key, keys
-from dataplatform.auto_dw.judge.references import Candidate, candidates, choose, seconded
-from dataplatform.auto_dw.judge.sensitive import privacy
-from dataplatform.auto_dw.look.profiler import Scope, profile, row_hashes, share_within
-from dataplatform.auto_dw.look.profiles import Reference, SchemaProfile
-from scipy.optimize import minimize
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from autodw_cases import SHARED, Case, cases
+from dataplatform.auto_dw.judge import evaluate, forest, rounds
+from dataplatform.auto_dw.judge.choose import with_declared
+from dataplatform.auto_dw.judge.forest import Forest, Matrix
+from dataplatform.auto_dw.judge.learned import (
+    COMPOSITE,
+    FORESTS,
+    KEYS,
+    KEYS_ANYWHERE,
+    PRIVATE,
+    REFERENCES,
+    ROLE_NAMES,
+    ROLES,
+    Learned,
+    one_of,
+)
+from dataplatform.auto_dw.look.profiles import SchemaProfile
 
 ROOT = Path(__file__).parents[1]
-STRENGTH = 1.0  # inverse of the regularisation
-# evidence for and against a reference: the one's weights are never negative, the other's never positive
-FOR = """naming naming_strong same_name whole coverage surprising says_id owner plain_case likely_case role_of_person
-    own_role parent_smaller ahead distinct
-    of_its_domain home"""
-# what is believed beforehand, for want of schemas that show it: codes that only one key has refer to it, an identifier
-# to the one key of its name, a parent_id to its own table, an author to a table of people
-PRIOR = {"of_its_domain": 3.5, "home": 3.0, "own_role": 1.5, "role_of_person": 2.5}
-DOUBT = np.arange(-0.6, 2.5, 0.2)  # logits of references that few schemas have
-AGAINST = """naming_none behind_best rivals orphans empty few_values measure_word alternate is_own_key own_name
-    names_itself number_without_name text_without_name starts_elsewhere same_attribute"""
+TARGET = ROOT / "platform" / "dataplatform" / "auto_dw" / "judge" / "learned"
+NAMELESS_COUNTS = 0.5  # how much a column without a name counts when it is learned what is private
+SORTED = "sorted"  # schemas with their columns in another order
+INNER = 4  # parts of the schemas; each is judged by what was learned from the others
+COMMON: dict[str, Any] = {
+    "extra_trees": True,
+    "max_bin": 63,
+    "lambda_l2": 4.0,
+    "verbose": -1,
+    "seed": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    KEYS: {
+        "num_leaves": 8,
+        "learning_rate": 0.1,
+        "min_data_in_leaf": 15,
+        "feature_fraction": 0.3,
+        "rounds": 500,
+    },
+    REFERENCES: {
+        "num_leaves": 12,
+        "learning_rate": 0.1,
+        "min_data_in_leaf": 15,
+        "feature_fraction": 0.5,
+        "rounds": 350,
+    },
+    PRIVATE: {
+        "num_leaves": 12,
+        "learning_rate": 0.06,
+        "min_data_in_leaf": 10,
+        "feature_fraction": 0.3,
+        "rounds": 400,
+    },
+    ROLES: {
+        "num_leaves": 6,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": 8,
+        "feature_fraction": 0.3,
+        "rounds": 160,
+    },
+}
+LEAST = {KEYS: 0.15, REFERENCES: 0.4, PRIVATE: 0.35}  # chances from which something is believed
+Rows = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.float64]
 
 
-@dataclass
-class Case:
-    """A schema, what was found in it, and the truth."""
+@dataclass(frozen=True)
+class Table:
+    """What is learned from: features, what is right, how much each counts, which belong together, and of which case."""
 
-    name: str
-    schema: SchemaProfile
-    keys: dict[str, list[Key]]
-    candidates: list[Candidate]
-    truth: dict[str, Any]
-
-
-def cases(dsn: str, places: list[str]) -> Iterator[Case]:
-    for place in places:
-        database, folder = place.split("=")
-        for path in sorted(Path(folder).glob("*/truth.json")):
-            with psycopg.connect(f"{dsn} dbname={database}") as conn:
-                schema = profile(conn, Scope(path.parent.name))
-                found = {
-                    name: keys(schema, t, lambda t, c, conn=conn: row_hashes(conn, t, c))
-                    for name, t in schema.tables.items()
-                }
-                possible = candidates(schema, key_map(found), partial(share_within, conn))
-            yield Case(path.parent.name, schema, found, possible, json.loads(path.read_text()))
+    names: tuple[str, ...]
+    rows: Matrix
+    right: Labels
+    weight: Labels
+    groups: Rows
+    case: Rows
 
 
-def true_references(case: Case) -> dict[tuple[str, ...], bool]:
-    """Single-column references, and whether each is optional."""
+def no_probe(*_: Any) -> None:
+    """Nothing is looked up: of these schemas all values are at hand."""
+
+
+def weight_of(case: Case) -> float:
+    return float(len(case.schema.tables) ** -0.5)
+
+
+def also_sorted(found: Sequence[Case]) -> list[Case]:
+    """The cases, and those of plain names with their columns in the alphabet's order, too.
+
+    JSON often comes so, and silver with it: then that a key stands first must not tell it.
+    """
+    return [*found, *(_sorted(case) for case in found if case.level == "plain")]
+
+
+def _sorted(case: Case) -> Case:
+    tables, values = {}, {}
+    for name, table in case.schema.tables.items():
+        order = sorted(range(len(table.columns)), key=lambda n, t=table: t.columns[n].name.lower())
+        columns = tuple(replace(table.columns[n], position=place) for place, n in enumerate(order))
+        tables[name] = replace(table, columns=columns)
+        values[name] = case.values[name][:, order]
+    return Case(case.name, SORTED, replace(case.schema, tables=tables), values, case.truth)
+
+
+def stacked(
+    found: Sequence[tuple[tuple[str, ...], Matrix, Rows]], right: Sequence[Labels], weight: Sequence[Labels]
+) -> Table:
+    """One table of all cases; groups are numbered through."""
+    groups, offset = [], 0
+    for _, _, own in found:
+        groups.append(own + offset)
+        offset += int(own.max()) + 1 if len(own) else 0
+    filled = [rows for _, rows, _ in found if len(rows)]
+    case = np.concatenate([np.full(len(rows), n) for n, (_, rows, _) in enumerate(found)])
+    names = next(names for names, rows, _ in found if len(rows))
+    return Table(
+        names, np.vstack(filled), np.concatenate(right), np.concatenate(weight), np.concatenate(groups), case
+    )
+
+
+def fitted(name: str, table: Table, chosen: npt.NDArray[np.bool_], threads: int) -> Forest:
+    """Trees learned from the rows that are chosen."""
+    settings = {**COMMON, **SETTINGS[name], "num_threads": threads}
+    number = settings.pop("rounds")
+    rows, right, weight = table.rows[chosen].astype(np.float32), table.right[chosen], table.weight[chosen]
+    if name in (KEYS, REFERENCES):
+        settings["objective"] = softmax(table.groups[chosen], weight)
+        data = lgb.Dataset(rows, right)
+    elif name == ROLES:
+        settings |= {"objective": "multiclass", "num_class": len(ROLE_NAMES)}
+        data = lgb.Dataset(rows, right, weight=weight)
+    else:
+        settings["objective"] = "binary"
+        data = lgb.Dataset(rows, right, weight=weight)
+    return exported(lgb.train(settings, data, number), table.names, len(ROLE_NAMES) if name == ROLES else 1)
+
+
+def softmax(groups: Rows, weight: Labels) -> Callable[[Matrix, Any], tuple[Matrix, Matrix]]:
+    """The likelihood of the right one of each group, or of none (score 0): gradient p - y, curvature p (1 - p)."""
+    number = np.unique(groups, return_inverse=True)[1]
+
+    def objective(scores: Matrix, data: Any) -> tuple[Matrix, Matrix]:
+        chances = one_of(scores, number)
+        return (chances - data.get_label()) * weight, np.maximum(chances * (1 - chances), 1e-6) * weight
+
+    return objective
+
+
+def exported(booster: Any, names: tuple[str, ...], outputs: int) -> Forest:
+    """LightGBM's trees as plain arrays; with an objective of its own kind the average is in the first trees' leaves."""
+    feature: list[int] = []
+    threshold: list[float] = []
+    left: list[int] = []
+    right: list[int] = []
+    values: list[float] = []
+    roots: list[int] = []
+
+    def add(node: Mapping[str, Any]) -> int:
+        if "leaf_value" in node and "split_feature" not in node:
+            values.append(node["leaf_value"])
+            return -len(values)
+        place = len(feature)
+        feature.append(node["split_feature"])
+        threshold.append(node["threshold"])
+        left.append(0)
+        right.append(0)
+        left[place], right[place] = add(node["left_child"]), add(node["right_child"])
+        return place
+
+    for tree in booster.dump_model()["tree_info"]:
+        roots.append(add(tree["tree_structure"]))
+    return Forest(
+        names,
+        np.array(feature, np.int32),
+        np.array(threshold, np.float32),
+        np.array(left, np.int32),
+        np.array(right, np.int32),
+        np.array(values),
+        np.array(roots, np.int32),
+        outputs,
+    )
+
+
+def folds(found: Sequence[Case], parts: int) -> Rows:
+    """Of each case its part; a family is never parted. Large and small groups in turn, so that the parts are alike."""
+    groups: dict[str, int] = {}
+    for case in found:
+        groups[case.group] = groups.get(case.group, 0) + len(case.schema.tables)
+    ranked = sorted(groups, key=lambda g: (-groups[g], g))
+    return np.array([ranked.index(case.group) % parts for case in found])
+
+
+def unseen(name: str, table: Table, part: Rows, threads: int) -> Matrix:
+    """Scores of every row by trees that did not see its part."""
+    outputs = len(ROLE_NAMES) if name == ROLES else 1
+    scores = np.zeros((len(table.rows), outputs))
+    of_row = part[table.case]
+    for number in np.unique(part):
+        trees = fitted(name, table, of_row != number, threads)
+        scores[of_row == number] = trees.scores(table.names, table.rows[of_row == number])
+    return scores
+
+
+def apart(values: Matrix, table: Table, number: int) -> list[Matrix]:
+    """Case by case."""
+    return [values[table.case == n] for n in range(number)]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case with the candidates for its keys: they need no learning."""
+
+    case: Case
+    keys: rounds.Keys
+
+
+def prepared(found: Sequence[Case]) -> list[Prepared]:
+    return [Prepared(case, rounds.weigh_keys(case.schema, case.rows)) for case in found]
+
+
+def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
+    """All forests and curves, from these cases alone; those in the alphabet's order teach where keys may stand."""
+    found = [p for p in everything_ if p.case.level != SORTED]
+    part = folds([p.case for p in found], INNER)
+    everything = {}
+    keys = keys_table(found)
+    chances = one_of(unseen(KEYS, keys, part, threads)[:, 0], keys.groups)
+    everything[KEYS] = fitted(KEYS, keys, np.ones(len(keys.rows), bool), threads)
+    everything[KEYS_ANYWHERE], anywhere = keys_anywhere(everything_, threads)
+    of_keys = [
+        with_declared(p.case.schema, p.keys.chances(c))
+        for p, c in zip(found, apart(chances, keys, len(found)), strict=True)
+    ]
+    pairs = [rounds.weigh_references(p.case.schema, c, no_probe) for p, c in zip(found, of_keys, strict=True)]
+    references = references_table(found, pairs)
+    said = one_of(unseen(REFERENCES, references, part, threads)[:, 0], references.groups)
+    everything[REFERENCES] = fitted(REFERENCES, references, np.ones(len(references.rows), bool), threads)
+    curves = {
+        KEYS: key_curve(found, of_keys),
+        KEYS_ANYWHERE: anywhere,
+        REFERENCES: curve(said, references.right, references.weight),
+    }
+    weighed = [
+        evaluate.Weighed(*w) for w in zip(of_keys, pairs, apart(said, references, len(found)), strict=True)
+    ]
+    plain = Learned({}, {**curves, COMPOSITE: [(0.0, 0.0), (1.0, 1.0)]}, LEAST)
+    structures = [
+        evaluate.joined(p.case.schema, p.case.rows, no_probe, plain, w)
+        for p, w in zip(found, weighed, strict=True)
+    ]
+    curves[COMPOSITE] = composite_curve(found, structures)
+    private = privacy_table(found, structures)
+    sure = 1 / (1 + np.exp(-unseen(PRIVATE, private, part, threads)[:, 0]))
+    curves[PRIVATE] = curve(sure, private.right, private.weight)
+    everything[PRIVATE] = fitted(PRIVATE, private, np.ones(len(private.rows), bool), threads)
+    roles = roles_table(found, structures)
+    curves[ROLES] = roles_curve(found, roles, unseen(ROLES, roles, part, threads))
+    everything[ROLES] = fitted(ROLES, roles, np.ones(len(roles.rows), bool), threads)
+    return Learned(everything, curves, LEAST)
+
+
+def keys_anywhere(found: Sequence[Prepared], threads: int) -> tuple[Forest, list[tuple[float, float]]]:
+    """Trees, and their curve, for schemas in which the places of columns say nothing."""
+    table, part = keys_table(found), folds([p.case for p in found], INNER)
+    chances = apart(one_of(unseen(KEYS, table, part, threads)[:, 0], table.groups), table, len(found))
+    judged = [(p, p.keys.chances(c)) for p, c in zip(found, chances, strict=True) if p.case.level == SORTED]
+    line = key_curve([p for p, _ in judged], [c for _, c in judged])
+    return fitted(KEYS, table, np.ones(len(table.rows), bool), threads), line
+
+
+def keys_table(found: Sequence[Prepared]) -> Table:
+    right, weight = [], []
+    for p in found:
+        truth = [set(p.case.truth["tables"][t]["primary_key"]) for t, _ in p.keys.places]
+        right.append(
+            np.array(
+                [bool(t) and set(k.columns) == t for t, (_, k) in zip(truth, p.keys.places, strict=True)],
+                float,
+            )
+        )
+        weight.append(np.array([weight_of(p.case) * bool(t) for t in truth]))
+    return stacked([(tuple(p.keys.names), p.keys.features, p.keys.groups) for p in found], right, weight)
+
+
+def single_references(truth: Mapping[str, Any]) -> dict[tuple[str, str, str, str], bool]:
+    """Those of one column, and whether each is optional: true, but not asked for."""
     return {
         (f["table"], f["columns"][0], f["ref_table"], f["ref_columns"][0]): bool(f.get("optional"))
-        for f in case.truth["foreign_keys"]
+        for f in truth["foreign_keys"]
         if len(f["columns"]) == 1
     }
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Of features, and the logit without any."""
-
-    of: npt.NDArray[np.float64]
-    intercept: float
-
-    def logits(self, candidates: list[Candidate]) -> npt.NDArray[np.float64]:
-        x = np.array([list(c.features.values()) for c in candidates]).reshape(-1, len(self.of))
-        return x @ self.of + self.intercept
+def references_table(found: Sequence[Prepared], pairs: Sequence[rounds.References]) -> Table:
+    right, weight = [], []
+    for p, own in zip(found, pairs, strict=True):
+        truth = single_references(p.case.truth)
+        right.append(np.array([pair.place in truth for pair in own.pairs], float))
+        weight.append(np.array([0.0 if truth.get(pair.place) else weight_of(p.case) for pair in own.pairs]))
+    return stacked([(tuple(o.names), o.features, o.groups) for o in pairs], right, weight)
 
 
-def learned(found: list[Case]) -> Weights:
-    """Logistic regression whose weights keep the sign that they must have: a better name is no worse reference.
+def privacy_table(found: Sequence[Prepared], structures: Sequence[evaluate.Structure]) -> Table:
+    """Each schema of plain names is there a second time without them: values must tell, too."""
+    tables, right, weight = [], [], []
+    for p, own in zip(found, structures, strict=True):
+        named = evaluate.privacy_weighed(p.case.schema, own)
+        weighed = [*named.items()]
+        counts = [1.0] * len(named)
+        if p.case.level == "plain":
+            weighed += evaluate.privacy_weighed(nameless(p.case.schema), own).items()
+            counts += [NAMELESS_COUNTS] * len(named)
+        names = [f"{table}.{column}" for (table, column), _ in weighed]
+        open_ = set(p.case.truth["sensitive_optional"]) | set(p.case.truth["secrets"])
+        right.append(np.array([n in p.case.truth["sensitive"] for n in names], float))
+        each = np.array([0.0 if n in open_ else len(named) ** -0.5 for n in names])
+        weight.append(each * np.array(counts))
+        rows = [features for _, features in weighed]
+        tables.append((rounds.names_of(rows), rounds.matrix(rows), np.arange(len(rows))))
+    return stacked(tables, right, weight)
 
-    Without it what few schemas have in common by accident turns evidence into its opposite.
-    """
-    names = list(found[0].candidates[0].features)
-    x = np.array([list(c.features.values()) for case in found for c in case.candidates])
-    y = np.array([c.reference in true_references(case) for case in found for c in case.candidates])
-    sign = np.where(y, 1.0, -1.0)
-    prior = np.array([PRIOR.get(n, 0.0) for n in names])
 
-    def loss(w: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        margin = sign * (x @ w[:-1] + w[-1])
-        pull = -sign * expit(-margin)
-        far = w[:-1] - prior
-        gradient = np.append(pull @ x + far / STRENGTH, pull.sum())
-        return float(np.logaddexp(0, -margin).sum() + (far @ far) / 2 / STRENGTH), gradient
+def nameless(schema: SchemaProfile) -> SchemaProfile:
+    """The schema with names that say nothing, though it is told by its own ones what is what."""
+    tables = {}
+    for number, (name, table) in enumerate(schema.tables.items()):
+        columns = tuple(replace(c, spoken=f"c{n:02}") for n, c in enumerate(table.columns))
+        tables[name] = replace(table, spoken=f"t{number:02}", columns=columns)
+    return replace(schema, tables=tables)
 
-    bounds = [(0 if n in FOR.split() else None, 0 if n in AGAINST.split() else None) for n in names]
-    best = minimize(
-        loss,
-        np.zeros(len(names) + 1),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[*bounds, (None, None)],
-        options={"maxiter": 5_000, "maxfun": 50_000},
+
+def roles_table(found: Sequence[Prepared], structures: Sequence[evaluate.Structure]) -> Table:
+    """A table that may be called either of two things is there twice, each counting half."""
+    tables, right, weight = [], [], []
+    for p, own in zip(found, structures, strict=True):
+        weighed = evaluate.roles_weighed(p.case.schema, own)
+        rows, said, counts, number = [], [], [], []
+        for place, (name, features) in enumerate(zip(p.case.schema.tables, weighed, strict=True)):
+            roles = accepted(p.case, name)
+            for role in roles:
+                rows.append(features)
+                said.append(float(ROLE_NAMES.index(role)))
+                counts.append(weight_of(p.case) / len(roles))
+                number.append(place)
+        tables.append((rounds.names_of(weighed), rounds.matrix(rows), np.array(number, np.int64)))
+        right.append(np.array(said))
+        weight.append(np.array(counts))
+    return stacked(tables, right, weight)
+
+
+def accepted(case: Case, table: str) -> list[str]:
+    role = case.truth["tables"][table].get("role")
+    return [] if role is None else [role] if isinstance(role, str) else list(role)
+
+
+def key_curve(found: Sequence[Prepared], chances: Sequence[Any]) -> list[tuple[float, float]]:
+    """Of the likeliest key of each table."""
+    said, right, weight = [], [], []
+    for p, own in zip(found, chances, strict=True):
+        for table, keys in own.items():
+            truth = p.case.truth["tables"][table]["primary_key"]
+            best = max(keys, key=lambda k: keys[k])
+            if truth:
+                said.append(keys[best])
+                right.append(float(set(best) == set(truth)))
+                weight.append(weight_of(p.case))
+    return curve(np.array(said), np.array(right), np.array(weight))
+
+
+def composite_curve(
+    found: Sequence[Prepared], structures: Sequence[evaluate.Structure]
+) -> list[tuple[float, float]]:
+    said, right, weight = [], [], []
+    for p, own in zip(found, structures, strict=True):
+        true = {
+            (f["table"], frozenset(zip(f["columns"], f["ref_columns"], strict=True)), f["ref_table"])
+            for f in p.case.truth["foreign_keys"]
+        }
+        for r in own.references:
+            if len(r.columns) > 1:
+                said.append(r.confidence)
+                right.append(float((r.table, r.pairs, r.ref_table) in true))
+                weight.append(weight_of(p.case))
+    return curve(np.array(said), np.array(right), np.array(weight))
+
+
+def roles_curve(found: Sequence[Prepared], table: Table, scores: Matrix) -> list[tuple[float, float]]:
+    said, right, weight = [], [], []
+    chances = np.exp(scores - scores.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    first = np.unique(table.groups, return_index=True)[1]
+    for row in first:
+        same = table.groups == table.groups[row]
+        said.append(chances[row].max())
+        right.append(float(chances[row].argmax() in table.right[same]))
+        weight.append(table.weight[same].sum())
+    return curve(np.array(said), np.array(right), np.array(weight))
+
+
+def curve(said: Matrix, right: Labels, weight: Labels) -> list[tuple[float, float]]:
+    """Isotonic: how often what was said with such a chance was right. Bins of like chances, then never falling."""
+    kept = weight > 0
+    said, right, weight = said[kept], right[kept], weight[kept]
+    edges = np.unique(np.concatenate([[0.0], np.quantile(said[said > 0.02], np.linspace(0, 1, 15)), [1.0]]))
+    place = np.clip(np.searchsorted(edges, said, side="right") - 1, 0, len(edges) - 2)
+    points: list[list[float]] = []  # chance, share that was right, weight
+    for number in np.unique(place):
+        inside = place == number
+        total, mean = weight[inside].sum(), np.average(said[inside], weights=weight[inside])
+        doubt = 2 * weight[inside].mean()  # as if two more had been seen, of which as many right as was said
+        share = (np.sum(weight[inside] * right[inside]) + doubt * mean) / (total + doubt)
+        points.append([mean, share, total])
+        while len(points) > 1 and points[-2][1] > points[-1][1]:
+            (x, y, n), (x0, y0, n0) = points.pop(), points.pop()
+            points.append([(x * n + x0 * n0) / (n + n0), (y * n + y0 * n0) / (n + n0), n + n0])
+    ends = (
+        [(0.0, 0.0), *((x, y) for x, y, _ in points)]
+        if points[0][0] > 0.02
+        else [(x, y) for x, y, _ in points]
     )
-    return Weights(best.x[:-1], float(best.x[-1]))
+    return [(round(float(x), 4), round(float(min(max(y, 0.0), 0.999)), 4)) for x, y in ends]
 
 
-def unseen(found: list[Case]) -> Iterator[tuple[Case, list[tuple[Candidate, float]]]]:
-    """Each case with the references chosen by weights learned on the other schemas, and their chances."""
-    for name in dict.fromkeys(case.name for case in found):
-        weights = learned([case for case in found if case.name != name])
-        for case in (c for c in found if c.name == name):
-            chances = expit(weights.logits(case.candidates))
-            yield case, choose(seconded(list(zip(case.candidates, chances, strict=True)), LEAST), LEAST)
+def write(found: Learned) -> None:
+    TARGET.mkdir(exist_ok=True)
+    for name in FORESTS:
+        body = json.dumps(forest.written(found.forests[name]), separators=(",", ":"))
+        (TARGET / f"{name}.json").write_text(body.replace(',"', ',\n"') + "\n")
+    body = json.dumps({"least": found.least, "curves": found.curves}, indent=1)
+    (TARGET / "curves.json").write_text(body + "\n")
 
 
-def judged_references(found: list[Case]) -> list[tuple[float, bool]]:
-    """Logit and truth of every chosen reference of schemas not learned from."""
-    result = []
-    for case, chosen in unseen(found):
-        true = true_references(case)
-        for candidate, chance in chosen:
-            if not true.get(candidate.reference, False):
-                result.append((float(np.log(chance / (1 - chance))), candidate.reference in true))
-    return result
-
-
-def scores(found: list[Case]) -> Iterator[tuple[str, float, float]]:
-    """Precision and recall of single references in each schema, by weights learned without it."""
-    for case, chosen in unseen(found):
-        true = true_references(case)
-        got = {candidate.reference for candidate, _ in chosen}
-        due = {reference for reference, optional in true.items() if not optional}
-        yield case.name, len(got & true.keys()) / max(1, len(got)), len(got & due) / max(1, len(due))
-
-
-def judged_keys(found: list[Case]) -> list[tuple[float, bool]]:
-    result = []
-    for case in found:
-        for name, own in case.keys.items():
-            wanted = case.truth["tables"][name]["primary_key"]
-            if wanted and own:
-                margin = own[0].score - own[1].score if len(own) > 1 else 2.0
-                result.append((own[0].score + 0.3 * min(margin, 2.0), set(own[0].columns) == set(wanted)))
-    return result
-
-
-def judged_privacy(found: list[Case]) -> list[tuple[float, bool]]:
-    result = []
-    for case in found:
-        references = [
-            Reference(f["table"], tuple(f["columns"]), f["ref_table"], tuple(f["ref_columns"]))
-            for f in case.truth["foreign_keys"]
-        ]
-        open_ = set(case.truth["sensitive_optional"]) | set(case.truth["secrets"])
-        for (table, column), verdict in privacy(case.schema, references).items():
-            name = f"{table}.{column}"
-            if name not in open_ and not verdict.secret and verdict.score > 0:
-                result.append((verdict.score, name in case.truth["sensitive"]))
-    return result
-
-
-def curve(points: list[tuple[float, bool]], doubt: Sequence[float] = ()) -> list[tuple[float, float]]:
-    """Platt's logistic curve, smoothed targets (Platt 1999), at a few points; it only rises.
-
-    `doubt`: logits where there are too few cases to tell: there the score's own chance counts as a case.
-    """
-    x = np.array([[s] for s in [*(s for s, _ in points), *doubt]])
-    y = np.array([ok for _, ok in points])
-    both = np.concatenate([x, x]), np.concatenate([np.ones(len(x)), np.zeros(len(x))])
-    n1, n0 = y.sum(), (~y).sum()
-    high, low = (n1 + 1) / (n1 + 2), 1 / (n0 + 2)
-    weight = np.concatenate([np.where(y, high, low), expit(np.array(doubt))])
-    fitted = LogisticRegression(C=10.0, max_iter=5_000).fit(
-        *both, sample_weight=np.concatenate([weight, 1 - weight])
-    )
-    at = np.unique(np.quantile(x[:, 0], [0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1]).round(2))
-    chances = fitted.predict_proba(at.reshape(-1, 1))[:, 1]
-    return [(float(s), round(float(p), 4)) for s, p in zip(at, chances, strict=True)]
-
-
-def error(
-    points: list[tuple[float, bool]], line: list[tuple[float, float]], least: float
-) -> tuple[list[Any], float]:
-    """Rows of the calibration table, and the expected calibration error over ten bins."""
-    said = np.interp([s for s, _ in points], [x for x, _ in line], [y for _, y in line])
-    right = np.array([ok for _, ok in points])
-    chosen = said >= least
-    said, right = said[chosen], right[chosen]
-    rows, total = [], 0.0
-    for n in range(10):
-        inside = np.minimum((said * 10).astype(int), 9) == n
-        if inside.any():
-            mean, share = said[inside].mean(), right[inside].mean()
-            rows.append((f"{n / 10:.1f} to {(n + 1) / 10:.1f}", int(inside.sum()), mean, share))
-            total += inside.sum() / len(said) * abs(mean - share)
-    return rows, total
-
-
-def main(dsn: str, *places: str) -> None:
-    found = list(cases(dsn, list(places)))
-    weights = learned(found)
-    names = list(found[0].candidates[0].features)
-    judged = {"fk": judged_references(found), "pk": judged_keys(found), "sensitive": judged_privacy(found)}
-    curves = {name: curve(points, DOUBT if name == "fk" else ()) for name, points in judged.items()}
-    result = {
-        "weights": {n: round(float(w), 3) for n, w in zip(names, weights.of, strict=True)},
-        "intercept": round(weights.intercept, 3),
-        "curves": curves,
-    }
-    path = ROOT / "platform" / "dataplatform" / "auto_dw" / "judge" / "trained.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    page = [
-        "# How far auto_dw's confidence can be trusted",
-        "",
-        "Measured on public schemas, under their own and under abbreviated names, and on TPC-H and TPC-DS; references",
-        "by weights that were learned without the schema they judge. Written by `benchmarks/train_autodw.py`.",
-        "",
-    ]
-    for name, title in (("pk", "Primary keys"), ("fk", "Foreign keys"), ("sensitive", "Sensitive columns")):
-        rows, total = error(judged[name], curves[name], 0.0)
-        page += [
-            f"## {title}: calibration error {total:.3f}",
-            "",
-            "| confidence | number | said | right |",
-            "|---|---|---|---|",
-        ]
-        page += [f"| {span} | {count} | {said:.2f} | {right:.2f} |" for span, count, said, right in rows]
-        page.append("")
-        print(title, f"{total:.3f}", [(s, c, round(float(a), 2), round(float(b), 2)) for s, c, a, b in rows])
-    page += [
-        "## References in schemas that were not learned from",
-        "",
-        "Of one column each; the second line of a schema is the same data under abbreviated names.",
-        "",
-        "| schema | precision | recall |",
-        "|---|---|---|",
-    ]
-    page += [
-        f"| {name} | {precision:.3f} | {recall:.3f} |"
-        for name, precision, recall in sorted(scores(found), key=lambda row: row[0])
-    ]
-    page.append("")
-    (ROOT / "docs" / "auto_dw_calibration.md").write_text("\n".join(page))
+def main(folder: str = str(SHARED)) -> None:
+    write(train(prepared(also_sorted(cases(Path(folder))))))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ create table sea.voyages as select chr(65 + g % 16) || chr(89 - g % 16) as carri
     (select locode from sea.ports offset g * 11 % 90 limit 1) as destination,
     'V' || (1 + g % 470) * 7919 % 100000 as callsign, g * 13 % 700 - 60 as delay_at_quay, g * 17 % 1900 as miles
     from generate_series(1, 6000) g;
-create table sea.tides as select p.locode as origin, h as departure_hour, (random() * 9)::numeric(4, 2) as level_reached,
-    (random() * 30)::numeric(4, 1) as wind from (select locode from sea.ports limit 3) p,
+create table sea.tides as select p.locode as origin, h as departure_hour, (abs(hashint4(extract(epoch from h)::int)) % 900 / 100.0)::numeric(4, 2) as level_reached,
+    (abs(hashint4(extract(epoch from h)::int + 7)) % 300 / 10.0)::numeric(4, 1) as wind from (select locode from sea.ports limit 3) p,
     generate_series(timestamptz '2025-01-01', '2025-03-26', '1 hour') h;
 create table sea.makers as select g as maker_id, 'maker ' || g as title from generate_series(1, 40) g;
 create table sea.parts as select g as part_id, 'part ' || g as title from generate_series(1, 60) g;
@@ -46,31 +46,38 @@ def found(make_world: MakeWorld) -> dict[str, Any]:
 
 
 def test_codes_join_tables_whose_names_say_nothing(found: dict[str, Any]) -> None:
+    """What is not sure (a code of which a sixth is unknown, who supports a client) is at most asked about."""
     said = {(f["table"], *f["columns"], f["ref_table"]): f["confidence"] for f in found["foreign_keys"]}
-    assert set(said) == {
+    asked = {(f["table"], *f["columns"], f["ref_table"]) for f in found["possible_foreign_keys"]}
+    assert ("clients", "support_rep_id", "employees") in asked | set(said)
+    unsure = {("clients", "support_rep_id", "employees"), ("voyages", "callsign", "vessels")}
+    assert set(said) - unsure == {
         ("voyages", "carrier", "carriers"), ("voyages", "origin", "ports"), ("voyages", "destination", "ports"),
-        ("voyages", "callsign", "vessels"), ("tides", "origin", "ports"),
+        ("tides", "origin", "ports"),
         ("voyages", "origin", "departure_hour", "tides"),
         ("part_makers", "part_id", "parts"), ("part_makers", "maker_id", "makers"),
         ("repairs", "part_id", "parts"), ("repairs", "maker_id", "makers"),
-        ("repairs", "part_id", "maker_id", "part_makers"), ("clients", "support_rep_id", "employees"),
+        ("repairs", "part_id", "maker_id", "part_makers"),
     }  # fmt: skip
 
 
 def test_what_others_refer_to_is_the_key(found: dict[str, Any]) -> None:
-    keys = {name: found["tables"][name]["primary_key"] for name in ("carriers", "tides", "ports", "vessels")}
+    keys = {name: found["tables"][name]["primary_key"] for name in ("tides", "ports", "vessels")}
     assert keys == {
-        "carriers": ["carrier"], "tides": ["origin", "departure_hour"], "ports": ["locode"],
+        "tides": ["origin", "departure_hour"], "ports": ["locode"],
         "vessels": ["callsign"],
     }  # fmt: skip
 
 
 def test_what_is_looked_at_again_and_again_is_a_fact(found: dict[str, Any]) -> None:
     roles = {name: table["role"] for name, table in found["tables"].items()}
-    assert {name for name, role in roles.items() if role == "fact"} >= {"voyages", "tides", "repairs"}
-    assert {roles[name] for name in ("ports", "carriers", "vessels", "makers", "parts", "clients")} == {
-        "dimension"
-    }
+    assert {name for name, role in roles.items() if role == "fact"} >= {"voyages", "repairs"}
+    assert roles["tides"] == "fact" or found["tables"]["tides"]["status"] != "green"
+    assert {roles[name] for name in ("ports", "vessels", "makers", "clients")} == {"dimension"}
+    assert {roles[name] for name in ("carriers", "parts")} <= {
+        "dimension",
+        "lookup",
+    }  # a code and what it is called
 
 
 def test_whole_numbers_of_many_values_are_measures_and_coordinates_are_not(found: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from dataplatform.auto_dw.judge.keys import keys
+from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.look.kinds import INTEGER, TEXT
 from dataplatform.auto_dw.look.profiles import ColumnProfile, SchemaProfile, TableProfile
 from dataplatform.auto_dw.look.sketches import ENOUGH, containment, first_look, index, telling
@@ -74,15 +74,15 @@ def test_a_composite_key_has_no_part_that_it_does_not_need() -> None:
     lines = [n % 5 + 1 for n in range(5_000)]
     parts = [n * n % 7 + 1 for n in range(5_000)]  # more than once in an order
     suppliers = [part % 3 + 1 for part in parts]
+    told = [n * 37 % 4_999 for n in range(5_000)]
     data = {"order_id": orders, "part_id": parts, "supplier_id": suppliers, "line_number": lines}
+    data |= {"quantity": [n % 50 for n in told], "price": told, "discount": [n % 11 for n in told]}
     tables = {"order_lines": TableProfile("s", "order_lines", 5_000, tuple(column(c, n, v) for n, (c, v) in enumerate(data.items())))}  # fmt: skip
     for name in ("orders", "parts", "suppliers"):
         tables[name] = TableProfile("s", name, 0, (ColumnProfile("id", 0, "integer", INTEGER, 0),))
     found = spelled(SchemaProfile("s", tables))
-    best = keys(
-        found, found.tables["order_lines"], lambda _, names: np.array([data[n] for n in names], np.int64).T
-    )[0]
-    assert set(best.columns) == {"order_id", "line_number"}
+    judged = evaluate(found, lambda _, names: np.array([data[n] for n in names], np.int64).T)
+    assert set(judged.tables["order_lines"].primary_key) == {"order_id", "line_number"}
 
 
 def test_a_few_values_of_a_large_parents_cannot_be_told_from_sketches() -> None:

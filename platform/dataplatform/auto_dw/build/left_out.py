@@ -157,8 +157,7 @@ def told(design: Design, tables: Mapping[str, str], used: Evaluation) -> dict[st
 def _likely(evaluation: Evaluation) -> Iterator[Reference]:
     """The references that were chosen, then those that are possible beside them and worth a question."""
     yield from evaluation.references
-    possible: Sequence[Reference] = getattr(evaluation, "possible", ())
-    yield from (r for r in possible if status(r.confidence) != "red")
+    yield from evaluation.possible
 
 
 def _adds(design: Design, reference: Reference) -> str:

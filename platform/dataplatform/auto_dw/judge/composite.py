@@ -9,7 +9,7 @@ from itertools import islice, product
 
 import numpy as np
 
-from dataplatform.auto_dw.judge.references import Probe
+from dataplatform.auto_dw.judge.candidate_references import Probe
 from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, Reference, SchemaProfile, Sketch, TableProfile
 from dataplatform.auto_dw.look.sketches import comparable, containment, mixed, telling

@@ -1,159 +1,213 @@
-"""Profiles → verdicts: keys, references, roles and privacy, chosen together, with calibrated confidence."""
+"""Profiles → verdicts: keys, references, privacy and roles, each with the confidence it deserved on other schemas."""
 
 from __future__ import annotations
 
-import json
-import math
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
+import numpy as np
+
+from dataplatform.auto_dw.judge import choose, evidence, rounds
+from dataplatform.auto_dw.judge.candidate_keys import Rows, named
+from dataplatform.auto_dw.judge.candidate_references import Chances, Probe
 from dataplatform.auto_dw.judge.composite import composite_references
-from dataplatform.auto_dw.judge.keys import Key, keys
+from dataplatform.auto_dw.judge.forest import Matrix
+from dataplatform.auto_dw.judge.key_features import alphabetical
+from dataplatform.auto_dw.judge.learned import (
+    KEYS,
+    KEYS_ANYWHERE,
+    PRIVATE,
+    REFERENCES,
+    ROLE_NAMES,
+    ROLES,
+    Learned,
+)
+from dataplatform.auto_dw.judge.learned import learned as learned_before
 from dataplatform.auto_dw.judge.polymorphic import polymorphic
-from dataplatform.auto_dw.judge.references import Candidate, Probe, as_reference, candidates, choose, seconded
-from dataplatform.auto_dw.judge.roles import column_role, table_roles
-from dataplatform.auto_dw.judge.sensitive import Privacy, privacy
+from dataplatform.auto_dw.judge.privacy_features import about_people, privacy_features
+from dataplatform.auto_dw.judge.role_features import links, role_evidence, role_features
+from dataplatform.auto_dw.judge.roles import column_role
+from dataplatform.auto_dw.judge.secret_columns import is_secret
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict, Evaluation, TableVerdict, Verdict
-from dataplatform.auto_dw.look import kinds
-from dataplatform.auto_dw.look.profiles import SILVER_KEY, Reference, SchemaProfile, Sketch, TableProfile
+from dataplatform.auto_dw.look.profiles import SILVER_KEY, Reference, SchemaProfile, TableProfile
 
-LEAST = 0.35  # chance from which a reference is believed
-Rows = Callable[[TableProfile, Sequence[str]], Sketch]
+_SECRET = "it is a secret: its values must not leave the source"
+SOME = 0.1  # chance from which a reference counts as evidence for something else
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What was learned on public schemas: weights of references, and curves score → confidence."""
+class Weighed:
+    """Chances of keys, all pairs of a column and a key, and the chance of each pair."""
 
-    weights: Mapping[str, float]
-    intercept: float
-    curves: Mapping[str, Sequence[tuple[float, float]]]
-
-    def logit(self, features: Mapping[str, float]) -> float:
-        return self.intercept + sum(self.weights.get(name, 0.0) * value for name, value in features.items())
-
-    def confidence(self, curve: str, score: float) -> float:
-        """Between the points of the curve it is a straight line."""
-        points = self.curves[curve]
-        at = bisect_right([x for x, _ in points], score)
-        if at == 0:
-            return points[0][1]
-        if at == len(points):
-            return points[-1][1]
-        (x0, y0), (x1, y1) = points[at - 1], points[at]
-        return y0 + (y1 - y0) * (score - x0) / (x1 - x0)
+    chances: Chances
+    pairs: rounds.References
+    said: Matrix
 
 
-@cache
-def trained() -> Trained:
-    """The file that benchmarks/train_autodw.py writes."""
-    found: dict[str, Any] = json.loads((files(__package__) / "trained.json").read_text())
-    curves = {name: [(float(x), float(y)) for x, y in points] for name, points in found["curves"].items()}
-    return Trained(found["weights"], found["intercept"], curves)
+@dataclass(frozen=True)
+class Structure:
+    """Keys and references of a schema. `refers`: of each column to which tables it may refer, and how likely."""
+
+    chances: Chances
+    keys: choose.Found
+    references: Sequence[Reference]
+    possible: Sequence[Reference]
+    alternates: Mapping[str, tuple[tuple[str, ...], ...]]
+    refers: Mapping[Place, Mapping[str, float]]
 
 
-def evaluate(schema: SchemaProfile, rows: Rows, probe: Probe = lambda *_: None) -> Evaluation:
+def evaluate(
+    schema: SchemaProfile, rows: Rows, probe: Probe = lambda *_: None, learned: Learned | None = None
+) -> Evaluation:
     """All verdicts; `rows` gives hashes of the values of some columns, row by row."""
-    found = {name: keys(schema, table, rows) for name, table in schema.tables.items()}
-    named = key_map(found)
-    references = _references(schema, named, rows, probe)
-    private = privacy(schema, references)
-    primary = {name: tuple(k[0].columns) if k else () for name, k in found.items()}
-    linking: dict[str, set[str]] = {name: set() for name in schema.tables}
-    sure: dict[tuple[str, str], float] = {}
-    for reference in references:
-        linking[reference.table] |= set(reference.columns)
-        for column in reference.columns:
-            sure[reference.table, column] = max(sure.get((reference.table, column), 0), reference.confidence)
-    columns = {
-        (name, c.name): _sure(column_role(table, c, primary[name], linking[name]), sure.get((name, c.name)))
-        for name, table in schema.tables.items()
-        for c in table.columns
-    }
-    roles = table_roles(schema, primary, references, columns)
-    said = {place: _column(verdict, private[place]) for place, verdict in columns.items()}
+    learned = learned or learned_before()
+    found = structure(schema, rows, probe, learned)
+    private = _privacy(schema, found, learned)
+    roles = _roles(schema, found, learned)
     tables = {
-        name: _table(
-            table, found[name], named[name], roles[name], {c.name: said[name, c.name] for c in table.columns}
-        )
+        name: _table(schema, table, found, roles[name], private, learned)
         for name, table in schema.tables.items()
     }
-    return Evaluation(schema.name, tables, tuple(references), tuple(polymorphic(schema, named)))
-
-
-def key_map(keys_of: Mapping[str, Sequence[Key]]) -> dict[str, list[tuple[str, ...]]]:
-    """Of each table its primary key, then the other columns that identify a row by themselves."""
-    return {
-        name: [k.columns for n, k in enumerate(ranked) if n == 0 or (len(k.columns) == 1 and k.score > -0.5)]
-        for name, ranked in keys_of.items()
-    }
-
-
-def _references(
-    schema: SchemaProfile, named: Mapping[str, Sequence[tuple[str, ...]]], rows: Rows, probe: Probe
-) -> list[Reference]:
-    declared = [r for table in schema.tables.values() for r in table.references]
-    known = {(r.table, c) for r in declared for c in r.columns}
-    weights = trained()
-    scored: list[tuple[Candidate, float]] = []
-    for candidate in candidates(schema, named, probe):
-        if (candidate.table.name, candidate.column.name) not in known:
-            scored.append((candidate, 1 / (1 + math.exp(-weights.logit(candidate.features)))))
-    single = [
-        replace(as_reference(c, chance), confidence=round(weights.confidence("fk", _logit(chance)), 3))
-        for c, chance in choose(seconded(scored, LEAST), LEAST)
-    ]
-    composite = composite_references(schema, named, [*declared, *single], rows, probe)
-    composite = [r for r in composite if not any(d.table == r.table and d.pairs == r.pairs for d in declared)]
-    return [*declared, *composite, *single]
-
-
-def _logit(chance: float) -> float:
-    chance = min(max(chance, 1e-6), 1 - 1e-6)
-    return math.log(chance / (1 - chance))
-
-
-def _sure(verdict: Verdict, confidence: float | None) -> Verdict:
-    return verdict if confidence is None else replace(verdict, confidence=confidence)
-
-
-def _table(
-    table: TableProfile,
-    ranked: Sequence[Key],
-    named: Sequence[tuple[str, ...]],
-    role: Verdict,
-    columns: Mapping[str, ColumnVerdict],
-) -> TableVerdict:
-    best = ranked[0] if ranked else None
-    return TableVerdict(
-        role,
-        best.columns if best else (),
-        _key_confidence(ranked),
-        best.evidence if best else ("no columns identify a row",),
-        columns,
-        tuple(k for k in named[1:] if table.by_name[k[0]].kind != kinds.DATE),
-        grain=_grain(table, best.columns if best else ()),
+    keys = {n: [k, *found.alternates.get(n, ())] for n, (k, _) in found.keys.items()}
+    return Evaluation(
+        schema.name, tables, tuple(found.references), tuple(polymorphic(schema, keys)), tuple(found.possible)
     )
 
 
-def _key_confidence(ranked: Sequence[Key]) -> float:
-    """The better, the further the best key is ahead of the next."""
-    if not ranked:
-        return 0.0
-    margin = ranked[0].score - ranked[1].score if len(ranked) > 1 else 2.0
-    return round(trained().confidence("pk", ranked[0].score + 0.3 * min(margin, 2.0)), 3)
+def structure(schema: SchemaProfile, rows: Rows, probe: Probe, learned: Learned) -> Structure:
+    """Keys first, then what refers to them."""
+    sets = rounds.weigh_keys(schema, rows)
+    said = learned.choice(_keys(schema), sets.names, sets.features, sets.groups)
+    chances = choose.with_declared(schema, sets.chances(said))
+    pairs = rounds.weigh_references(schema, chances, probe)
+    weighed = learned.choice(REFERENCES, pairs.names, pairs.features, pairs.groups)
+    return joined(schema, rows, probe, learned, Weighed(chances, pairs, weighed))
+
+
+def _keys(schema: SchemaProfile) -> str:
+    return KEYS_ANYWHERE if alphabetical(schema) else KEYS
+
+
+def joined(schema: SchemaProfile, rows: Rows, probe: Probe, learned: Learned, weighed: Weighed) -> Structure:
+    """What is believed of what was weighed: declared references, those of several columns, and those of one."""
+    keys = choose.primary_keys(weighed.chances, learned)
+    declared = [r for table in schema.tables.values() for r in table.references]
+    known = {(r.table, c) for r in declared for c in r.columns}
+    single, possible = choose.references(weighed.pairs.pairs, weighed.said, learned, known)
+    primary = {name: [key] for name, (key, _) in keys.items()}
+    several = composite_references(schema, primary, [*declared, *single], rows, probe)
+    told = {(d.table, d.pairs) for d in declared}
+    several = [choose.calibrated(r, learned) for r in several if (r.table, r.pairs) not in told]
+    references = [*declared, *several, *single]
+    alternates = choose.alternate_keys(schema, weighed.chances, keys, references)
+    return Structure(weighed.chances, keys, references, possible, alternates, _refers(weighed, declared))
+
+
+def _refers(weighed: Weighed, declared: Sequence[Reference]) -> dict[Place, dict[str, float]]:
+    found: dict[Place, dict[str, float]] = defaultdict(dict)
+    for pair, chance in zip(weighed.pairs.pairs, weighed.said, strict=True):
+        if chance >= SOME:
+            own = found[pair.table.name, pair.column.name]
+            own[pair.parent.name] = max(own.get(pair.parent.name, 0.0), float(chance))
+    for reference in declared:
+        for column in reference.columns:
+            found[reference.table, column] = {reference.ref_table: 1.0}
+    return found
+
+
+def _privacy(schema: SchemaProfile, found: Structure, learned: Learned) -> dict[Place, ColumnVerdict]:
+    """Of each column whether its values are private, with no role yet."""
+    features = privacy_weighed(schema, found)
+    weighed = [*features.values()]
+    said = learned.yes(PRIVATE, rounds.names_of(weighed), rounds.matrix(weighed))
+    people = {name: about_people(table) for name, table in schema.tables.items()}
+    return {
+        (table, column): _private(schema, table, column, float(chance), people[table], learned)
+        for (table, column), chance in zip(features, said, strict=True)
+    }
+
+
+def _private(
+    schema: SchemaProfile, table: str, column: str, chance: float, people: bool, learned: Learned
+) -> ColumnVerdict:
+    profile, unknown = schema.tables[table].by_name[column], Verdict("", 0.0)
+    if is_secret(profile):
+        sure = learned.confidence(PRIVATE, max(chance, learned.least[PRIVATE]))
+        return ColumnVerdict(unknown, True, sure, (_SECRET,), True)
+    sure = learned.confidence(PRIVATE, chance)
+    sensitive = chance >= learned.least[PRIVATE]
+    why = evidence.of_privacy(profile, people) if sensitive else ()
+    return ColumnVerdict(unknown, sensitive, sure, why)
+
+
+def _roles(schema: SchemaProfile, found: Structure, learned: Learned) -> dict[str, Verdict]:
+    weighed = roles_weighed(schema, found)
+    said = learned.which(ROLES, rounds.names_of(weighed), rounds.matrix(weighed))
+    return {
+        name: Verdict(
+            ROLE_NAMES[int(np.argmax(chances))],
+            learned.confidence(ROLES, float(np.max(chances))),
+            role_evidence(features),
+        )
+        for name, chances, features in zip(schema.tables, said, weighed, strict=True)
+    }
+
+
+def roles_weighed(schema: SchemaProfile, found: Structure) -> list[dict[str, float]]:
+    """Features of all tables, in the schema's order."""
+    graph = links(found.references)
+    return [
+        role_features(schema, table, found.keys.get(name, ((), 0.0))[0], graph)
+        for name, table in schema.tables.items()
+    ]
+
+
+def privacy_weighed(schema: SchemaProfile, found: Structure) -> dict[Place, dict[str, float]]:
+    """Features of all columns."""
+    return privacy_features(schema, rounds.parts(found.chances), found.refers)
+
+
+def _table(
+    schema: SchemaProfile,
+    table: TableProfile,
+    found: Structure,
+    role: Verdict,
+    private: Mapping[Place, ColumnVerdict],
+    learned: Learned,
+) -> TableVerdict:
+    key, chance = found.keys.get(table.name, ((), 0.0))
+    sure = (
+        1.0 if key and key == table.primary_key else learned.confidence(_keys(schema), chance) if key else 0.0
+    )
+    names = named(schema, table)
+    others = sum(c >= SOME for k, c in found.chances.get(table.name, {}).items() if k != key)
+    why: tuple[str, ...] = (
+        evidence.of_key(table, key, names, others) if key else ("no columns identify a row",)
+    )
+    columns = {
+        c.name: replace(private[table.name, c.name], verdict=verdict)
+        for c in table.columns
+        for verdict in [_column(table, c.name, key, sure, found)]
+    }
+    alternates = found.alternates.get(table.name, ())
+    return TableVerdict(role, key, sure, why, columns, alternates, grain=_grain(table, key))
+
+
+def _column(table: TableProfile, name: str, key: Sequence[str], sure: float, found: Structure) -> Verdict:
+    """Its role; keys and references are as sure as they are found to be, others less for what else they may be."""
+    own = [r for r in found.references if r.table == table.name and name in r.columns]
+    verdict = column_role(table, table.by_name[name], key, {c for r in own for c in r.columns})
+    if own:
+        return replace(verdict, confidence=max(r.confidence for r in own))
+    if name in key:
+        return replace(verdict, confidence=sure)
+    rest = 1 - min(1.0, sum(found.refers.get((table.name, name), {}).values()))
+    return replace(verdict, confidence=round(verdict.confidence * rest, 4))
 
 
 def _grain(table: TableProfile, key: Sequence[str]) -> str:
     if table.history and tuple(key) == (SILVER_KEY,) and table.references:
         return f"one row for each item of a list of {table.references[0].ref_table}"
     return f"one row for each {', '.join(key)}" if key else "no grain was found: rows repeat"
-
-
-def _column(verdict: Verdict, private: Privacy) -> ColumnVerdict:
-    chance = trained().confidence("sensitive", private.score) if private.score > 0 else 0.0
-    return ColumnVerdict(verdict, private.score > 0, round(chance, 3), private.evidence, private.secret)

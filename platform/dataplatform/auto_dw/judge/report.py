@@ -22,6 +22,7 @@ def as_json(evaluation: Evaluation, tables: Iterable[str] = ()) -> dict[str, Any
         "schema": evaluation.schema,
         "tables": {n: _table(evaluation.schema, n, t) for n, t in evaluation.tables.items() if n in wanted},
         "foreign_keys": [_reference(r) for r in evaluation.references if r.table in wanted],
+        "possible_foreign_keys": [_reference(r) for r in evaluation.possible if r.table in wanted],
         "polymorphic": [p for p in evaluation.polymorphic if p["table"] in wanted],
     }
 

@@ -48,12 +48,13 @@ class TableVerdict:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All verdicts of a schema."""
+    """All verdicts of a schema. `possible`: references that were not chosen, but might be."""
 
     schema: str
     tables: Mapping[str, TableVerdict]
     references: tuple[Reference, ...]
     polymorphic: tuple[Mapping[str, Any], ...] = ()
+    possible: tuple[Reference, ...] = ()
 
     def of_table(self, table: str) -> list[Reference]:
         return [r for r in self.references if r.table == table]

@@ -17,6 +17,11 @@ def _set(text: str) -> frozenset[str]:
     return frozenset([*found, *(w for w in short if w not in _AMBIGUOUS)])
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Words, as a list that is easy to read."""
+    return tuple(text.split())
+
+
 def _words(text: str) -> frozenset[str]:
     """The words as they are, without short forms."""
     return frozenset(text.split())

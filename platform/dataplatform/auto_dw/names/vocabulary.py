@@ -66,6 +66,12 @@ def private_concepts() -> Concepts:
     return frozenset(word_lists.families()["private"])
 
 
+@cache
+def thing_concepts() -> Concepts:
+    """Those that say what a table's rows are."""
+    return frozenset(word_lists.families()["thing"])
+
+
 @lru_cache(maxsize=50_000)
 def concepts_of(name: str) -> Concepts:
     """`fecha_nacimiento`, `GebDat` or `brth_dt` → birth_date, date."""

@@ -22,6 +22,7 @@ ColumnRole = Literal["key", "foreign_key", "measure", "attribute", "timestamp"]
 Treatment = Literal["keep", "hash", "mask", "drop"]
 SURE = 0.97  # of what a person said
 _SO = "a person said so"
+NOTHING = "nothing"  # what a column refers to that looks like a reference and is none
 _HEAD = "# What people decided about auto_dw's warehouse; `dataplatform auto-dw` keeps it, you may edit it.\n"
 
 
@@ -36,7 +37,9 @@ class ColumnDecision(Metadata):
         "it is private, and `keep` lets even a password in.",
     )
     description: str = Field(default="", description="What it means.")
-    references: str | None = Field(default=None, description="`table.column` that it refers to.")
+    references: str | None = Field(
+        default=None, description="`table.column` that it refers to, or `nothing`."
+    )
 
 
 class TableDecision(Metadata):
@@ -170,7 +173,23 @@ def applied(evaluation: Evaluation, schema: SchemaProfile, decisions: SchemaDeci
         name: _table(verdict, schema.tables[name], decisions.tables.get(name, TableDecision()))
         for name, verdict in evaluation.tables.items()
     }
-    return replace(evaluation, tables=tables, references=_references(evaluation.references, decisions))
+    return replace(
+        evaluation,
+        tables=tables,
+        references=_references(evaluation.references, decisions),
+        possible=_unsaid(evaluation.possible, decisions),
+    )
+
+
+def _unsaid(possible: tuple[Reference, ...], decisions: SchemaDecision) -> tuple[Reference, ...]:
+    """What nobody said anything of."""
+    said = {
+        (table, name)
+        for table, decision in decisions.tables.items()
+        for name, column in decision.columns.items()
+        if column.references
+    }
+    return tuple(r for r in possible if (r.table, r.columns[0]) not in said)
 
 
 def _table(verdict: TableVerdict, profile: TableProfile, decision: TableDecision) -> TableVerdict:
@@ -200,7 +219,8 @@ def _outranked(verdict: Verdict, role: str | None, said: str) -> Verdict:
 
 def _column(column: ColumnVerdict, comment: str, decision: ColumnDecision) -> ColumnVerdict:
     said = decision.description or comment
-    result = replace(column, verdict=_outranked(column.verdict, decision.role, said), description=said)
+    role = decision.role or _role_said(column.verdict.role, decision.references)
+    result = replace(column, verdict=_outranked(column.verdict, role, said), description=said)
     private = decision.sensitive if decision.private in (None, "keep") else True
     if private is None and decision.private == "keep":
         private = column.sensitive
@@ -211,6 +231,13 @@ def _column(column: ColumnVerdict, comment: str, decision: ColumnDecision) -> Co
     return replace(result, sensitive=private, sensitive_confidence=SURE, sensitive_evidence=(_SO,))
 
 
+def _role_said(judged: str, references: str | None) -> ColumnRole | None:
+    """What follows from a person's word on what a column refers to."""
+    if references == NOTHING:
+        return "attribute" if judged == "foreign_key" else None
+    return "foreign_key" if references else None
+
+
 def _references(references: tuple[Reference, ...], decisions: SchemaDecision) -> tuple[Reference, ...]:
     said = {
         (table, name): column.references
@@ -219,7 +246,8 @@ def _references(references: tuple[Reference, ...], decisions: SchemaDecision) ->
         if column.references
     }
     kept = [r for r in references if len(r.columns) > 1 or (r.table, r.columns[0]) not in said]
-    return (*kept, *(_said(table, column, target) for (table, column), target in said.items()))
+    named = [(place, target) for place, target in said.items() if target != NOTHING]
+    return (*kept, *(_said(table, column, target) for (table, column), target in named))
 
 
 def _said(table: str, column: str, target: str) -> Reference:

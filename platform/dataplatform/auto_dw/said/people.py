@@ -9,11 +9,12 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from dataplatform.auto_dw.judge.report import status
+from dataplatform.auto_dw.judge.choose import POSSIBLE
+from dataplatform.auto_dw.judge.report import GREEN, status
 from dataplatform.auto_dw.judge.verdicts import Evaluation, TableVerdict, Verdict
-from dataplatform.auto_dw.look.profiles import SchemaProfile, TableProfile
+from dataplatform.auto_dw.look.profiles import Reference, SchemaProfile, TableProfile
 from dataplatform.auto_dw.said import decisions
-from dataplatform.auto_dw.said.decisions import ColumnDecision, ColumnRole, TableDecision, TableRole
+from dataplatform.auto_dw.said.decisions import NOTHING, ColumnDecision, ColumnRole, TableDecision, TableRole
 from dataplatform.auto_dw.workspace import Workspace
 from dataplatform.errors import MetadataError
 from dataplatform.names import SYSTEM_PREFIX, qualified, quote
@@ -61,7 +62,7 @@ def _left_out(workspace: Workspace, before: tuple[str, ...], after: tuple[str, .
 
 @dataclass(frozen=True)
 class Question:
-    """Something to ask. `kind` is role, key or column_role; `draft` the likely answer."""
+    """Something to ask. `kind` is role, key, reference, private or column_role; `draft` the likely answer."""
 
     kind: str
     table: str
@@ -75,7 +76,7 @@ class Question:
 
 
 def questions(schema: SchemaProfile, evaluation: Evaluation) -> list[Question]:
-    """What is not green, what matters most first: roles of tables, keys, then columns; nothing about dp_… columns."""
+    """What is not green, what matters most first: roles, keys, references, privacy, columns; not of dp_… columns."""
     tables = evaluation.tables.items()
     roles = [_about_role(name, table) for name, table in tables if _is_unclear(table.verdict)]
     keys = [_about_key(schema.tables[name], table) for name, table in tables if _is_key_unclear(table)]
@@ -85,7 +86,41 @@ def questions(schema: SchemaProfile, evaluation: Evaluation) -> list[Question]:
         for column, verdict in table.columns.items()
         if _is_unclear(verdict.verdict) and not column.startswith(SYSTEM_PREFIX)
     ]
-    return [*roles, *keys, *columns]
+    return [*roles, *keys, *_about_references(evaluation), *_about_privacy(evaluation), *columns]
+
+
+def _about_references(evaluation: Evaluation) -> list[Question]:
+    """One for each column that may refer, with all that it may refer to, the likeliest first."""
+    single = [r for r in (*evaluation.references, *evaluation.possible) if len(r.columns) == 1]
+    sure = {(r.table, r.columns) for r in single if status(r.confidence) == "green"}
+    found: dict[tuple[str, str], list[Reference]] = {}
+    for reference in sorted(single, key=lambda r: -r.confidence):
+        place = reference.table, reference.columns[0]
+        if (reference.table, reference.columns) not in sure and not place[1].startswith(SYSTEM_PREFIX):
+            found.setdefault(place, []).append(reference)
+    return [_about_reference(table, column, own) for (table, column), own in found.items()]
+
+
+def _about_reference(table: str, column: str, likely: Sequence[Reference]) -> Question:
+    targets = tuple(dict.fromkeys(f"{r.ref_table}.{r.ref_columns[0]}" for r in likely))
+    text = f"What does {table}.{column} refer to ({'; '.join(likely[0].evidence)})?"
+    return Question("reference", table, column, text, targets[0], (*targets, NOTHING))
+
+
+def _about_privacy(evaluation: Evaluation) -> list[Question]:
+    return [
+        Question(
+            "private",
+            table,
+            column,
+            f"Are the values of {table}.{column} private ({'; '.join(found.sensitive_evidence)})?",
+            "yes" if found.sensitive else "no",
+            ("yes", "no"),
+        )
+        for table, verdict in evaluation.tables.items()
+        for column, found in verdict.columns.items()
+        if POSSIBLE <= found.sensitive_confidence < GREEN and not found.secret
+    ]
 
 
 def _is_unclear(verdict: Verdict) -> bool:
@@ -126,9 +161,17 @@ def answer(workspace: Workspace, question: Question, said: str) -> None:
     elif question.kind == "role":
         table = table.model_copy(update={"role": said})
     else:
-        column = table.columns.get(question.column, ColumnDecision()).model_copy(update={"role": said})
+        column = table.columns.get(question.column, ColumnDecision()).model_copy(
+            update=_of_column(question, said)
+        )
         table = table.model_copy(update={"columns": {**table.columns, question.column: column}})
     decisions.change(workspace.root, workspace.schema, tables={**before, question.table: table})
+
+
+def _of_column(question: Question, said: str) -> dict[str, Any]:
+    if question.kind == "private":
+        return {"sensitive": said == "yes"}
+    return {"references": said} if question.kind == "reference" else {"role": said}
 
 
 def _columns_named(question: Question, said: str) -> tuple[str, ...]:
