@@ -23,8 +23,8 @@ PROGRAMS = Path(sys.executable).parent
 INTRO = """# auto_dw on northwind, step by step
 
 The schema of the classic sample, in a plain Postgres, with no keys, constraints or comments at all. Everything below is
-what the commands printed (`scripts/demo_transcript.py` ran them). auto_dw learned from northwind, among seventy schemas:
-of yours it will be less sure.
+what the commands printed (`scripts/demo_transcript.py` ran them). auto_dw learned from northwind, among seventy
+schemas: of yours it will be less sure.
 """
 TOP = """select c.country, sum(f.quantity) from gold.fact_order_detail f join gold.dim_customer c \
 using (customer_sk) group by 1 order by 2 desc limit 3"""
@@ -67,7 +67,8 @@ def shown(command: str, env: dict[str, str]) -> str:
         command, shell=True, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     lines = (line.rstrip() for line in done.stdout.splitlines())
-    return "\n".join(line for line in lines if line and " INFO " not in line)  # the logs of this run's servers
+    told = (line for line in lines if line and " INFO " not in line)  # without the logs of this run's servers
+    return "\n".join(told)
 
 
 def steps(env: dict[str, str]) -> Iterator[str]:
