@@ -103,5 +103,5 @@ def advice_on_column(schema: str, table: str, name: str, column: ColumnVerdict) 
             f"COMMENT ON COLUMN {schema}.{table}.{name} IS '…'"
         )
     if column.sensitive:
-        return "It is left out of the warehouse, unless metadata/auto_dw.yaml says `sensitive: hash`, `mask` or `keep`."
+        return "It is left out of the warehouse, unless metadata/auto_dw.yaml says `hash`, `mask` or `keep` for it."
     return ""

@@ -137,8 +137,7 @@ def _of_content(table: TableProfile, plain: Sequence[ColumnProfile]) -> dict[str
         "description": float(any(s & {"description"} for s in said)),
         "value": float(any(s & {"value"} for s in said)),
         "code": float(any(s & {"code", "symbol"} for s in said)),
-        "calendar": sum(not set(words(c.called)).isdisjoint(CALENDAR) for c in table.columns)
-        / max(1, len(table.columns)),
+        "calendar": sum(map(_is_calendar, table.columns)) / max(1, len(table.columns)),
         "columns": math.log1p(len(table.columns)),
         "distinct_share": sum(c.distinct_share for c in plain) / max(1, len(plain)),
         "unique_texts": float(sum(c.unique for c in texts)),

@@ -77,9 +77,6 @@ NO_REFERENCE = _set("""amount price cost total count quantity qty rate percent p
     version status state type active enabled priority age number num seq sequence latitude longitude area population
     hidden default is has show date time units unit ratio discount limit color width depth points elevation""")
 COORDINATES = _set("latitude longitude lat lon lng long altitude coordinate")
-PLACES = _set(
-    "address street city town state province region country zip postal postcode postalcode county district"
-)
 CALENDAR = _set("year month day week quarter hour date weekday minute period season yr dy wk hr dt mo")
 HAPPENS = _set("""sold ordered order shipped paid payment rental rented returned booked occurred happened event recorded
     measured visited posted started ended start end date time at on dt tm""")
@@ -97,49 +94,18 @@ PRIVATE = _set("""email mail emailaddress ssn passport iban bic birth birthdate 
     firstname lastname fullname forename maiden fname lname username login loginname salary salaries wage payroll
     overtime ip ipaddress phone telephone mobile fax cell cellphone address street addr nickname taxid nin nationality
     licence license hire hired creditcard cardnumber accountnumber""")
-OF_A_PERSON = _set("""name mi middle initial photo picture image avatar portrait note bio biography comment signature
-    gender sex marital spouse religion ethnicity race education income disability citizenship termination""")
-HEALTH = _set("""weight height bmi temperature medication medicine dosage dose blood pulse heart diagnosis symptom
-    allergy disease treatment therapy circumference glucose pressure insulin prescription vaccine""")
 NOT_OF_A_PERSON = _set(
     "company product file host display category brand department city country state region group "
     "project role type code event title table column field plugin domain server device"
 )
-ACCOUNTS = _set(
-    "github gitlab google facebook twitter linkedin ldap apple slack discord oauth telegram whatsapp"
-)
-NUMBERS_TOO = _set("""birth birthdate birthday birthplace dob hire hired salary salaries wage payroll overtime ssn phone
-    telephone mobile fax cell cellphone taxid ip""")  # private also where the value is a number or a time
 SECRETS = _set("""password passwd pwd secret token apikey privatekey sessionkey otp twofactor totp credential salt
     passphrase""")
-PERSON_PARTS = frozenset(
-    {(of, "name") for of in _words("first last full user given family contact owner middle")}
-    | {(of, "nm") for of in _words("frst lst fll usr cntct ownr mddl gvn fmly")}
-    | {("home", "phone")}
-)
 SECRET_PARTS = frozenset(
     {(of, "key") for of in _words("api private session auth access")}
     | {("session", "hash"), ("session", "data")}
 )
-ABOUT_IT = _words("""type enabled verified count format template status lang subject body text message server host port
-    setting preference option frequency""")  # last words: of an address's type, say, and not of an address
 FACTS = _words("""fact fct transaction sale event log measurement reading entry line detail movement visit click history
     stat statistic""")
 HAPPENINGS = _words("""order invoice payment expense purchase rental booking reservation shipment delivery transfer
     donation refund return appointment trip workout""")
 LOOKUPS = _words("lookup lkp lu code enum type status kind")
-FIRST_NAMES = _set("""james john robert michael william david richard joseph thomas charles christopher daniel matthew
-    anthony mark donald steven paul andrew joshua kenneth kevin brian george edward ronald timothy jason jeffrey ryan
-    jacob gary nicholas eric jonathan stephen larry justin scott brandon benjamin samuel gregory frank alexander raymond
-    patrick jack dennis jerry tyler aaron jose adam nathan henry douglas zachary peter kyle walter ethan jeremy harold
-    keith christian roger noah gerald carl terry sean austin arthur lawrence jesse dylan bryan joe jordan billy bruce
-    albert willie gabriel logan alan juan wayne roy ralph randy eugene vincent russell elijah louis bobby philip johnny
-    mary patricia jennifer linda elizabeth barbara susan jessica sarah karen nancy lisa betty margaret sandra ashley
-    kimberly emily donna michelle dorothy carol amanda melissa deborah stephanie rebecca sharon laura cynthia kathleen
-    amy shirley angela helen anna brenda pamela nicole emma samantha katherine christine debra rachel catherine carolyn
-    janet ruth maria heather diane virginia julie joyce victoria olivia kelly christina lauren joan evelyn judith megan
-    cheryl andrea hannah martha jacqueline frances gloria ann teresa kathryn sara janice jean alice madison doris
-    abigail julia judy grace denise amber marilyn beverly danielle theresa sophia marie diana brittany natalie isabella
-    hans peter klaus wolfgang jan piet pieter anne sven lars erik ole anders luca marco giulia francesca pierre jacques
-    claude sophie camille carlos luis miguel ana carmen pedro joao ivan olga sergey mohammed ahmed ali fatima wei li
-    yuki hiroshi raj priya mehmet ayse liam lucas oliver leo max felix lena mia lea nina ben tom tim sam alex""")
