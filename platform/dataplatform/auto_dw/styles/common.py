@@ -200,7 +200,7 @@ def changed_keys(
     """A query for the keys whose rows, or those of the tables they refer to, have changed since."""
     listed = ", ".join(f"t.{quote(k)}" for k in key)
     rows = relation(table, current=False)
-    found = [f"select {listed} from {rows} t where t.{SINCE}"]
+    found = [f"select distinct {listed} from {rows} t where t.{SINCE}"]
     for reference in above:
         parent = relation(schema.tables[reference.ref_table], current=False)
         found.append(
