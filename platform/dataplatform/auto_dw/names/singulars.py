@@ -47,10 +47,13 @@ def _part(part: str) -> str:
     return "_".join([*found, _word(last)])
 
 
+_ENGLISH_FIRST = frozenset(["plane"])  # words that look like another language's plural: plane of German Plan
+
+
 def _word(word: str) -> str:
     """The last word, of any language."""
     one = _english_one(word)
-    if word in _AS_THEY_ARE or one in _english() or one in _PEOPLE:
+    if word in _AS_THEY_ARE or one in _english() or one in _PEOPLE or one in _ENGLISH_FIRST:
         return one
     other = _plurals(OTHERS).get(folded(word))
     if other is not None:
