@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0006"  # newest revision under migrations/versions; a test compares them
+HEAD = "0008"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 moment = sa.DateTime(timezone=True)
@@ -32,7 +32,9 @@ load = sa.Table(
     sa.Column("layer", sa.Text, primary_key=True, comment="raw, bronze or silver"),
     sa.Column("batch_id", sa.Text, primary_key=True, comment="Batch"),
     sa.Column("run_id", sa.Text, nullable=False, comment="Run that did it last"),
-    sa.Column("status", sa.Text, nullable=False, comment="done or failed"),
+    sa.Column(
+        "status", sa.Text, nullable=False, comment="done, failed, or retired: retention left nothing of it"
+    ),
     sa.Column("mode", sa.Text, comment="full or delta"),
     sa.Column("in", sa.BigInteger, nullable=False, comment="Records that came in"),
     sa.Column("inserted", sa.BigInteger, nullable=False, comment="Versions added"),

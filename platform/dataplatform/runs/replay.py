@@ -13,7 +13,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError, LoadError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import upkeep
-from dataplatform.layers.silver import pending
+from dataplatform.layers.silver import horizon, pending
 from dataplatform.layers.silver.task import Mode
 from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
@@ -103,9 +103,11 @@ def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef)
         entity = platform.catalog.source(ref.source).entities[ref.name]
         heads, wanted = platform.bronze.manifests.all(ref), set(batches)
         out = [head for head in heads if head.batch_id not in wanted]
+        settled = horizon.set_aside(conn, ref)
         pending.reset(conn, ref, entity, [head for head in heads if head.batch_id in wanted], out)
         audit.forget_loads(conn, ref, "silver", batches)
         for number, batch_id in enumerate(batches):
             move = Move("silver", BatchRef(ref, batch_id), run, flags)
             total += pipeline.apply_silver(platform, conn, move, batches[:number], Mode.RESTATED)
+        horizon.put_back(conn, ref, settled)
     return total

@@ -16,6 +16,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import BusyError, MetadataError
 from dataplatform.layers.bronze import upkeep as bronze
 from dataplatform.layers.gold.tables import gold_model
+from dataplatform.layers.raw import baselines
 from dataplatform.layers.raw import upkeep as raw
 from dataplatform.layers.silver import upkeep as silver
 from dataplatform.metadata import Catalog
@@ -84,6 +85,7 @@ def purge(platform: Platform, wanted: Plan) -> None:
         for ref in refs:
             for files in raw.files_of(platform.raw, ref):
                 raw.remove(platform.raw, files)
+            baselines.remove_baseline(platform.raw, ref)
             bronze.forget(platform.bronze, ref)
             with transaction(platform.engine) as conn:
                 _forget(conn, ref)
@@ -113,13 +115,14 @@ def _entities(platform: Platform, source: str) -> set[str]:
 
 def _holdings(platform: Platform, conn: sa.Connection, ref: EntityRef) -> Holdings:
     files, catalog = raw.files_of(platform.raw, ref), platform.catalog
+    packed = baselines.files_of_baseline(platform.raw, ref)
     known = catalog.sources.get(ref.source)
     named = ref.source in catalog.broken_sources or (known is not None and ref.name in known.entities)
     return Holdings(
         ref,
         len(files),
-        sum(len(f.names) for f in files),
-        sum(f.bytes for f in files),
+        sum(len(f.names) for f in files) + len(packed),
+        sum(f.bytes for f in files) + sum(packed.values()),
         bronze.holding(platform.bronze, ref),
         silver.tables_of(conn, ref),
         named,

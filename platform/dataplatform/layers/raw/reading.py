@@ -26,7 +26,7 @@ class PageLines:
 def read(store: FileStore, raw: RawManifest) -> Generator[PageLines]:
     """The pages of a batch as they were landed, in their order, in bounded memory."""
     for part in raw.parts:
-        with store.compressed_lines(part.file) as blocks:
+        with store.compressed_lines(part.file, part.offset, part.length) as blocks:
             yield from _read_pages(part.file, blocks)
 
 

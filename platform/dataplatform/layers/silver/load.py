@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dataplatform.audit.record import note_schema_change
 from dataplatform.errors import LoadError
-from dataplatform.layers.silver import evolve, notes, state
+from dataplatform.layers.silver import evolve, horizon, notes, state
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
@@ -44,6 +44,9 @@ def load(
     """
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
+    closed = horizon.closed(conn, task.batch.entity)
+    if task.mode is not Mode.RESTATED:
+        horizon.refuse_late(conn, task.batch)
     stored = state.known_paths(conn, task.batch.entity)
     before, refused = _counted_so_far(task, history, manifest, stored)
     entries = history.entries(manifest)
@@ -55,10 +58,12 @@ def load(
     known_rule = state.known_rule(conn, task.batch.entity)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
-    batch = Batch(task.batch.batch_id, task.run.run_id, micros(task.batch.time), now)
+    batch = Batch(task.batch.batch_id, task.run.run_id, micros(task.batch.time), now, closed)
     work = Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
     newest = not task.applied or task.batch.batch_id > task.applied[-1]
     done = restate(work, everything) if everything or not newest else _merge(work)
+    if closed is not None and task.entity.effective_at and done.closed:
+        horizon.drop_closed_by(conn, task.batch, closed)
     state.put_known(conn, plan, stored)
     state.put_rule(conn, task.batch.entity, rule)
     aside = _set_aside(work, everything)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +25,7 @@ class KnownPath:
     """What is known of a path: the kind of its values, the oldest batch that had it, the newest that lacked it.
 
     `counts`: how many values of which kind all versions have, sorted; `said`: the type that the source says it has.
+    `settled`: those of the counts whose versions retention took: no batch tells of them any more.
     """
 
     kind: str
@@ -34,6 +36,7 @@ class KnownPath:
     silent_batch: str = ""
     counts: tuple[tuple[str, int], ...] = ()
     said: str | None = None
+    settled: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,12 +191,23 @@ def tallied(
 
     `refused`: batches that silver would not take; they bring no columns, but their values count in those there are.
     """
-    result = {path: replace(one, counts=()) for path, one in known.items()}
+    result = {path: replace(one, counts=one.settled) for path, one in known.items()}
     for manifest in manifests:
         result = _counted(result, manifest)
     for manifest in refused:
         result = {path: one for path, one in _counted(result, manifest).items() if path in result}
     return {path: _decided(one, k.NULL, entity) for path, one in result.items()}
+
+
+def settled(known: Mapping[str, KnownPath], manifests: Iterable[Manifest]) -> dict[str, dict[str, int]]:
+    """By path, what counts beyond the values of these batches: how many of which kind."""
+    told = {path: replace(one, counts=()) for path, one in known.items()}
+    for manifest in manifests:
+        told = _counted(told, manifest)
+    beyond = {
+        path: Counter(dict(one.counts)) - Counter(dict(told[path].counts)) for path, one in known.items()
+    }
+    return {path: dict(counts) for path, counts in beyond.items() if counts}
 
 
 def merged(

@@ -20,18 +20,26 @@ _READERS = sa.text(
 )
 
 
-def tables_of(conn: sa.Connection, ref: EntityRef) -> dict[str, int]:
-    """Its tables that are there, its own first, and their rows. The metadata need not know of them any more."""
+def tables_there(conn: sa.Connection, ref: EntityRef) -> list[str]:
+    """Its tables that are there, its own first. The metadata need not know of them any more."""
     named = set()
     for known in (t.entity_column, audit.schema_change):
         mine = (known.c.source == ref.source, known.c.entity == ref.name)
         named |= set(conn.execute(sa.select(known.c.table_name).distinct().where(*mine)).scalars())
-    found = {}
-    for name in (ref.table, *sorted(named - {ref.table})):
-        place = qualified(SCHEMA, name)
-        if conn.execute(sa.text("select to_regclass(:n)"), {"n": place}).scalar() is not None:
-            found[name] = int(conn.exec_driver_sql(f"select count(*) from {place}").scalar_one())
-    return found
+    exists = sa.text("select to_regclass(:n)")
+    return [
+        name
+        for name in (ref.table, *sorted(named - {ref.table}))
+        if conn.execute(exists, {"n": qualified(SCHEMA, name)}).scalar() is not None
+    ]
+
+
+def tables_of(conn: sa.Connection, ref: EntityRef) -> dict[str, int]:
+    """Those tables and their rows."""
+    return {
+        name: int(conn.exec_driver_sql(f"select count(*) from {qualified(SCHEMA, name)}").scalar_one())
+        for name in tables_there(conn, ref)
+    }
 
 
 def readers_of(conn: sa.Connection, tables: list[str]) -> list[str]:
