@@ -140,6 +140,12 @@ class Settings(BaseSettings):
         default=None,
         description="MLflow's server, to which experiments go, such as http://mlflow:5000; HOME/mlflow when absent.",
     )
+    keep_runs_days: int = Field(
+        default=90,
+        ge=1,
+        description="How many days runs stay on record, in an embedded Prefect server and in the schema audit; there, "
+        "runs that rows of silver lead to stay for ever.",
+    )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 
     @property

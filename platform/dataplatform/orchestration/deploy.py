@@ -33,6 +33,7 @@ from dataplatform.orchestration.rest import TAG, Rest, translated
 from dataplatform.settings import PrefectApi
 
 SWEEP_EVERY = timedelta(minutes=15)
+NIGHTLY = "40 2 * * *"  # retention, when the backup of before is not too old and little runs
 FIRST_RUN = timedelta(seconds=5)  # a new interval's first run: at once, when its deployment is there
 
 
@@ -77,7 +78,7 @@ def deploy(catalog: Catalog, api: PrefectApi, work_pool: str) -> Deployed:
 
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
-    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
+    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep(), _retention()]
     broken = _add_followed(catalog.root, wanted)
     names = [one.full_name for one in wanted]
     # Prefect's REST API and not its client: that waits two seconds after an answer 503, which a server on SQLite gives
@@ -158,6 +159,17 @@ def _sweep() -> Wanted:
         "Delivers events and picks up what was left lying",
         {},
         intervals=(SWEEP_EVERY.total_seconds(),),
+    )
+
+
+def _retention() -> Wanted:
+    return Wanted(
+        "retention",
+        "retention",
+        "flows/retention.py:retention",
+        "What is older than metadata keep goes",
+        {},
+        crons=((NIGHTLY, "UTC"),),
     )
 
 

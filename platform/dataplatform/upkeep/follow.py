@@ -11,7 +11,7 @@ from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.bronze.parse import Record, parse_block
 from dataplatform.layers.bronze.rules import page_rule
 from dataplatform.layers.silver import horizon, state
-from dataplatform.layers.silver import plan as planning
+from dataplatform.layers.silver import known as known_paths
 from dataplatform.layers.silver.horizon import Horizon
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.pipeline import Move
@@ -31,7 +31,7 @@ def follow(platform: Platform, ref: EntityRef) -> int:
         gone = _follow(platform, ref, found.taken_until)
         heads = platform.bronze.manifests.all(ref)
     with transaction(platform.engine) as conn:
-        state.put_settled(conn, ref, planning.settled(state.known_paths(conn, ref), heads))
+        state.put_settled(conn, ref, known_paths.settled(state.known_paths(conn, ref), heads))
         horizon.put(conn, ref, Horizon(found.taken_until, found.closed_before))
     return gone
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from dataplatform.audit import record as audit
 from dataplatform.context import Platform
-from dataplatform.errors import BusyError, DataplatformError
+from dataplatform.errors import BusyError, DataplatformError, MetadataError
 from dataplatform.layers import raw
 from dataplatform.layers.raw import baselines
 from dataplatform.layers.raw import upkeep as raw_upkeep
@@ -33,6 +33,7 @@ from dataplatform.runs.locks import locked
 from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import connected, transaction
 from dataplatform.upkeep.follow import follow
+from dataplatform.upkeep.records import prune
 from dataplatform.upkeep.thinning import needed_after, thinned
 
 log = logging.getLogger(__name__)
@@ -85,15 +86,33 @@ class Applied:
         return {**asdict(self), "entity": str(self.entity)}
 
 
-def plan(platform: Platform, now: datetime | None = None) -> list[EntityPlan]:
-    """Of every entity whose metadata limit what is kept. `now` in UTC."""
-    now = now or datetime.now(UTC)
+def plan(platform: Platform, only: str | None = None) -> list[EntityPlan]:
+    """Of every entity whose metadata limit what is kept; `only`: of a source, or of one `source.entity`.
+
+    Raises MetadataError where there is no such thing.
+    """
+    now, wanted = datetime.now(UTC), (only or "").partition(".")
+    if only is not None and wanted[2] not in ("", *platform.catalog.source(wanted[0]).entities):
+        known = ", ".join(platform.catalog.source(wanted[0]).entities)
+        raise MetadataError(f"the source {wanted[0]} has no entity {wanted[2]}", f"its entities: {known}")
     return [
         plan_of(platform, EntityRef(name, entity), found.retention, now)
         for name, source in platform.catalog.sources.items()
         for entity, found in source.entities.items()
-        if found.retention != Retention()
+        if found.retention != Retention() and wanted[0] in ("", name) and wanted[2] in ("", entity)
     ]
+
+
+def nightly(platform: Platform) -> dict[str, int]:
+    """Applies all of it; returns how many entities ended how."""
+    done = apply(platform, plan(platform))
+    prune_records(platform)
+    return {status: sum(one.status == status for one in done) for status in ("done", "busy", "failed")}
+
+
+def prune_records(platform: Platform) -> dict[str, int]:
+    """What the platform noted of its own work, older than the setting DATAPLATFORM_KEEP_RUNS_DAYS."""
+    return prune(platform, datetime.now(UTC) - timedelta(days=platform.settings.keep_runs_days))
 
 
 def apply(platform: Platform, plans: list[EntityPlan]) -> list[Applied]:

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import SCHEMA
-from dataplatform.layers.silver.plan import KnownPath, Plan
+from dataplatform.layers.silver.known import KnownPath
+from dataplatform.layers.silver.plan import Plan
 from dataplatform.records import hashes as hs
 from dataplatform.records.refs import EntityRef
 
