@@ -77,3 +77,19 @@ schema_change = sa.Table(
     sa.Column("batch_id", sa.Text, comment="Batch that brought it"),
     sa.Column("created_at", moment, nullable=False, comment="UTC"),
 )
+
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="Number of the certificate"),
+    sa.Column("source", sa.Text, nullable=False, comment="Source"),
+    sa.Column("entity", sa.Text, nullable=False, comment="Entity"),
+    sa.Column("salt", sa.LargeBinary, nullable=False, comment="Salt of the digest"),
+    sa.Column(
+        "digest", sa.LargeBinary, nullable=False, comment="Salted hash of the key: all that is known of it"
+    ),
+    sa.Column("forgotten_at", moment, nullable=False, comment="UTC"),
+    sa.Column(
+        "certificate", JSONB, comment="What was removed where; null: it broke off, and goes on next time"
+    ),
+)

@@ -52,6 +52,10 @@ COMMANDS = {
         "Shows what is older than `retention:` in metadata keeps; with --apply it goes, into an archive if one is "
         "named.",
     ),
+    "forget": (
+        "forget:forget",
+        "Removes one record from every layer, gold and the archive, for good, and keeps it out.",
+    ),
     "purge": (
         "purge:purge",
         "Removes a source or an entity from every layer, for good, after showing what goes.",

@@ -18,6 +18,7 @@ from dataplatform.layers.silver.task import Mode
 from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.requesting import request_of
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, RunResult
 from dataplatform.storage.postgres import connected, transaction
@@ -89,7 +90,7 @@ def _read_again(platform: Platform, batch: BatchRef) -> None:
             if part.original and platform.raw.exists(part.original):
                 content = stack.enter_context(platform.raw.unpacked(part.original))
                 known = Part(part.name, part.digest, str(content))
-                items = reread(pipeline.request_of(platform, batch.entity), known, content)
+                items = reread(request_of(platform, batch.entity), known, content)
                 if items is not None:
                     again[part.name] = items
         if again:

@@ -69,7 +69,7 @@ def plan(platform: Platform, text: str) -> Plan:
     with connected(platform.engine) as conn:
         found = tuple(_holdings(platform, conn, ref) for ref in refs)
         tables = [table for h in found for table in h.tables]
-        return Plan(found, tuple(silver.readers_of(conn, tables)), _models(platform.catalog, tables))
+        return Plan(found, tuple(silver.readers_of(conn, tables)), models_reading(platform.catalog, tables))
 
 
 def purge(platform: Platform, wanted: Plan) -> None:
@@ -129,7 +129,7 @@ def _holdings(platform: Platform, conn: sa.Connection, ref: EntityRef) -> Holdin
     )
 
 
-def _models(catalog: Catalog, tables: list[str]) -> tuple[str, ...]:
+def models_reading(catalog: Catalog, tables: list[str]) -> tuple[str, ...]:
     """Names of gold's models that read one of the tables, or a model that does."""
     if not catalog.models or not tables:
         return ()

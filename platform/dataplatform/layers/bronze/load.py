@@ -17,10 +17,12 @@ from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, pars
 from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.rules import page_rule
+from dataplatform.layers.bronze.scrub import without
 from dataplatform.layers.bronze.store import Bronze, Inserted
 from dataplatform.layers.bronze.texts import to_bson
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
+from dataplatform.records.forgotten import NOBODY, Out
 from dataplatform.records.holdings import DELETED, Held, Manifest
 from dataplatform.records.record import content_id
 from dataplatform.records.refs import BatchRef
@@ -92,14 +94,18 @@ def load(
     pages: Iterable[RawPage],
     entity: Entity,
     whole: frozenset[str],
+    out: Out = NOBODY,
 ) -> Manifest:
     """Stores versions never seen before, then the batch's manifest.
 
-    `whole`: paths that stay JSON values. Raises ServerError where MongoDB fails.
+    `whole`: paths that stay JSON values; `out`: records that are left out, whatever raw holds. Raises ServerError where
+    MongoDB fails.
     """
     with server_errors():
         done = bronze.manifests.of(raw.ref)
-        return _load(bronze, raw, pages, entity, whole) if done is None else done
+        if done is not None:
+            return done
+        return _load(bronze, raw, without(pages, entity, out) if out else pages, entity, whole)
 
 
 def _load(

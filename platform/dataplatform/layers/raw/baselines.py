@@ -47,7 +47,7 @@ class _Frame:
     hasher: Any = field(default_factory=sha256)
 
     def block(self, header: Mapping[str, Any], lines: Sequence[bytes]) -> bytes:
-        block = b"\n".join([orjson.dumps({"lines": len(lines), **header}), *lines]) + b"\n"
+        block = b"\n".join([orjson.dumps({**header, "lines": len(lines)}), *lines]) + b"\n"
         self.hasher.update(block)
         self.counts["pages"] += 1
         self.counts["bytes"] += len(block)

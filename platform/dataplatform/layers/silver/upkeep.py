@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from dataplatform.audit import tables as audit
@@ -40,6 +42,28 @@ def tables_of(conn: sa.Connection, ref: EntityRef) -> dict[str, int]:
         name: int(conn.exec_driver_sql(f"select count(*) from {qualified(SCHEMA, name)}").scalar_one())
         for name in tables_there(conn, ref)
     }
+
+
+def rows_of_keys(conn: sa.Connection, ref: EntityRef, keys: list[bytes]) -> dict[str, int]:
+    """How many rows each of its tables has of some keys (`dp_key`), those of lists included."""
+    count = "select count(*) from {} where {} = any(cast(:keys as uuid[]))"
+    return {
+        name: int(_of_keys(conn, ref, name, keys, count).scalar_one()) for name in tables_there(conn, ref)
+    }
+
+
+def delete_keys(conn: sa.Connection, ref: EntityRef, keys: list[bytes]) -> dict[str, int]:
+    """Deletes these rows; returns how many, by table."""
+    delete = "delete from {} where {} = any(cast(:keys as uuid[]))"
+    return {name: _of_keys(conn, ref, name, keys, delete).rowcount for name in tables_there(conn, ref)}
+
+
+def _of_keys(
+    conn: sa.Connection, ref: EntityRef, table: str, keys: list[bytes], query: str
+) -> sa.CursorResult[Any]:
+    column = "dp_key" if table == ref.table else "dp_root_key"
+    place = qualified(SCHEMA, table).replace(":", r"\:")
+    return conn.execute(sa.text(query.format(place, column)), {"keys": [key.hex() for key in keys]})
 
 
 def readers_of(conn: sa.Connection, tables: list[str]) -> list[str]:
