@@ -223,7 +223,7 @@ def apply_silver(
     refused = frozenset(audit.refused_batches(conn, batch.entity) - {batch.batch_id})
     task = Task(batch, entity, move.run, applied, move.flags.allow_deletes, mode, screening, refused)
     with server_errors():
-        history = _history(platform, batch.entity)
+        history = history_of(platform, batch.entity)
         manifest = history.manifest(batch.batch_id)
         counts, detail = silver_load.load(conn, task, history, manifest)
     if mode is Mode.RESTATED:
@@ -283,7 +283,7 @@ def _advance_cursor(conn: sa.Connection, batch: BatchRef, entity: Entity, state:
         audit.put_cursor(conn, batch, new)
 
 
-def _history(platform: Platform, ref: EntityRef) -> History:
+def history_of(platform: Platform, ref: EntityRef) -> History:
     """Bronze as silver sees it."""
     bronze = platform.bronze
 

@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "doctor": (
         "doctor:doctor",
-        "Looks at servers, disk, HOME, secrets and containers: what ails them, and what to do. Mends nothing.",
+        "Looks at the machine, servers, HOME, secrets, runs, schedules and data: what ails them, and what to do.",
     ),
     "service": ("service:app", "`up` at every start of the machine, under systemd or launchd."),
     "secrets": ("secrets:app", "Secrets of sources, encrypted under HOME."),

@@ -101,3 +101,13 @@ def without(pages: Iterable[Any], entity: Entity, out: Out) -> Iterator[Page]:
             if not left.gone
             else Page({**left.header, "lines": len(left.lines)}, left.lines, page.file, page.line)
         )
+
+
+def records_of(header: Mapping[str, Any], lines: Sequence[bytes], entity: Entity) -> Iterator[Record | Bad]:
+    """All records of a page, whatever its kind."""
+    rule = page_rule(entity, header)
+    for line in lines:
+        if header["kind"] == "document":
+            yield from items_of(line, header.get("records_path"), rule)
+        else:
+            yield parse(line, rule)

@@ -101,6 +101,13 @@ class Bronze:
             known.update((bytes(d["_id"]), d["batch"]) for d in cursor)
         return known
 
+    def lacking(self, ref: EntityRef, versions: hs.Hashes) -> int:
+        """How many of some distinct versions are not there."""
+        ids, found = hs.pieces(versions), 0
+        for start in range(0, len(ids), 10_000):
+            found += self.versions(ref).count_documents({"_id": {"$in": ids[start : start + 10_000]}})
+        return len(ids) - found
+
     def keys_of(self, ref: EntityRef, versions: list[bytes]) -> dict[bytes, bytes]:
         """The key of each version."""
         found = self.versions(ref).find({"_id": {"$in": versions}}, {"key": 1})

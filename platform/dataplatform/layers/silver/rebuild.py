@@ -46,6 +46,18 @@ def rebuild(
 
     `force`: write the attributes even where the hashes are the same (a type has changed).
     """
+    wants = staged(conn, plan, batch, histories)
+    done = Done()
+    for table in plan.root.tables():
+        did = _replace(conn, table, wants[table.name], batch, force)
+        done.add(Done(removed=did.removed) if table.is_child else did)
+    return done
+
+
+def staged(
+    conn: psycopg.Connection, plan: Plan, batch: Batch, histories: Iterable[tuple[bytes, Seen]]
+) -> dict[str, str]:
+    """Rows as they should be, in a temporary table for each of the plan's; the keys they are of are in TOUCHED."""
     tables = list(plan.root.tables())
     wants = {t.name: stage_name(t, "want", i) for i, t in enumerate(tables)}
     buffers = {t.name: _buffer(conn, t, wants[t.name]) for t in tables}
@@ -62,11 +74,7 @@ def rebuild(
     for buffer in buffers.values():
         buffer.flush()
     copy_keys(conn, TOUCHED, touched)
-    done = Done()
-    for table in tables:
-        did = _replace(conn, table, wants[table.name], batch, force)
-        done.add(Done(removed=did.removed) if table.is_child else did)
-    return done
+    return wants
 
 
 def _open_to_change(batch: Batch, versions: list[Version]) -> list[Version]:

@@ -1,4 +1,4 @@
-"""What ails the platform where it runs: servers, disk, HOME, secrets, containers. Looks, and mends nothing."""
+"""Where the platform runs: servers, disks, HOME, containers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,24 +14,10 @@ from dataplatform.errors import DataplatformError
 from dataplatform.settings import Settings
 from dataplatform.storage.mongo import reach as reach_mongo
 from dataplatform.storage.postgres import make_engine, ping
+from dataplatform.upkeep.doctor.finding import Finding
 
 FULL, NEARLY = 0.98, 0.90  # shares of a disk
 TOO_OFTEN = 3  # restarts of a container
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`ok`, `warning` or `problem`; what about which thing, and what to do."""
-
-    level: Literal["ok", "warning", "problem"]
-    about: str
-    text: str
-    remedy: str = ""
-
-
-def examine(settings: Settings) -> list[Finding]:
-    """All findings; what is well is said, too."""
-    return [*servers(settings), *disk(settings), *home(settings.home_path), *containers(_engine())]
 
 
 def servers(settings: Settings) -> Iterator[Finding]:
@@ -78,11 +63,16 @@ def home(folder: Path) -> Iterator[Finding]:
         return
     open_ones = [p for p in (folder, *folder.glob("secrets.*"), folder / "prefect" / "auth") if _is_open(p)]
     if open_ones:
-        yield Finding(
-            "problem", "HOME", f"others may read {', '.join(map(str, open_ones))}", "chmod go-rwx there"
-        )
+        said = f"others may read {', '.join(map(str, open_ones))}"
+        yield Finding("problem", "HOME", said, "chmod go-rwx there", lambda: _closed(open_ones))
     else:
         yield Finding("ok", "HOME", f"{folder} is yours alone")
+
+
+def _closed(paths: list[Path]) -> str:
+    for path in paths:
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO))
+    return f"{len(paths)} closed to others"
 
 
 def _is_open(path: Path) -> bool:
@@ -119,7 +109,7 @@ def _of_container(one: Any) -> Finding:
     return Finding("ok", about, health or state["Status"])
 
 
-def _engine() -> Any:
+def docker_engine() -> Any:
     """docker's client where the package and an engine are there."""
     try:
         import docker
