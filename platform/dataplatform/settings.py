@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dataplatform.errors import SettingsError
@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         description="Whether a new release makes a backup before it changes the platform's own tables.",
     )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
+
+    @field_validator("backup_cron")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if value != "off" and len(value.split()) != 5:
+            raise ValueError(f"{value!r} is no cron expression of five fields, nor off")
+        return value
 
     @property
     def home_path(self) -> Path:

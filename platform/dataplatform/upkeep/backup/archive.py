@@ -13,8 +13,8 @@ import os
 import tarfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import IO, Any
@@ -90,11 +90,11 @@ def parts(name: str, chunks: Iterable[bytes]) -> Iterator[Member]:
         yield member(f"{name}.{number:06}", bytes(waiting))
 
 
-def write(store: FileStore, name: str, members: Iterator[Member], recipient: Any) -> int:
+def write(store: FileStore, name: str, members: Generator[Member], recipient: Any) -> int:
     """Writes an archive, complete or absent; returns its size in bytes."""
     import pyrage
 
-    with _target(store, name) as file:
+    with _target(store, name) as file, closing(members):
         reader, writer = _Reader(_packed(members)), _Writer(file)
         try:
             pyrage.encrypt_io(reader, writer, [recipient])

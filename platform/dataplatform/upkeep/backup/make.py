@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -89,7 +89,7 @@ def target(location: str) -> FileStore:
     return FileStore(location, "the folder of backups: --to, DATAPLATFORM_BACKUP_URL")
 
 
-def _contents(stores: Stores, manifest: Manifest) -> Iterator[Member]:
+def _contents(stores: Stores, manifest: Manifest) -> Generator[Member]:
     with postgres_part.snapshot(stores.engine) as found:
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         yield as_member(FIRST, Header(__version__, found.revision, made_at, found.roles))

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import IO, Any
 
 import psycopg
@@ -23,7 +22,7 @@ from psycopg import sql
 from sqlalchemy.engine import Engine
 
 from dataplatform.embedded import postgres as embedded
-from dataplatform.errors import EmbeddedServerError, StorageError, TerminalError
+from dataplatform.errors import StorageError, TerminalError
 from dataplatform.names import quote, shortened
 from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected, database_errors, make_engine
@@ -115,13 +114,16 @@ def _output(program: str, argv: list[str], url: str) -> Iterator[bytes]:
             env=env, stdout=subprocess.PIPE, stderr=complaints,
         )  # fmt: skip
         assert process.stdout is not None
-        try:
-            while chunk := process.stdout.read(PART):
-                yield chunk
-        finally:
-            process.stdout.close()
-            if process.wait():
-                _complain("pg_dump", complaints)
+        with process.stdout:
+            try:
+                while chunk := process.stdout.read(PART):
+                    yield chunk
+            except BaseException:  # nobody wants the rest
+                process.kill()
+                process.wait()
+                raise
+        if process.wait():
+            _complain("pg_dump", complaints)
 
 
 def _complain(name: str, complaints: IO[bytes]) -> None:
@@ -145,10 +147,8 @@ def _program(name: str, url: str) -> str:
     with connected(engine) as connection:
         server = int(connection.execute(sa.text("show server_version_num")).scalar_one()) // 10000
     engine.dispose()
-    candidates = [shutil.which(name)]
-    with suppress(EmbeddedServerError):
-        candidates.insert(0, str(embedded.programs() / name))
-    found = [(path, _major(path)) for path in candidates if path and Path(path).exists()]
+    candidates = (embedded.program(name), shutil.which(name))
+    found = [(str(path), _major(str(path))) for path in candidates if path]
     for path, major in found:
         if major >= server:
             return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pymongo
@@ -28,18 +27,17 @@ class Stores:
     """Postgres, MongoDB and raw of one platform."""
 
     settings: Settings
-    postgres_url: str
+    engine: Engine
     db: Database[Any]
     raw: FileStore
 
     @classmethod
     def of(cls, platform: Platform) -> Stores:
-        url = platform.engine.url.render_as_string(hide_password=False)
-        return cls(platform.settings, url, platform.bronze.db, platform.raw)
+        return cls(platform.settings, platform.engine, platform.bronze.db, platform.raw)
 
-    @cached_property
-    def engine(self) -> Engine:
-        return make_engine(self.postgres_url)
+    @property
+    def postgres_url(self) -> str:
+        return self.engine.url.render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -55,6 +53,6 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             )
             stack.callback(client.close)
             db = client.get_default_database("dataplatform")
-        stores = Stores(settings, servers.postgres_url, db, FileStore(settings.raw_location))
-        stack.callback(stores.engine.dispose)
-        yield stores
+        engine = make_engine(servers.postgres_url)
+        stack.callback(engine.dispose)
+        yield Stores(settings, engine, db, FileStore(settings.raw_location))
