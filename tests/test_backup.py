@@ -344,6 +344,35 @@ def test_loads_go_on_while_a_backup_is_made_and_the_next_run_heals_what_it_broug
         assert world.rows(overlaps) == [(0,)]
 
 
+def test_tables_that_are_altered_meanwhile_hang_nothing(world: World, tmp_path: Path) -> None:
+    stop, engine, altered = threading.Event(), world.platform.engine, []
+    tables = ["silver.s__e", "silver.s__e__l", '"My Schema".notes']
+
+    def alter() -> None:
+        """Now in this order, now in the other, as two loads would."""
+        while not stop.is_set():
+            try:
+                with engine.begin() as conn:
+                    for table in tables if len(altered) % 2 else reversed(tables):
+                        conn.execute(sa.text(f"alter table {table} add column zz int default {len(altered)}"))
+                        conn.execute(sa.text(f"alter table {table} drop column zz"))
+                altered.append(1)
+                time.sleep(0.05)
+            except sa.exc.OperationalError:  # a deadlock, which the server has noticed
+                pass
+
+    thread = threading.Thread(target=alter)
+    thread.start()
+    try:
+        archives = [back_up(world, tmp_path / "b") for _ in range(6)]
+    finally:
+        stop.set()
+        thread.join()
+    assert len(altered) > 5
+    found = verify(world.platform.settings, archives[-1], secrets(world))
+    assert found.rows > 100
+
+
 DRIVER = """
 import os, signal, sys
 from pathlib import Path

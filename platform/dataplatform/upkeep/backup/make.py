@@ -94,7 +94,7 @@ def _contents(stores: Stores, manifest: Manifest) -> Generator[Member]:
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         yield as_member(FIRST, Header(__version__, found.revision, made_at, found.roles))
         manifest.tables.update(found.tallies())
-        yield from postgres_part.dumped(stores.postgres_url, found)
+        yield from postgres_part.dumped(found)
     yield from mongo_part.dumped(stores.db, manifest)
     yield from files_part.dumped(stores.settings, stores.raw, manifest)
     manifest.finished_at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,15 +5,18 @@ A restore fills a database of its own beside the live one; the two then change n
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import IO, Any
 
 import psycopg
@@ -22,16 +25,19 @@ from psycopg import sql
 from sqlalchemy.engine import Engine
 
 from dataplatform.embedded import postgres as embedded
-from dataplatform.errors import StorageError, TerminalError
+from dataplatform.errors import SettingsError, StorageError, TerminalError
 from dataplatform.names import quote, shortened
 from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected, database_errors, make_engine
 from dataplatform.upkeep.backup.archive import PART, Member, Tally, parts
 
 DUMP = "postgres/dump"
+TRIES = 10  # when tables are altered just then
+PATIENCE, DUMP_PATIENCE = 300, 2  # seconds that we, and pg_dump, wait for whoever alters a table
+log = logging.getLogger(__name__)
 # tables of people and of ours; not what an extension brings, which its `create extension` brings again
 TABLES = """
-select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+select n.nspname, c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and c.relpersistence = 'p' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 and (c.relkind = 'r' or c.relispopulated)
@@ -55,10 +61,10 @@ PLAIN = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one transaction saw of Postgres. `id`: for pg_dump, as long as the transaction lasts."""
+    """What one transaction saw of Postgres, and what pg_dump writes of it, which has begun."""
 
-    id: str
     connection: sa.Connection
+    dump: Iterator[bytes]
 
     @property
     def revision(self) -> str | None:
@@ -76,11 +82,52 @@ class Snapshot:
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Snapshot]:
-    """Everything that is read for the block is of one moment."""
-    with connected(engine) as opened:
-        connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    """Everything that is read for the block is of one moment; tables keep their shape meanwhile.
+
+    We and pg_dump both hold a lock of every table. Whoever wants to alter one between our lock and pg_dump's waits for
+    us, and pg_dump for him, while we wait for pg_dump, which no server notices: so pg_dump does not wait long, and
+    all is begun anew.
+    """
+    for attempt in range(TRIES):
+        with ExitStack() as stack:
+            found = _attempt(engine, stack, last=attempt == TRIES - 1)
+            if found is not None:
+                yield found
+                return
+        time.sleep(1)
+
+
+def _attempt(engine: Engine, stack: ExitStack, last: bool) -> Snapshot | None:
+    """None where somebody alters a table just now."""
+    connection = stack.enter_context(connected(engine)).execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=True
+    )
+    try:
+        _lock(engine, connection)
         number = connection.execute(sa.text("select pg_export_snapshot()")).scalar_one()
-        yield Snapshot(str(number), connection)
+        url = engine.url.render_as_string(hide_password=False)
+        dump = stack.enter_context(closing(_dump(url, str(number))))
+        first = next(dump)
+    except (sa.exc.DBAPIError, TerminalError) as error:
+        if last or not _is_about_locks(error):
+            raise
+        return None
+    return Snapshot(connection, chain([first], dump))
+
+
+def _lock(engine: Engine, connection: sa.Connection) -> None:
+    """Before the transaction sees anything: what is altered later is altered after it."""
+    with connected(engine) as other:
+        tables = [f"{quote(s)}.{quote(t)}" for s, t, kind in other.execute(sa.text(TABLES)) if kind == "r"]
+    connection.exec_driver_sql(f"set local lock_timeout = '{PATIENCE}s'")
+    if tables:
+        connection.exec_driver_sql(f"lock table {', '.join(tables)} in access share mode")
+
+
+def _is_about_locks(error: Exception) -> bool:
+    """A lock that was not had, a deadlock, a table that went."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", "")
+    return code in ("55P03", "40P01", "42P01") or "lock" in str(error).lower()
 
 
 def tallies(connection: sa.Connection) -> dict[str, Tally]:
@@ -88,7 +135,7 @@ def tallies(connection: sa.Connection) -> dict[str, Tally]:
     connection.exec_driver_sql(PLAIN)
     return {
         f"{schema}.{table}": _tally(connection, f"{quote(schema)}.{quote(table)}")
-        for schema, table in connection.execute(sa.text(TABLES)).all()
+        for schema, table, _ in connection.execute(sa.text(TABLES)).all()
     }
 
 
@@ -100,13 +147,18 @@ def _tally(connection: sa.Connection, table: str) -> Tally:
     return Tally(int(rows), str(digest))
 
 
-def dumped(url: str, found: Snapshot) -> Iterator[Member]:
+def dumped(found: Snapshot) -> Iterator[Member]:
     """What pg_dump writes of the snapshot, in parts."""
+    yield from parts(DUMP, found.dump)
+
+
+def _dump(url: str, number: str) -> Generator[bytes]:
     argv = ["--format=custom", "--compress=none", "--no-publications", "--no-subscriptions"]
-    yield from parts(DUMP, _output(_program("pg_dump", url), [*argv, f"--snapshot={found.id}"], url))
+    argv += [f"--snapshot={number}", f"--lock-wait-timeout={DUMP_PATIENCE}s"]
+    yield from _output(_program("pg_dump", url), argv, url)
 
 
-def _output(program: str, argv: list[str], url: str) -> Iterator[bytes]:
+def _output(program: str, argv: list[str], url: str) -> Generator[bytes]:
     with tempfile.TemporaryFile() as complaints:
         address, env = _address(url)
         process = subprocess.Popen(
@@ -190,11 +242,11 @@ class PostgresPart:
         """Fills the database beside the live one, which is made anew."""
         with self._admin() as admin:
             _drop(admin, self.staging)
-            _make_roles(admin, roles)
+            granted = _make_roles(admin, roles)
             admin.execute(
                 sql.SQL("create database {} template template0").format(sql.Identifier(self.staging))
             )
-        _restore(self.url_of(self.staging), members)
+        _restore(self.url_of(self.staging), members, [] if granted else ["--no-privileges"])
 
     def staged(self) -> dict[str, Tally]:
         """Of every table in the database beside."""
@@ -259,17 +311,23 @@ class PostgresPart:
                     if database == "template1":
                         raise
             with connection:
-                yield connection
+                try:
+                    yield connection
+                except psycopg.errors.InsufficientPrivilege as error:
+                    raise SettingsError(
+                        f"the role of DATAPLATFORM_POSTGRES_URL may not do it: {error.diag.message_primary}",
+                        "a restore makes a database of its own first: alter role … createdb",
+                    ) from None
 
 
 def _plain(url: str) -> str:
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _restore(url: str, members: Iterable[Member]) -> None:
+def _restore(url: str, members: Iterable[Member], options: list[str]) -> None:
     with tempfile.TemporaryFile() as complaints:
         address, env = _address(url)
-        argv = ["--exit-on-error", "--no-owner", "--no-password", f"--dbname={address}"]
+        argv = ["--exit-on-error", "--no-owner", "--no-password", f"--dbname={address}", *options]
         process = subprocess.Popen(
             [_program("pg_restore", url), *argv], env=env, stdin=subprocess.PIPE, stderr=complaints
         )
@@ -312,11 +370,16 @@ def _rename(admin: psycopg.Connection[Any], name: str, to: str) -> None:
     admin.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(name), sql.Identifier(to)))
 
 
-def _make_roles(admin: psycopg.Connection[Any], roles: tuple[str, ...]) -> None:
-    """Those that hold grants; they may not sign in until somebody gives them a password."""
+def _make_roles(admin: psycopg.Connection[Any], roles: tuple[str, ...]) -> bool:
+    """Those that hold grants; they may not sign in until somebody lets them. False where we may make none."""
     for role in roles:
         if admin.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone() is None:
-            admin.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
+            try:
+                admin.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
+            except psycopg.errors.InsufficientPrivilege:
+                log.warning("the role %s cannot be made: the restored database is without its grants", role)
+                return False
+    return True
 
 
 def _copy_rights(admin: psycopg.Connection[Any], name: str, to: str) -> None:
