@@ -25,7 +25,7 @@ from psycopg import sql
 from sqlalchemy.engine import Engine
 
 from dataplatform.embedded import postgres as embedded
-from dataplatform.errors import SettingsError, StorageError, TerminalError
+from dataplatform.errors import BusyError, SettingsError, StorageError, TerminalError
 from dataplatform.names import quote, shortened
 from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected, database_errors, make_engine
@@ -109,8 +109,10 @@ def _attempt(engine: Engine, stack: ExitStack, last: bool) -> Snapshot | None:
         dump = stack.enter_context(closing(_dump(url, str(number))))
         first = next(dump)
     except (sa.exc.DBAPIError, TerminalError) as error:
-        if last or not _is_about_locks(error):
+        if not _is_about_locks(error):
             raise
+        if last:
+            raise BusyError("tables are altered again and again: no moment could be had") from None
         return None
     return Snapshot(connection, chain([first], dump))
 
