@@ -171,6 +171,25 @@ def test_in_the_place_of_what_is_there_and_back_again(world: World, tmp_path: Pa
     deliver(world, 2)
 
 
+def test_what_a_person_wrote_here_before_is_kept(world: World, tmp_path: Path) -> None:
+    settings, archive = world.platform.settings, back_up(world, tmp_path / "b")
+    source = settings.metadata_path / "sources" / "s.yaml"
+    theirs = source.read_text()
+    source.write_text(theirs + "# mine\n")
+    LocalStore(settings.home_path).set("a/b", "another-value")
+    found = restore(settings, archive, secrets(world), lambda header: True)
+    assert found is not None
+    assert source.read_text() == theirs + "# mine\n"
+    beside = Path(found.placed["metadata"])
+    assert (beside / "sources" / "s.yaml").read_text() == theirs
+    assert LocalStore(settings.home_path).get("a/b") == "s3cret-value"
+    assert restore(settings, archive, secrets(world), lambda header: True, settings.metadata_path) is not None
+    assert source.read_text() == theirs
+    kept = [p.read_text() for p in (settings.home_path / "restored").glob("before-*/metadata/sources/s.yaml")]
+    assert kept == [theirs + "# mine\n"]
+    assert list((settings.home_path / "restored").glob("before-*/secrets/secrets.enc"))
+
+
 def refusing(header: Header) -> bool:
     raise SettingsError("stop")
 
@@ -337,7 +356,7 @@ def test_loads_go_on_while_a_backup_is_made_and_the_next_run_heals_what_it_broug
     thread = threading.Thread(target=load)
     thread.start()
     time.sleep(0.3)
-    archives = [back_up(world, tmp_path / "b") for _ in range(3)]
+    archives = [back_up(world, tmp_path / "b") for _ in range(2)]
     stop.set()
     thread.join()
     assert not failed
@@ -354,6 +373,7 @@ def test_loads_go_on_while_a_backup_is_made_and_the_next_run_heals_what_it_broug
         assert world.rows(overlaps) == [(0,)]
 
 
+@pytest.mark.slow
 def test_tables_that_are_altered_meanwhile_hang_nothing(world: World, tmp_path: Path) -> None:
     stop, engine, altered = threading.Event(), world.platform.engine, []
     tables = ["silver.s__e", "silver.s__e__l", '"My Schema".notes']
@@ -508,16 +528,8 @@ def test_a_step_that_fails_takes_the_restore_back_by_itself(
 
 
 def test_a_newer_release_makes_a_backup_before_it_changes_older_data(world: World) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from dataplatform import project
-
     settings = world.platform.settings
-    config = Config()
-    config.set_main_option("script_location", str(project.migrations()))
-    with world.platform.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0006")
+    downgrade(world, "0006")
     tables = world.rows("select count(*) from silver.s__e")
     with open_platform(settings, world.platform.catalog) as platform:
         assert migrate.current_revision(platform.engine) == HEAD
@@ -529,6 +541,71 @@ def test_a_newer_release_makes_a_backup_before_it_changes_older_data(world: Worl
     assert found.revision == "0006"
     assert world.rows("select version_num from audit.alembic_version") == [(HEAD,)]
     assert world.rows("select count(*) from silver.s__e") == tables
+
+
+UPGRADE = """
+import os, signal, sys
+from pathlib import Path
+from alembic import command
+from dataplatform import bootstrap
+from dataplatform.audit import migrate
+from dataplatform.settings import Settings
+from dataplatform.upkeep.backup import make
+
+where, postgres, mongo, home, metadata = sys.argv[1:]
+
+def killed(*args, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def then_killed(inner):
+    def outer(*args, **options):
+        inner(*args, **options)
+        killed()
+    return outer
+
+if where == "in its backup":
+    make.as_member = killed
+elif where == "before its commit":
+    command.upgrade = then_killed(command.upgrade)
+else:
+    migrate._note = killed
+with bootstrap.open_platform(Settings(home=Path(home), metadata_path=Path(metadata), postgres_url=postgres, mongo_url=mongo)):
+    pass
+"""
+
+
+def downgrade(world: World, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from dataplatform import project
+
+    config = Config()
+    config.set_main_option("script_location", str(project.migrations()))
+    with world.platform.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
+@pytest.mark.parametrize("where", ["in its backup", "before its commit", "after it"])
+def test_an_upgrade_that_is_killed_is_done_by_the_next_command(
+    world: World, databases: Databases, where: str
+) -> None:
+    downgrade(world, "0006")
+    there = state(world.platform.settings)["tables"]
+    argv = [sys.executable, "-c", UPGRADE, where, databases.postgres, databases.mongo,
+            str(world.folder / "home"), str(world.folder / "metadata")]  # fmt: skip
+    killed = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    expected = HEAD if where == "after it" else "0006"
+    assert migrate.current_revision(world.platform.engine) == expected
+    with open_platform(world.platform.settings, world.platform.catalog) as platform:
+        assert migrate.current_revision(platform.engine) == HEAD
+    left = state(world.platform.settings)["tables"]
+    assert {n: t for n, t in left.items() if not n.startswith("audit.alembic")} == {
+        n: t for n, t in there.items() if not n.startswith("audit.alembic")
+    }
+    folder = target(world.platform.settings.backup_location)
+    assert len(keep.archives(folder)) == (2 if where == "before its commit" else 1)
 
 
 def test_an_older_program_refuses_newer_data(world: World) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import xxhash
@@ -165,7 +166,12 @@ class WrittenPart:
         self._to_targets(self.before)
 
     def clean(self) -> None:
-        """What was staged, and what was there before, is gone."""
+        """What was staged is gone; what stood there before and differs is kept under HOME/restored."""
+        for prefix, target in self.targets.items():
+            old = self.before / prefix
+            kept = [p for p in written_in(old) if not _same(old / p, Path(target) / p)]
+            if kept:
+                _carry(old, self.home / "restored" / f"before-{now()}" / prefix, kept)
         for folder in (self.staging, self.before):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -218,6 +224,15 @@ def _carry(source: Path, target: Path, paths: list[str]) -> None:
     for path in paths:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(source / path, target / path)
+
+
+def now() -> str:
+    """For names of folders."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.read_bytes() == other.read_bytes()
 
 
 def _contents(folder: Path) -> dict[str, str]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -187,8 +186,7 @@ def _staged(stores: Stores, archived: Archived, note: Journal) -> tuple[Manifest
     staged = parts.written.staging
     files_part.for_this_key(staged / files_part.SECRETS)
     wanted = Path(note.metadata) if note.metadata else None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    places = files_part.targets(stores.settings, staged, wanted, stamp)
+    places = files_part.targets(stores.settings, staged, wanted, files_part.now())
     return said, journal.written(home, replace(note, targets=places))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -74,7 +75,7 @@ def located(settings: Settings, text: str, secrets: list[str]) -> Archived:
 
     store, name = target(settings.backup_location), text
     if "://" in text or "/" in text or Path(text).is_file():
-        folder, _, name = (text if "://" in text else str(Path(text).absolute())).rpartition("/")
+        folder, _, name = (text if "://" in text else os.path.abspath(text)).rpartition("/")
         store = target(folder or "/")
     elif text == "latest":
         there = archives(store)
