@@ -172,6 +172,8 @@ def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
     if inner is None:
         yield path, command
         return
+    if command.invoke_without_command and path:  # it does something itself
+        yield path, command
     for name, sub in inner.items():
         yield from walk(sub, (*path, name))
 
