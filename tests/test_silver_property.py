@@ -95,10 +95,10 @@ class Example:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> Example:
+def histories(draw: st.DrawFn, most: int = 5) -> Example:
     entity = draw(st.sampled_from(ENTITIES))
     found = []
-    for number in range(draw(st.integers(1, 5))):
+    for number in range(draw(st.integers(1, most))):
         dropped = draw(st.sets(st.sampled_from(sorted(OPTIONAL))))
         records = draw(st.lists(record(), max_size=draw(st.sampled_from([4, 1, 0]))))
         records = [{f: v for f, v in r.items() if f not in dropped} for r in records]

@@ -10,15 +10,15 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
 from dataplatform.audit import record as audit
+from dataplatform.audit.forgotten import out_of
 from dataplatform.audit.record import Layer, Load
-from dataplatform.connectors import Request, Since, Wanted
 from dataplatform.connectors.registry import extract_of, extract_together_of
 from dataplatform.context import Platform
 from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError, TransientError
@@ -33,7 +33,7 @@ from dataplatform.layers.gold.tables import is_stale
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.task import Mode, Task
-from dataplatform.metadata.cursor import later, step_back
+from dataplatform.metadata.cursor import later
 from dataplatform.metadata.source import Entity, cursor_of
 from dataplatform.quality import tables as quality
 from dataplatform.quality.records import screening as screening_of
@@ -43,7 +43,8 @@ from dataplatform.records.counts import Counts
 from dataplatform.records.holdings import BadVersion, History
 from dataplatform.records.record import dump
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
-from dataplatform.secrets.masking import Noted, without_secrets
+from dataplatform.requesting import reading
+from dataplatform.secrets.masking import without_secrets
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import connected, raw_connection, transaction
 
@@ -102,7 +103,7 @@ def land(platform: Platform, move: Move) -> Counts:
     extract = extract_of(source, platform.settings.connectors)
     if extract is None:
         return _land_together(platform, move)
-    wanted, landing = _reading(platform, move.batch, move.flags)
+    wanted, landing = reading(platform, move.batch, move.flags.full, move.flags.force)
     items: Any = extract(wanted.request, wanted.since)
     with closing(items):
         manifest = raw_layer.land(platform.raw, move.batch, items, landing)
@@ -121,7 +122,7 @@ def _land_together(platform: Platform, move: Move) -> Counts:
     manifests = [raw_layer.manifest(platform.raw, batch) for batch in move.batches]
     landed = [manifest for manifest in manifests if manifest is not None]
     missing = [batch for batch in move.batches if batch not in {m.ref for m in landed}]
-    readings = {batch: _reading(platform, batch, move.flags) for batch in missing}
+    readings = {batch: reading(platform, batch, move.flags.full, move.flags.force) for batch in missing}
     if readings:
         extract: Any = extract_together_of(source, platform.settings.connectors)
         landings = {batch: landing for batch, (_, landing) in readings.items()}
@@ -141,67 +142,6 @@ def _landed(platform: Platform, move: Move, manifest: raw_layer.RawManifest, sec
     return counts
 
 
-def _reading(platform: Platform, batch: BatchRef, flags: Flags) -> tuple[Wanted, raw_layer.Landing]:
-    """What is asked of the connector, and how it is landed."""
-    entity = _entity(platform, batch)
-    before = None if flags.force else _latest_manifest(platform, batch)
-    full = flags.full or _full_is_due(platform, batch, entity)
-    since = Since() if full else _since(platform, batch.entity, entity)
-    since = replace(since, digests=before.digests() if before else {})
-    load: Literal["full", "delta"] = "full" if full else entity.load
-    request = request_of(platform, batch.entity)
-    return Wanted(request, since), raw_layer.Landing(load, since.cursor, before, request.noted)
-
-
-def request_of(platform: Platform, ref: EntityRef) -> Request:
-    """What a connector is asked for."""
-    source, noted = platform.catalog.source(ref.source), Noted(platform.secrets.noted)
-    return Request(
-        source,
-        ref.name,
-        source.entities[ref.name],
-        partial(platform.secrets.resolve, noted=noted),
-        platform.base_dirs,
-        {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
-        platform.settings.http_timeout,
-        noted,
-    )
-
-
-def _full_is_due(platform: Platform, batch: BatchRef, entity: Entity) -> bool:
-    """Whether a delta entity is to be reconciled: read as a whole, so that what is no longer there ends."""
-    if entity.load == "full" or entity.full_every is None:
-        return False
-    with connected(platform.engine) as conn:
-        last = audit.last_full(conn, batch.entity)
-    return last is None or batch.time - BatchRef(batch.entity, last).time >= entity.full_every
-
-
-def _since(platform: Platform, ref: EntityRef, entity: Entity) -> Since:
-    with connected(platform.engine) as conn:
-        state = audit.get_cursor(conn, ref)
-    field = cursor_of(entity)
-    if field is None:
-        return Since(state=state)
-    return Since(field.initial if state is None else step_back(state, field.overlap), state=state)
-
-
-def _latest_manifest(platform: Platform, batch: BatchRef) -> raw_layer.RawManifest | None:
-    """Of the newest batch that has one; only recent batches are looked at.
-
-    Not of one that silver refused: what it brought counts as not delivered, and is read again.
-    """
-    with connected(platform.engine) as conn:
-        refused = audit.refused_batches(conn, batch.entity)
-    batches = raw_layer.batches(platform.raw, batch.source)
-    earlier = [b for b in batches if b < batch.batch_id and b not in refused]
-    for batch_id in reversed(earlier[-20:]):
-        manifest = raw_layer.manifest(platform.raw, replace(batch, batch_id=batch_id))
-        if manifest is not None:
-            return manifest
-    return None
-
-
 def load_bronze(platform: Platform, move: Move) -> Counts:
     """Raw → bronze, from the files alone."""
     entity, started = _entity(platform, move.batch), time.perf_counter()
@@ -211,8 +151,10 @@ def load_bronze(platform: Platform, move: Move) -> Counts:
             f"raw holds no batch {move.batch.batch_id} of {move.batch.entity}",
             f"ingest anew: dataplatform run {move.batch.source} {move.batch.name}",
         )
+    with connected(platform.engine) as conn:
+        out = out_of(conn, move.batch.entity)
     with closing(raw_layer.read(platform.raw, raw)) as pages:
-        manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole_paths(entity))
+        manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole_paths(entity), out)
     counts = Counts(
         read=manifest.records,
         inserted=manifest.new_versions,

@@ -160,6 +160,12 @@ class Settings(BaseSettings):
         default=True,
         description="Whether a new release makes a backup before it changes the platform's own tables.",
     )
+    keep_runs_days: int = Field(
+        default=90,
+        ge=1,
+        description="How many days runs stay on record, in an embedded Prefect server and in the schema audit; there, "
+        "runs that rows of silver lead to stay for ever.",
+    )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 
     @field_validator("backup_cron")

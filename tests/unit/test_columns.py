@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
+from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.merge import prepare
-from dataplatform.layers.silver.plan import KnownPath, Plan, make_plan
+from dataplatform.layers.silver.plan import Plan, make_plan
 from dataplatform.layers.silver.rows import Row, Rows, child_rows
 from dataplatform.metadata.source import Entity
 from dataplatform.records.columnar import grouped

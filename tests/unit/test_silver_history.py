@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from dataplatform.layers.silver import plan as planning
+from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.observe import Reader, effective_at, histories
-from dataplatform.layers.silver.plan import KnownPath
 from dataplatform.layers.silver.restate import concerned
 from dataplatform.layers.silver.rows import micros
 from dataplatform.layers.silver.task import Task, Work

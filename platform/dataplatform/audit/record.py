@@ -113,6 +113,20 @@ def loaded_batches(conn: Connection, ref: EntityRef, layer: Layer) -> list[str]:
     return list(conn.execute(query.order_by(c.batch_id)).scalars())
 
 
+def landed_batches(conn: Connection, ref: EntityRef) -> set[str]:
+    """Batches that were landed, those of which retention left nothing included."""
+    c = t.load.c
+    query = sa.select(c.batch_id).where(*_of(ref), c.layer == "raw", c.status.in_(("done", "retired")))
+    return set(conn.execute(query).scalars())
+
+
+def retire(conn: Connection, ref: EntityRef, batches: list[str]) -> None:
+    """Of these batches nothing is left: they count as loaded no more, and stay on record."""
+    c = t.load.c
+    gone = t.load.update().where(*_of(ref), c.batch_id.in_(batches), c.status == "done")
+    conn.execute(gone.values(status="retired"))
+
+
 def last_full(conn: Connection, ref: EntityRef) -> str | None:
     """The newest batch in silver that held everything there was."""
     c = t.load.c

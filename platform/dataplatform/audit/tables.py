@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0007"  # newest revision under migrations/versions; a test compares them
+HEAD = "0008"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 moment = sa.DateTime(timezone=True)
@@ -32,7 +32,9 @@ load = sa.Table(
     sa.Column("layer", sa.Text, primary_key=True, comment="raw, bronze or silver"),
     sa.Column("batch_id", sa.Text, primary_key=True, comment="Batch"),
     sa.Column("run_id", sa.Text, nullable=False, comment="Run that did it last"),
-    sa.Column("status", sa.Text, nullable=False, comment="done or failed"),
+    sa.Column(
+        "status", sa.Text, nullable=False, comment="done, failed, or retired: retention left nothing of it"
+    ),
     sa.Column("mode", sa.Text, comment="full or delta"),
     sa.Column("in", sa.BigInteger, nullable=False, comment="Records that came in"),
     sa.Column("inserted", sa.BigInteger, nullable=False, comment="Versions added"),
@@ -94,4 +96,20 @@ backup = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False, comment="Wall time"),
     sa.Column("error", sa.Text, comment="Why it failed"),
     sa.Column("finished_at", moment, nullable=False, comment="UTC"),
+)
+
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="Number of the certificate"),
+    sa.Column("source", sa.Text, nullable=False, comment="Source"),
+    sa.Column("entity", sa.Text, nullable=False, comment="Entity"),
+    sa.Column("salt", sa.LargeBinary, nullable=False, comment="Salt of the digest"),
+    sa.Column(
+        "digest", sa.LargeBinary, nullable=False, comment="Salted hash of the key: all that is known of it"
+    ),
+    sa.Column("forgotten_at", moment, nullable=False, comment="UTC"),
+    sa.Column(
+        "certificate", JSONB, comment="What was removed where; null: it broke off, and goes on next time"
+    ),
 )

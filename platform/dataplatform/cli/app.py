@@ -47,6 +47,15 @@ COMMANDS = {
         "Runs SQL on Postgres and shows the result; without a query it opens psql. Read-only unless --write.",
     ),
     "quarantine": ("quarantine:app", "Records that could not be loaded: list, show, retry, dismiss."),
+    "retention": (
+        "retention:retention",
+        "Shows what is older than `retention:` in metadata keeps; with --apply it goes, into an archive if one is "
+        "named.",
+    ),
+    "forget": (
+        "forget:forget",
+        "Removes one record from every layer, gold and the archive, for good, and keeps it out.",
+    ),
     "purge": (
         "purge:purge",
         "Removes a source or an entity from every layer, for good, after showing what goes.",

@@ -26,15 +26,15 @@ from dataplatform.settings import PrefectApi
 USER = "dataplatform"
 
 
-def start(home: Path, linger: float) -> Lease:
-    """A share in HOME's Prefect server; a port that was taken meanwhile is replaced once."""
+def start(home: Path, linger: float, keep_days: int) -> Lease:
+    """A share in HOME's Prefect server; a port that was taken meanwhile is replaced once. Runs are kept for so long."""
     folder = home / "prefect"
     try:
-        return lease("Prefect server", folder, lambda: _spec(folder, linger), _ready, _explain)
+        return lease("Prefect server", folder, lambda: _spec(folder, linger, keep_days), _ready, _explain)
     except EmbeddedServerError as error:
         if "address already in use" not in error.message:
             raise
-        return lease("Prefect server", folder, lambda: _spec(folder, linger), _ready, _explain)
+        return lease("Prefect server", folder, lambda: _spec(folder, linger, keep_days), _ready, _explain)
 
 
 def running(home: Path) -> PrefectApi | None:
@@ -66,7 +66,7 @@ def reachable(api: str) -> bool:
         return False
 
 
-def _spec(folder: Path, linger: float) -> Spec:
+def _spec(folder: Path, linger: float, keep_days: int) -> Spec:
     port = str(kept_port(folder))
     database = folder / "prefect.db"
     if not database.exists():
@@ -80,6 +80,8 @@ def _spec(folder: Path, linger: float) -> Spec:
         PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{database}",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED="events,flow_runs",
+        PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD=str(keep_days * 86_400),
         PREFECT_UI_URL=pages,
         PREFECT_SERVER_UI_API_URL=f"{pages}/api",
         PREFECT_LOGGING_LEVEL="WARNING",

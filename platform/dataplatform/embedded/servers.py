@@ -62,7 +62,7 @@ def start_servers(settings: Settings, prefect: bool) -> Servers:
     if settings.mongo_url is None:
         wanted["mongo"] = lambda: mongo.start(home, linger)
     if prefect and settings.prefect_api_url is None:
-        wanted["prefect"] = lambda: prefect_server.start(home, linger)
+        wanted["prefect"] = lambda: prefect_server.start(home, linger, settings.keep_runs_days)
     leases = _start(wanted)
     outside_pg = settings.postgres_url.get_secret_value() if settings.postgres_url else ""
     outside_mongo = settings.mongo_url.get_secret_value() if settings.mongo_url else ""

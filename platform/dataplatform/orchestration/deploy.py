@@ -33,6 +33,7 @@ from dataplatform.orchestration.rest import TAG, Rest, translated
 from dataplatform.settings import PrefectApi
 
 SWEEP_EVERY = timedelta(minutes=15)
+NIGHTLY = "40 2 * * *"  # retention, when the backup of before is not too old and little runs
 FIRST_RUN = timedelta(seconds=5)  # a new interval's first run: at once, when its deployment is there
 
 
@@ -77,7 +78,7 @@ def deploy(catalog: Catalog, api: PrefectApi, work_pool: str, backup_cron: str =
 
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
-    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep()]
+    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep(), _retention()]
     if backup_cron != "off":
         wanted.append(_backup(backup_cron))
     broken = _add_followed(catalog.root, wanted)
@@ -173,6 +174,17 @@ def _backup(cron: str) -> Wanted:
         {},
         crons=((cron, "UTC"),),
         tags=(TAG, tag_of(["once"])),
+    )
+
+
+def _retention() -> Wanted:
+    return Wanted(
+        "retention",
+        "retention",
+        "flows/retention.py:retention",
+        "What is older than metadata keep goes",
+        {},
+        crons=((NIGHTLY, "UTC"),),
     )
 
 

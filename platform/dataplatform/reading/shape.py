@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from dataplatform.context import Platform
 from dataplatform.layers.silver import state
-from dataplatform.layers.silver.plan import KnownPath, Plan, TablePlan, child_prefix, declared, make_plan
+from dataplatform.layers.silver.known import KnownPath
+from dataplatform.layers.silver.plan import Plan, TablePlan, child_prefix, declared, make_plan
 from dataplatform.metadata.model_text import FieldShape, Shape
 from dataplatform.metadata.source import Column, Entity
 from dataplatform.reading.names import entity_named

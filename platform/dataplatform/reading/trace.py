@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from dataplatform.context import Platform
 from dataplatform.layers import raw
-from dataplatform.layers.bronze.load import reading_rule
 from dataplatform.layers.bronze.parse import Record, items_of, parse
+from dataplatform.layers.bronze.rules import page_rule
 from dataplatform.metadata.source import Entity
 from dataplatform.names import qualified
 from dataplatform.reading.names import entity_named, key_hashes, no_record
@@ -126,7 +126,7 @@ def _raw_line(
     if manifest is None:
         return None, None
     for page in raw.read(platform.raw, manifest):
-        rule = reading_rule(entity, bool(page.header.get("textual")))
+        rule = page_rule(entity, page.header)
         document = page.header["kind"] == "document"
         for offset, line in enumerate(page.lines):
             path = page.header.get("records_path")

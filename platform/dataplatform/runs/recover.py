@@ -40,7 +40,7 @@ def _anything(platform: Platform, refs: list[EntityRef]) -> bool:
 
 def _unknown(platform: Platform, ref: EntityRef) -> list[str]:
     with connected(platform.engine) as conn:
-        known = set(audit.loaded_batches(conn, ref, "raw"))
+        known = audit.landed_batches(conn, ref)
     return [batch_id for batch_id in raw_layer.batches(platform.raw, ref.source) if batch_id not in known]
 
 

@@ -13,11 +13,12 @@ from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError, LoadError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import upkeep
-from dataplatform.layers.silver import pending
+from dataplatform.layers.silver import horizon, pending
 from dataplatform.layers.silver.task import Mode
 from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.requesting import request_of
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, RunResult
 from dataplatform.storage.postgres import connected, removing, transaction
@@ -89,7 +90,7 @@ def _read_again(platform: Platform, batch: BatchRef) -> None:
             if part.original and platform.raw.exists(part.original):
                 content = stack.enter_context(platform.raw.unpacked(part.original))
                 known = Part(part.name, part.digest, str(content))
-                items = reread(pipeline.request_of(platform, batch.entity), known, content)
+                items = reread(request_of(platform, batch.entity), known, content)
                 if items is not None:
                     again[part.name] = items
         if again:
@@ -103,9 +104,11 @@ def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef)
         entity = platform.catalog.source(ref.source).entities[ref.name]
         heads, wanted = platform.bronze.manifests.all(ref), set(batches)
         out = [head for head in heads if head.batch_id not in wanted]
+        settled = horizon.set_aside(conn, ref)
         pending.reset(conn, ref, entity, [head for head in heads if head.batch_id in wanted], out)
         audit.forget_loads(conn, ref, "silver", batches)
         for number, batch_id in enumerate(batches):
             move = Move("silver", BatchRef(ref, batch_id), run, flags)
             total += pipeline.apply_silver(platform, conn, move, batches[:number], Mode.RESTATED)
+        horizon.put_back(conn, ref, settled)
     return total

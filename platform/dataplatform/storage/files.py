@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import fsspec
 import zstandard
@@ -110,13 +110,13 @@ class FileStore:
         with self.writer(path) as file:
             file.write(data)
 
-    def copy(self, path: str, to: str) -> None:
-        """Complete or absent, like all that is written."""
+    def copy(self, path: str, to: str, store: FileStore | None = None) -> None:
+        """Complete or absent, like all that is written; into another store where one is given."""
         system, base = self._system()
         with (
             storage_errors(self.location(path)),
             system.open(f"{base}/{path}", "rb") as source,
-            self.writer(to) as target,
+            (store or self).writer(to) as target,
         ):
             shutil.copyfileobj(source, target, 1 << 20)
 
@@ -152,17 +152,34 @@ class FileStore:
             yield target
 
     @contextmanager
-    def compressed_lines(self, path: str) -> Iterator[Iterator[list[bytes]]]:
-        """Blocks of lines (without their ends) of a zstd file, in bounded memory."""
+    def compressed_lines(
+        self, path: str, offset: int = 0, length: int = 0
+    ) -> Iterator[Iterator[list[bytes]]]:
+        """Blocks of lines (without their ends) of a zstd file, or of so many bytes of it, in bounded memory."""
         system, base = self._system()
         with storage_errors(self.location(path)), system.open(f"{base}/{path}", "rb") as file:
-            reader = zstandard.ZstdDecompressor().stream_reader(file)
+            file.seek(offset)
+            reader = zstandard.ZstdDecompressor().stream_reader(
+                cast(IO[bytes], _Piece(file, length)) if length else file
+            )
             yield _line_blocks(reader)
 
     def delete(self, path: str) -> None:
         system, base = self._system()
         if system.exists(f"{base}/{path}"):
             system.rm(f"{base}/{path}", recursive=True)
+
+
+class _Piece:
+    """A file up to some length: a reader of zstd would go on with the frame that follows."""
+
+    def __init__(self, file: Any, length: int) -> None:
+        self.file, self.left = file, length
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self.file.read(min(size, self.left))
+        self.left -= len(data)
+        return data
 
 
 @contextmanager

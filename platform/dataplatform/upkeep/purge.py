@@ -16,6 +16,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import BusyError, MetadataError
 from dataplatform.layers.bronze import upkeep as bronze
 from dataplatform.layers.gold.tables import gold_model
+from dataplatform.layers.raw import baselines
 from dataplatform.layers.raw import upkeep as raw
 from dataplatform.layers.silver import upkeep as silver
 from dataplatform.metadata import Catalog
@@ -68,7 +69,7 @@ def plan(platform: Platform, text: str) -> Plan:
     with connected(platform.engine) as conn:
         found = tuple(_holdings(platform, conn, ref) for ref in refs)
         tables = [table for h in found for table in h.tables]
-        return Plan(found, tuple(silver.readers_of(conn, tables)), _models(platform.catalog, tables))
+        return Plan(found, tuple(silver.readers_of(conn, tables)), models_reading(platform.catalog, tables))
 
 
 def purge(platform: Platform, wanted: Plan) -> None:
@@ -84,6 +85,7 @@ def purge(platform: Platform, wanted: Plan) -> None:
         for ref in refs:
             for files in raw.files_of(platform.raw, ref):
                 raw.remove(platform.raw, files)
+            baselines.remove_baseline(platform.raw, ref)
             bronze.forget(platform.bronze, ref)
             with transaction(platform.engine) as conn:
                 _forget(conn, ref)
@@ -113,20 +115,21 @@ def _entities(platform: Platform, source: str) -> set[str]:
 
 def _holdings(platform: Platform, conn: sa.Connection, ref: EntityRef) -> Holdings:
     files, catalog = raw.files_of(platform.raw, ref), platform.catalog
+    packed = baselines.files_of_baseline(platform.raw, ref)
     known = catalog.sources.get(ref.source)
     named = ref.source in catalog.broken_sources or (known is not None and ref.name in known.entities)
     return Holdings(
         ref,
         len(files),
-        sum(len(f.names) for f in files),
-        sum(f.bytes for f in files),
+        sum(len(f.names) for f in files) + len(packed),
+        sum(f.bytes for f in files) + sum(packed.values()),
         bronze.holding(platform.bronze, ref),
         silver.tables_of(conn, ref),
         named,
     )
 
 
-def _models(catalog: Catalog, tables: list[str]) -> tuple[str, ...]:
+def models_reading(catalog: Catalog, tables: list[str]) -> tuple[str, ...]:
     """Names of gold's models that read one of the tables, or a model that does."""
     if not catalog.models or not tables:
         return ()

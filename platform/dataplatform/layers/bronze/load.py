@@ -13,14 +13,16 @@ import xxhash
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.manifest import Difference
-from dataplatform.layers.bronze.numerals import notation_of
 from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block
 from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
+from dataplatform.layers.bronze.rules import page_rule
+from dataplatform.layers.bronze.scrub import without
 from dataplatform.layers.bronze.store import Bronze, Inserted
 from dataplatform.layers.bronze.texts import to_bson
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
+from dataplatform.records.forgotten import NOBODY, Out
 from dataplatform.records.holdings import DELETED, Held, Manifest
 from dataplatform.records.record import content_id
 from dataplatform.records.refs import BatchRef
@@ -92,14 +94,18 @@ def load(
     pages: Iterable[RawPage],
     entity: Entity,
     whole: frozenset[str],
+    out: Out = NOBODY,
 ) -> Manifest:
     """Stores versions never seen before, then the batch's manifest.
 
-    `whole`: paths that stay JSON values. Raises ServerError where MongoDB fails.
+    `whole`: paths that stay JSON values; `out`: records that are left out, whatever raw holds. Raises ServerError where
+    MongoDB fails.
     """
     with server_errors():
         done = bronze.manifests.of(raw.ref)
-        return _load(bronze, raw, pages, entity, whole) if done is None else done
+        if done is not None:
+            return done
+        return _load(bronze, raw, without(pages, entity, out) if out else pages, entity, whole)
 
 
 def _load(
@@ -107,7 +113,7 @@ def _load(
 ) -> Manifest:
     stream = iter(pages)
     first = next(stream, None)
-    rule = replace(reading_rule(entity, bool(first and first.header.get("textual"))), whole=whole)
+    rule = replace(page_rule(entity, first.header if first else {}), whole=whole)
     base = None
     if raw.load == "full":
         base = bronze.manifests.base(raw.ref, rule.identity())
@@ -122,12 +128,6 @@ def _load(
         _take(work, page, lookup)
     del lookup  # as large as half of what it looks in
     return _finish(work, base, before)
-
-
-def reading_rule(entity: Entity, textual: bool) -> Rule:
-    default = ("",) if textual else ()
-    nulls = default if entity.null_values is None else entity.null_values
-    return Rule(entity.key, frozenset(nulls), textual, notation_of(entity) if textual else None)
 
 
 def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:

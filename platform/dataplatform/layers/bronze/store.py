@@ -106,6 +106,11 @@ class Bronze:
         found = self.versions(ref).find({"_id": {"$in": versions}}, {"key": 1})
         return {bytes(d["_id"]): bytes(d["key"]) for d in found}
 
+    def claim(self, batch: BatchRef, versions: list[bytes], kept: list[str]) -> None:
+        """Versions that a batch beyond the `kept` ones brought first count as this one's from now on."""
+        others = {"_id": {"$in": versions}, "batch": {"$nin": kept}}
+        self.versions(batch.entity).update_many(others, {"$set": {"batch": batch.batch_id}})
+
     def documents(self, ref: EntityRef, versions: hs.Hashes) -> Iterator[Found]:
         """Version id and record of each distinct version wanted, in blocks, in any order."""
         collection = self.versions(ref)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
+
+import numpy as np
 
 from dataplatform.layers.bronze.documents import (
     ManifestChunk,
@@ -14,6 +17,7 @@ from dataplatform.layers.bronze.documents import (
     within,
 )
 from dataplatform.layers.bronze.store import Bronze
+from dataplatform.layers.bronze.walk import walk
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Manifest, manifest_id
 from dataplatform.records.quarantined import QuarantinedRecord
@@ -44,6 +48,60 @@ def leaning_on(bronze: Bronze, ref: EntityRef, batches: set[str]) -> list[str]:
             ids.add(manifest.id)
             found.add(manifest.batch_id)
     return sorted(found)
+
+
+def collect(bronze: Bronze, ref: EntityRef) -> list[bytes]:
+    """Deletes versions that no batch holds any more, and pieces of manifests that are gone; returns the versions."""
+    manifests, held = bronze.manifests.all(ref), hs.EMPTY
+    for _, entries in walk(bronze, ref, [manifest.batch_id for manifest in manifests]):
+        new = entries.versions[~hs.member(entries.versions, held)]
+        held = hs.unique(np.concatenate([held, new])) if len(new) else held
+    gone = _others(bronze, ref, held)
+    for start in range(0, len(gone), 10_000):
+        bronze.versions(ref).delete_many({"_id": {"$in": gone[start : start + 10_000]}})
+    there = {f"{manifest.id}/{n}" for manifest in manifests for n in range(manifest.chunks)}
+    chunks = collection_of(bronze.db, ManifestChunk)
+    prefix = {"$gte": f"{ref.source}/{ref.name}/", "$lt": f"{ref.source}/{ref.name}0"}  # 0 comes after /
+    lost = [found["_id"] for found in chunks.find({"_id": prefix}, {"_id": 1}) if found["_id"] not in there]
+    chunks.delete_many({"_id": {"$in": lost}})
+    return gone
+
+
+def forget_manifests(bronze: Bronze, ref: EntityRef, batches: Iterable[str]) -> None:
+    """Drops the heads; what the batches have in quarantine stays."""
+    mine = within(bronze.db, ManifestHead).filter(source=ref.source, entity=ref.name)
+    mine.filter(batch_id__in=list(batches)).delete()
+
+
+def clear_quarantine(
+    bronze: Bronze, ref: EntityRef, batches: Iterable[str], versions: Iterable[bytes]
+) -> None:
+    """What could not be read of the batches, and versions that silver could not take: for these are no more."""
+    mine = within(bronze.db, Quarantined).filter(source=ref.source, entity=ref.name)
+    mine.filter(layer="bronze", batch_id__in=list(batches)).delete()
+    mine.filter(layer="silver", version__in=[version.hex() for version in versions]).delete()
+
+
+def statuses(bronze: Bronze, ref: EntityRef) -> dict[str, str]:
+    """What became of the records in quarantine that wait no more."""
+    mine = {"source": ref.source, "entity": ref.name, "status": {"$ne": "open"}}
+    return {found["_id"]: found["status"] for found in collection_of(bronze.db, Quarantined).find(mine)}
+
+
+def restore_statuses(bronze: Bronze, known: Mapping[str, str]) -> None:
+    """After their batches were read again."""
+    for status in set(known.values()):
+        ids = [id_ for id_, was in known.items() if was == status]
+        collection_of(bronze.db, Quarantined).update_many({"_id": {"$in": ids}}, {"$set": {"status": status}})
+
+
+def _others(bronze: Bronze, ref: EntityRef, held: hs.Hashes) -> list[bytes]:
+    ordering, gone = hs.prepared(held), []
+    cursor = bronze.versions(ref).find({}, {"_id": 1}, batch_size=10_000)
+    while block := [bytes(found["_id"]) for found in islice(cursor, 10_000)]:
+        missing = hs.find(hs.hashes(block), held, ordering) < 0
+        gone += [version for version, out in zip(block, missing.tolist(), strict=True) if out]
+    return gone
 
 
 def forget_batch(bronze: Bronze, ref: BatchRef) -> None:

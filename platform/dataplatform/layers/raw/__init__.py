@@ -1,7 +1,7 @@
 """Raw: pages as the source delivered them, in compressed JSON lines, append-only."""
 
-from dataplatform.layers.raw.holdings import RawManifest, RawPart, batches, entities, manifest
-from dataplatform.layers.raw.landing import Landing, land, land_together, reland
+from dataplatform.layers.raw.holdings import RawManifest, RawPart, baseline, batches, entities, manifest
+from dataplatform.layers.raw.landing import Landing, Screen, land, land_together, reland
 from dataplatform.layers.raw.reading import PageLines, read
 
 __all__ = [
@@ -9,6 +9,8 @@ __all__ = [
     "PageLines",
     "RawManifest",
     "RawPart",
+    "Screen",
+    "baseline",
     "batches",
     "entities",
     "land",

@@ -5,13 +5,18 @@
 
     <source>/originals/<digest>.zst                    a file as it came, where the pages do not hold all of it
 
+    <source>/baselines/<entity>.json                   what retention left of older batches: their manifests, which
+    <source>/baselines/<entity>-0001.pack              point into a pack, a zstd frame of pages for each batch
+
 A part (file) that is the same as in the batch before is not copied: the manifest points at it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from dataplatform.errors import StorageError
@@ -21,6 +26,7 @@ from dataplatform.storage import FileStore
 
 SUFFIX = ".manifest.json"
 ORIGINALS = "originals"
+BASELINES = "baselines"
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class RawPart:
     """One file of raw pages. `file` is relative to the raw store; `checksum` is its SHA-256.
 
     `original`: where the content that it was read from is kept, zstd-compressed; empty where the pages hold it all.
+    `offset`, `length`: which bytes of the file are the zstd frame of these pages; no length: all of it.
     """
 
     file: str
@@ -40,6 +47,8 @@ class RawPart:
     checksum: str = ""
     deleted: int = 0
     original: str = ""
+    offset: int = 0
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,24 +102,59 @@ def manifest(store: FileStore, ref: BatchRef) -> RawManifest | None:
     """The manifest of an entity in a batch; None where that batch does not exist."""
     path = f"{folder(ref.source, ref.batch_id)}/{ref.name}{SUFFIX}"
     if not store.exists(path):
-        return None
+        return baseline(store, ref.entity).get(ref.batch_id)
     try:
-        document = json.loads(store.read_bytes(path))
-        parts = tuple(RawPart(**part) for part in document.pop("parts"))
-        for derived in ("records", "rejects"):
-            document.pop(derived, None)
-        return RawManifest(parts=parts, **document)
+        return _read_back(json.loads(store.read_bytes(path)))
     except (ValueError, TypeError, KeyError):
         raise StorageError(f"{store.location(path)} is damaged", "restore it from a backup") from None
 
 
+def _read_back(document: dict[str, Any]) -> RawManifest:
+    parts = tuple(RawPart(**part) for part in document.pop("parts"))
+    for derived in ("records", "rejects"):
+        document.pop(derived, None)
+    return RawManifest(parts=parts, **document)
+
+
+def baseline(store: FileStore, ref: EntityRef) -> Mapping[str, RawManifest]:
+    """What retention left of an entity's older batches, by id, oldest first; empty where it took none."""
+    path = index_path(ref)
+    if not store.exists(path):
+        return {}
+    try:
+        return _parsed(store.read_bytes(path))
+    except (ValueError, TypeError, KeyError):
+        raise StorageError(f"{store.location(path)} is damaged", "restore it from a backup") from None
+
+
+@lru_cache(maxsize=16)
+def _parsed(index: bytes) -> Mapping[str, RawManifest]:
+    """Asked for batch by batch, when all of them are replayed."""
+    return {found["batch_id"]: _read_back(found) for found in json.loads(index)["batches"]}
+
+
+def index_path(ref: EntityRef) -> str:
+    return f"{ref.source}/{BASELINES}/{ref.name}.json"
+
+
 def batches(store: FileStore, source: str) -> list[str]:
     """Ids of all batches of a source, oldest first."""
-    found = (store.names(f"{source}/{date}") for date in store.names(source) if date != ORIGINALS)
-    return sorted(batch for ids in found for batch in ids)
+    dates = (name for name in store.names(source) if name not in (ORIGINALS, BASELINES))
+    loose = {batch for date in dates for batch in store.names(f"{source}/{date}")}
+    packed = {
+        batch for name in with_baseline(store, source) for batch in baseline(store, EntityRef(source, name))
+    }
+    return sorted(loose | packed)
+
+
+def with_baseline(store: FileStore, source: str) -> list[str]:
+    """Entities of which retention took batches."""
+    names = store.names(f"{source}/{BASELINES}")
+    return [name.removesuffix(".json") for name in names if name.endswith(".json")]
 
 
 def entities(store: FileStore, source: str, batch_id: str) -> list[str]:
     """Entities that a batch holds."""
-    names = store.names(folder(source, batch_id))
-    return [n.removesuffix(SUFFIX) for n in names if n.endswith(SUFFIX)]
+    loose = {n.removesuffix(SUFFIX) for n in store.names(folder(source, batch_id)) if n.endswith(SUFFIX)}
+    packed = {n for n in with_baseline(store, source) if batch_id in baseline(store, EntityRef(source, n))}
+    return sorted(loose | packed)

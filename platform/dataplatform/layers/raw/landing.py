@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,18 +28,22 @@ from dataplatform.records.refs import BatchRef
 from dataplatform.secrets.masking import Masker, Noted
 from dataplatform.storage import FileStore
 
+# the header and the lines of a page → those that may be written
+Screen = Callable[[Mapping[str, Any], Sequence[bytes]], tuple[Mapping[str, Any], Sequence[bytes]]]
+
 
 @dataclass(frozen=True)
 class Landing:
     """How a batch is read: all of the source or what changed, since when, and what the batch before held.
 
-    `noted`: the secrets it is read with, which are masked in whatever is written.
+    `noted`: the secrets it is read with, which are masked in whatever is written. `screen`: keeps records out.
     """
 
     load: Literal["full", "delta"]
     since: str | int | float | None = None
     before: RawManifest | None = None
     noted: Noted = field(default_factory=Noted)
+    screen: Screen | None = None
 
 
 def land(store: FileStore, ref: BatchRef, items: Iterable[Item], landing: Landing) -> RawManifest:
@@ -172,11 +176,12 @@ class _Writer:
                         f"{self.ref.entity}: the connector gave Records that hold other things than lines of bytes",
                         "page_of([{…}, …]) makes Records of mappings",
                     )
-                self._in(item.part).write(_header(item), item.data)
+                self._write(item.part, _header(item), item.data)
             case Schema():
                 self._in_any().write(_schema_header(item), ())
             case Deleted():
-                self._in_any().write(_page("deleted", len(item.data), item.request), item.data)
+                part = self.file.part if self.file else None  # what is said beside records belongs to no part
+                self._write(part, _page("deleted", len(item.data), item.request), item.data)
             case State():
                 self.state = self._as_json(item.value)
             case _:
@@ -184,6 +189,12 @@ class _Writer:
                     f"{self.ref.entity}: the connector gave {item!r:.80}, which is no item of the contract",
                     "an extract yields Records (page_of makes them of mappings), Schema, State or Deleted",
                 )
+
+    def _write(self, part: Part | None, header: Mapping[str, Any], lines: Sequence[bytes]) -> None:
+        if self.landing.screen is not None:
+            header, lines = self.landing.screen(header, lines)
+            header = {**header, "lines": len(lines)}
+        self._in(part).write(header, lines)
 
     def commit(self) -> RawManifest:
         """Writes the manifest; all files are closed."""
@@ -213,7 +224,8 @@ class _Writer:
         self.files += 1
         path = f"{folder(self.ref.source, self.ref.batch_id)}/{self.ref.name}-{self.files:04d}.jsonl.zst"
         noted = self.landing.noted
-        original = _keep(self.store, self.ref.source, part, noted.masker) if part else ""
+        keeps = part is not None and self.landing.screen is None  # an original is whole
+        original = _keep(self.store, self.ref.source, part, noted.masker) if part and keeps else ""
         stream = self.stack.enter_context(self.store.compressed_writer(path))
         self.file = _File(path, part, stream, noted, original)
         return self.file

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from dataplatform.errors import StorageError
-from dataplatform.layers.raw.holdings import RawManifest
+from dataplatform.layers.raw.holdings import RawManifest, RawPart
 from dataplatform.storage import FileStore
 
 
@@ -26,8 +26,13 @@ class PageLines:
 def read(store: FileStore, raw: RawManifest) -> Generator[PageLines]:
     """The pages of a batch as they were landed, in their order, in bounded memory."""
     for part in raw.parts:
-        with store.compressed_lines(part.file) as blocks:
-            yield from _read_pages(part.file, blocks)
+        yield from read_part(store, part)
+
+
+def read_part(store: FileStore, part: RawPart) -> Generator[PageLines]:
+    """The pages of one of its files."""
+    with store.compressed_lines(part.file, part.offset, part.length) as blocks:
+        yield from _read_pages(part.file, blocks)
 
 
 def _read_pages(file: str, blocks: Iterator[list[bytes]]) -> Iterator[PageLines]:

@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dataplatform.layers.raw.holdings import (
+    BASELINES,
     ORIGINALS,
     SUFFIX,
     RawManifest,
+    RawPart,
     batches,
     folder,
     manifest,
     put_manifest,
+    with_baseline,
 )
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage import FileStore
@@ -27,12 +30,16 @@ class RawFiles:
     names: tuple[str, ...]
     bytes: int
 
+    @property
+    def place(self) -> str:
+        return folder(self.batch.source, self.batch.batch_id)
+
 
 def files_of(store: FileStore, ref: EntityRef) -> list[RawFiles]:
     """What raw holds of an entity, newest batch first: a manifest may point at pages of older batches, never newer."""
     its_own = re.compile(rf"{re.escape(ref.name)}(-\d+\.jsonl\.zst|{re.escape(SUFFIX)})")
     found = []
-    for batch_id in reversed(batches(store, ref.source)):
+    for batch_id in reversed(batches(store, ref.source)):  # of one in the baseline there are none, usually
         sizes = store.sizes(folder(ref.source, batch_id))
         mine = {name: size for name, size in sizes.items() if its_own.fullmatch(name)}
         if mine:
@@ -42,7 +49,7 @@ def files_of(store: FileStore, ref: EntityRef) -> list[RawFiles]:
 
 def remove(store: FileStore, files: RawFiles) -> None:
     """Deletes them, the manifest first, so that no batch is there by half; then the folders that are left empty."""
-    place = folder(files.batch.source, files.batch.batch_id)
+    place = files.place
     for name in sorted(files.names, key=lambda n: not n.endswith(SUFFIX)):
         store.delete(f"{place}/{name}")
     while place and not store.names(place):
@@ -50,13 +57,23 @@ def remove(store: FileStore, files: RawFiles) -> None:
         place = place.rpartition("/")[0]
 
 
-def originals_of(store: FileStore, refs: Iterable[EntityRef]) -> set[str]:
-    """Originals that the manifests of these entities name."""
+def files_named(store: FileStore, ref: EntityRef, but: set[str]) -> set[str]:
+    """Files that the manifests of an entity point at, those of the batches `but` left out."""
+    return {
+        part.file
+        for batch_id in batches(store, ref.source)
+        if batch_id not in but and (raw := manifest(store, BatchRef(ref, batch_id)))
+        for part in raw.parts
+    }
+
+
+def originals_of(store: FileStore, refs: Iterable[EntityRef], only: set[str] | None = None) -> set[str]:
+    """Originals that the manifests of these entities name, of all batches or some."""
     return {
         part.original
         for ref in refs
         for batch_id in batches(store, ref.source)
-        if (raw := manifest(store, BatchRef(ref, batch_id)))
+        if (only is None or batch_id in only) and (raw := manifest(store, BatchRef(ref, batch_id)))
         for part in raw.parts
         if part.original
     }
@@ -77,20 +94,35 @@ def copied(store: FileStore, raw: RawManifest, to: BatchRef, done: dict[str, str
     """The batch under another name, its files copied. `done`: files copied before, for later batches point at them."""
     parts = []
     for number, part in enumerate(raw.parts, 1):
-        if part.file not in done:
-            done[part.file] = f"{folder(to.source, to.batch_id)}/{to.name}-{number:04d}.jsonl.zst"
-            store.copy(part.file, done[part.file])
+        place = f"{part.file}@{part.offset}"
+        if place not in done:
+            done[place] = f"{folder(to.source, to.batch_id)}/{to.name}-{number:04d}.jsonl.zst"
+            _copy(store, part, done[place])
         original = part.original and f"{to.source}/{ORIGINALS}/{part.original.rpartition('/')[2]}"
         if original and not store.exists(original):
             store.copy(part.original, original)
-        parts.append(replace(part, file=done[part.file], original=original))
+        parts.append(replace(part, file=done[place], original=original, offset=0, length=0))
     named = replace(raw, source=to.source, entity=to.name, parts=tuple(parts))
     put_manifest(store, named)
     return named
+
+
+def _copy(store: FileStore, part: RawPart, to: str) -> None:
+    """A file whole; of a pack the one frame."""
+    if f"/{BASELINES}/" not in part.file:
+        store.copy(part.file, to)
+        return
+    with (
+        store.compressed_lines(part.file, part.offset, part.length) as blocks,
+        store.compressed_writer(to) as stream,
+    ):
+        for block in blocks:
+            stream.write(b"".join(line + b"\n" for line in block))
 
 
 def entities_in(store: FileStore, source: str) -> set[str]:
     """Names of all entities that raw has a file of."""
     pattern = re.compile(rf"(\w+?)(-\d+\.jsonl\.zst|{re.escape(SUFFIX)})")
     names = {name for b in batches(store, source) for name in store.names(folder(source, b))}
-    return {found.group(1) for name in names if (found := pattern.fullmatch(name))}
+    loose = {found.group(1) for name in names if (found := pattern.fullmatch(name))}
+    return loose | set(with_baseline(store, source))

@@ -12,14 +12,16 @@ import sqlalchemy as sa
 
 from dataplatform.audit.record import note_schema_change
 from dataplatform.errors import LoadError
-from dataplatform.layers.silver import evolve, notes, state
+from dataplatform.layers.silver import evolve, horizon, notes, state
+from dataplatform.layers.silver import known as known_paths
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.evolve import Change
+from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
 from dataplatform.layers.silver.observe import Screen, effective_at, present_paths
-from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
+from dataplatform.layers.silver.plan import UNBORN, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.layers.silver.task import Mode, Task, Work, too_many
@@ -44,10 +46,13 @@ def load(
     """
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
+    closed = horizon.closed(conn, task.batch.entity)
+    if task.mode is not Mode.RESTATED:
+        horizon.refuse_late(conn, task.batch)
     stored = state.known_paths(conn, task.batch.entity)
     before, refused = _counted_so_far(task, history, manifest, stored)
     entries = history.entries(manifest)
-    after = planning.merged(before, manifest, task.entity, task.mode is Mode.RESTATED, refused)
+    after = known_paths.merged(before, manifest, task.entity, task.mode is Mode.RESTATED, refused)
     plan, changed = _evolve(conn, task, manifest, entries, (before, after))
     widened = any(change.rebuild for change in changed)
     rows = state.count_rows(conn, task.batch.entity) if changed else 0
@@ -55,10 +60,12 @@ def load(
     known_rule = state.known_rule(conn, task.batch.entity)
     everything = bool(task.applied) and (widened or (known_rule not in (None, rule)))
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
-    batch = Batch(task.batch.batch_id, task.run.run_id, micros(task.batch.time), now)
+    batch = Batch(task.batch.batch_id, task.run.run_id, micros(task.batch.time), now, closed)
     work = Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
     newest = not task.applied or task.batch.batch_id > task.applied[-1]
     done = restate(work, everything) if everything or not newest else _merge(work)
+    if closed is not None and task.entity.effective_at and done.closed:
+        horizon.drop_closed_by(conn, task.batch, closed)
     state.put_known(conn, plan, stored)
     state.put_rule(conn, task.batch.entity, rule)
     aside = _set_aside(work, everything)
@@ -89,7 +96,7 @@ def _counted_so_far(
     if task.mode is not Mode.UNSETTLED and (task.mode is Mode.RESTATED or not uncounted):
         return stored, []
     heads, applied = history.heads(), set(task.applied)
-    known = planning.tallied(stored, [h for h in heads if h.batch_id in applied], task.entity)
+    known = known_paths.tallied(stored, [h for h in heads if h.batch_id in applied], task.entity)
     return known, [h for h in heads if h.batch_id in task.refused]
 
 
@@ -157,7 +164,7 @@ def _evolve(
     if not entries.ended(manifest.paths).all():
         newest = task.applied[-1] if task.applied else ""
         present = present_paths(manifest, entries)
-        after = planning.silenced(before, after, present, task.batch.batch_id, newest)
+        after = known_paths.silenced(before, after, present, task.batch.batch_id, newest)
     kept = planning.without_new(task.batch.entity, task.entity, before, after)
     plan = planning.make_plan(task.batch.entity, task.entity, kept, UNBORN)
     there = evolve.existing(conn, [t.name for t in plan.root.tables()])

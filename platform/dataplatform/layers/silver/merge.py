@@ -31,12 +31,16 @@ SLOW, GONE = "dp_slow", "dp_gone"
 
 @dataclass(frozen=True)
 class Batch:
-    """What is written into the rows. `at`: microseconds since 1970; `now`: text of a timestamptz."""
+    """What is written into the rows. `at`: microseconds since 1970; `now`: text of a timestamptz.
+
+    `closed`: what ended by then stays as it is, microseconds (see horizon).
+    """
 
     batch_id: str
     run_id: str
     at: int
     now: str
+    closed: int | None = None
 
 
 @dataclass(frozen=True)

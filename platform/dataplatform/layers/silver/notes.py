@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from dataplatform.layers.silver.evolve import Change
-from dataplatform.layers.silver.plan import KnownPath
+from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.task import Work
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Held, Manifest

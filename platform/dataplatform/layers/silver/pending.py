@@ -13,9 +13,12 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.audit.record import note_schema_change
 from dataplatform.layers.silver import evolve, state
+from dataplatform.layers.silver import known as known_paths
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.evolve import Change
-from dataplatform.layers.silver.plan import UNBORN, KnownPath, Plan
+from dataplatform.layers.silver.known import KnownPath
+from dataplatform.layers.silver.plan import UNBORN, Plan
+from dataplatform.layers.silver.upkeep import tables_there
 from dataplatform.metadata.source import Entity, Source
 from dataplatform.names import qualified
 from dataplatform.records.holdings import Manifest
@@ -145,10 +148,12 @@ def reset(
     those of the batches that stay out.
     """
     before = state.known_paths(conn, ref)
-    there = evolve.existing(conn, {known.table for known in before.values()} | {ref.table})
+    there = evolve.existing(
+        conn, tables_there(conn, ref)
+    )  # of a list of empty objects no path names the table
     for table in there.tables:
         conn.exec_driver_sql(f"truncate {qualified(evolve.SCHEMA, table)}")
-    plan = planning.make_plan(ref, entity, planning.tallied(before, heads, entity, refused), UNBORN)
+    plan = planning.make_plan(ref, entity, known_paths.tallied(before, heads, entity, refused), UNBORN)
     changed = evolve.changes(plan, evolve.existing(conn, [t.name for t in plan.root.tables()]))
     evolve.apply(conn, plan, [c for c in changed if c.table in there.tables])
     state.put_known(conn, plan, before)

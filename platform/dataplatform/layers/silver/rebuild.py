@@ -54,11 +54,11 @@ def rebuild(
     for key, seen in histories:
         touched.append(key)
         happened = events(seen)
-        for version in fold(happened, plan.root.scd1):
+        for version in _open_to_change(batch, fold(happened, plan.root.scd1)):
             buffers[plan.root.name].add(_fields(plan.root, Row(key, {}), key, version))
         items = item_events(plan.root, key, happened, known) if plan.root.children else {}
         for table in tables[1:]:
-            _items(table, key, items[table.name], buffers[table.name])
+            _items(table, key, items[table.name], buffers[table.name], batch)
     for buffer in buffers.values():
         buffer.flush()
     copy_keys(conn, TOUCHED, touched)
@@ -69,9 +69,19 @@ def rebuild(
     return done
 
 
-def _items(table: TablePlan, root: bytes, happened: Mapping[bytes, list[Event]], buffer: CopyBuffer) -> None:
+def _open_to_change(batch: Batch, versions: list[Version]) -> list[Version]:
+    """Without what ended before the horizon."""
+    closed = batch.closed
+    if closed is None:
+        return versions
+    return [version for version in versions if version.valid_to is None or version.valid_to > closed]
+
+
+def _items(
+    table: TablePlan, root: bytes, happened: Mapping[bytes, list[Event]], buffer: CopyBuffer, batch: Batch
+) -> None:
     for key, found in happened.items():
-        for version in fold(found, table.scd1):
+        for version in _open_to_change(batch, fold(found, table.scd1)):
             row: Row = version.payload
             buffer.add(_fields(table, Row(key, {}, row.parent, row.index), root, version))
 
@@ -144,9 +154,14 @@ def _replace(conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch
         "run": sql.Literal(batch.run_id),
         "now": sql.Literal(batch.now),
         "force": sql.Literal(force),
+        "open": sql.SQL("true"),
         "columns": identifiers([*_types(table)]),
         "values": sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in _types(table)),
     }
+    if batch.closed is not None:
+        parts["open"] = sql.SQL("(t.dp_valid_to is null or t.dp_valid_to > {})").format(
+            sql.Literal(moment_text(batch.closed))
+        )
     removed = conn.execute(_REMOVE.format(**parts)).rowcount
     closed = conn.execute(_CHANGE.format(**parts, phase=_CLOSING)).rowcount
     updated = conn.execute(_CHANGE.format(**parts, phase=_CLOSED)).rowcount
@@ -156,7 +171,7 @@ def _replace(conn: psycopg.Connection, table: TablePlan, want: str, batch: Batch
 
 
 _REMOVE = sql.SQL("""
-    delete from {target} t using {touched} k where t.{root_key} = k.dp_key and not exists (
+    delete from {target} t using {touched} k where t.{root_key} = k.dp_key and {open} and not exists (
         select from {want} w where w.dp_key = t.dp_key and w.dp_valid_from = t.dp_valid_from)""")
 _CHANGE = sql.SQL("""
     update {target} t set {pairs}, dp_hash_version = {version},

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import SCHEMA
-from dataplatform.layers.silver.plan import KnownPath, Plan
+from dataplatform.layers.silver.known import KnownPath
+from dataplatform.layers.silver.plan import Plan
 from dataplatform.records import hashes as hs
 from dataplatform.records.refs import EntityRef
 
@@ -31,6 +32,7 @@ def known_paths(conn: sa.Connection, ref: EntityRef) -> dict[str, KnownPath]:
             row.silent_batch,
             tuple(sorted((row.counts or {}).items())),
             row.said,
+            tuple(sorted((row.settled or {}).items())),
         )
         for row in conn.execute(query.order_by(c.position.nulls_first(), c.path))
     }
@@ -61,6 +63,15 @@ def put_known(conn: sa.Connection, plan: Plan, before: Mapping[str, KnownPath]) 
         values = {n: statement.excluded[n] for n in rows[0] if n not in ("source", "entity", "path")}
         key = ["source", "entity", "path"]
         conn.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+
+def put_settled(conn: sa.Connection, ref: EntityRef, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """How many values of which kind retention took, by path; of all others none."""
+    c = t.entity_column.c
+    mine = t.entity_column.update().where(c.source == ref.source, c.entity == ref.name)
+    conn.execute(mine.values(settled=None))
+    for path, found in counts.items():
+        conn.execute(mine.where(c.path == path).values(settled=dict(found)))
 
 
 def known_rule(conn: sa.Connection, ref: EntityRef) -> str | None:

@@ -13,6 +13,13 @@ entity_rule = sa.Table(
     sa.Column("source", sa.Text, primary_key=True, comment="Source"),
     sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
     sa.Column("rule", sa.Text, nullable=False, comment="What decides silver's rows beside the data, as JSON"),
+    sa.Column("taken_until", sa.Text, comment="Newest batch that retention took: older ones come too late"),
+    sa.Column(
+        "closed_before",
+        sa.DateTime(timezone=True),
+        comment="Versions that ended by then are not made anew, UTC",
+    ),
+    sa.Column("bronze_due", sa.Boolean, comment="Retention broke off before bronze followed"),
 )
 
 entity_column = sa.Table(
@@ -34,6 +41,7 @@ entity_column = sa.Table(
         comment="Newest batch that lacks it; '': none",
     ),
     sa.Column("counts", JSONB, comment="How many values of which kind all versions have"),
+    sa.Column("settled", JSONB, comment="Those of the counts whose versions retention took"),
     sa.Column("said", sa.Text, comment="Type that the source itself says it has"),
     sa.Column("position", sa.Integer, comment="Its place among the paths, as the source gives them"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from dataplatform.audit import tables as audit
@@ -20,18 +22,48 @@ _READERS = sa.text(
 )
 
 
-def tables_of(conn: sa.Connection, ref: EntityRef) -> dict[str, int]:
-    """Its tables that are there, its own first, and their rows. The metadata need not know of them any more."""
+def tables_there(conn: sa.Connection, ref: EntityRef) -> list[str]:
+    """Its tables that are there, its own first. The metadata need not know of them any more."""
     named = set()
     for known in (t.entity_column, audit.schema_change):
         mine = (known.c.source == ref.source, known.c.entity == ref.name)
         named |= set(conn.execute(sa.select(known.c.table_name).distinct().where(*mine)).scalars())
-    found = {}
-    for name in (ref.table, *sorted(named - {ref.table})):
-        place = qualified(SCHEMA, name)
-        if conn.execute(sa.text("select to_regclass(:n)"), {"n": place}).scalar() is not None:
-            found[name] = int(conn.exec_driver_sql(f"select count(*) from {place}").scalar_one())
-    return found
+    exists = sa.text("select to_regclass(:n)")
+    return [
+        name
+        for name in (ref.table, *sorted(named - {ref.table}))
+        if conn.execute(exists, {"n": qualified(SCHEMA, name)}).scalar() is not None
+    ]
+
+
+def tables_of(conn: sa.Connection, ref: EntityRef) -> dict[str, int]:
+    """Those tables and their rows."""
+    return {
+        name: int(conn.exec_driver_sql(f"select count(*) from {qualified(SCHEMA, name)}").scalar_one())
+        for name in tables_there(conn, ref)
+    }
+
+
+def rows_of_keys(conn: sa.Connection, ref: EntityRef, keys: list[bytes]) -> dict[str, int]:
+    """How many rows each of its tables has of some keys (`dp_key`), those of lists included."""
+    count = "select count(*) from {} where {} = any(cast(:keys as uuid[]))"
+    return {
+        name: int(_of_keys(conn, ref, name, keys, count).scalar_one()) for name in tables_there(conn, ref)
+    }
+
+
+def delete_keys(conn: sa.Connection, ref: EntityRef, keys: list[bytes]) -> dict[str, int]:
+    """Deletes these rows; returns how many, by table."""
+    delete = "delete from {} where {} = any(cast(:keys as uuid[]))"
+    return {name: _of_keys(conn, ref, name, keys, delete).rowcount for name in tables_there(conn, ref)}
+
+
+def _of_keys(
+    conn: sa.Connection, ref: EntityRef, table: str, keys: list[bytes], query: str
+) -> sa.CursorResult[Any]:
+    column = "dp_key" if table == ref.table else "dp_root_key"
+    place = qualified(SCHEMA, table).replace(":", r"\:")
+    return conn.execute(sa.text(query.format(place, column)), {"keys": [key.hex() for key in keys]})
 
 
 def readers_of(conn: sa.Connection, tables: list[str]) -> list[str]:

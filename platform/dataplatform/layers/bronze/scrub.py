@@ -1,0 +1,103 @@
+"""Pages without the records of some keys: before they are landed, and of what was landed long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataplatform.layers.bronze.parse import Record, items_of, parse
+from dataplatform.layers.bronze.quarantine import Bad
+from dataplatform.layers.bronze.rules import page_rule
+from dataplatform.layers.bronze.texts import Problem, document_value
+from dataplatform.metadata.paths import records_in
+from dataplatform.metadata.source import Entity
+from dataplatform.records.forgotten import Out
+from dataplatform.records.record import content_id, dump
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    """The lines that stay, the header with what it tells of rejects, and how many records went."""
+
+    header: Mapping[str, Any]
+    lines: list[bytes]
+    gone: int
+
+
+def scrubbed(entity: Entity, header: Mapping[str, Any], lines: Sequence[bytes], out: Out) -> Scrubbed:
+    """A page without the records whose key is `out`. What has no key is known by its content."""
+    if header["kind"] == "document":
+        found = [_document(entity, header, line, out) for line in lines]
+        left = [line for line, _ in found if line is not None]
+        return Scrubbed(header, left, sum(gone for _, gone in found))
+    stays = [line for line in lines if not _is_out(entity, header, line, out)]
+    rejects = [r for r in header.get("rejects") or () if not _is_out(entity, header, _text(r), out)]
+    gone = len(lines) - len(stays) + len(header.get("rejects") or ()) - len(rejects)
+    return Scrubbed({**header, "rejects": rejects} if header.get("rejects") else header, stays, gone)
+
+
+def _text(reject: Mapping[str, Any]) -> bytes:
+    return str(reject["text"]).encode("utf-8", "surrogatepass")
+
+
+def _is_out(entity: Entity, header: Mapping[str, Any], line: bytes, out: Out) -> bool:
+    key = key_in(entity, parse(line, page_rule(entity, header)))
+    return key is not None and key in out
+
+
+def key_in(entity: Entity, item: Record | Bad) -> bytes | None:
+    """The key of a record, or of one that cannot be loaded, where it could be read."""
+    if isinstance(item, Record):
+        return content_id(item.doc) if entity.by_row else item.key
+    return item.key
+
+
+def _document(entity: Entity, header: Mapping[str, Any], line: bytes, out: Out) -> tuple[bytes | None, int]:
+    """The document without those of its records, written anew only where one goes; None where it is itself one."""
+    rule, path = page_rule(entity, header), header.get("records_path")
+    keys = [key_in(entity, item) for item in items_of(line, path, rule)]
+    which = [key is not None and key in out for key in keys]
+    if not any(which):
+        return line, 0
+    try:
+        document = document_value(line).value
+    except Problem:
+        return line, 0
+    found = records_in(document, path)
+    for place in reversed([i for i, gone in enumerate(which) if gone]):
+        if not _holds(document, found):
+            return None, sum(which)
+        del found[place]
+    return dump(document), sum(which)
+
+
+def _holds(document: Any, found: list[Any]) -> bool:
+    """Whether the list is a part of the document, and not made around it."""
+    if document is found:
+        return True
+    inner = (
+        document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    )
+    return any(_holds(value, found) for value in inner)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of raw as it is read on."""
+
+    header: dict[str, Any]
+    lines: list[bytes]
+    file: str
+    line: int
+
+
+def without(pages: Iterable[Any], entity: Entity, out: Out) -> Iterator[Page]:
+    """Pages read back from raw, without records that are to stay out: one may come from a copy of before."""
+    for page in pages:
+        left = scrubbed(entity, page.header, page.lines, out)
+        yield (
+            page
+            if not left.gone
+            else Page({**left.header, "lines": len(left.lines)}, left.lines, page.file, page.line)
+        )
