@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from dataplatform.audit.tables import backup, load, release, run, schema_change
+from dataplatform.audit.tables import backup, forgotten, load, release, run, schema_change
 from dataplatform.audit.tables import cursor as cursor_table
 from dataplatform.auto_dw.build.followed import followed_table
 from dataplatform.auto_dw.build.state import build_table, request_table
@@ -32,8 +32,19 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 AUDIT = (
-    run, load, cursor_table, schema_change, check_result, outbox, entity_rule, entity_column, gold_model, backup, release,
-)  # fmt: skip
+    run,
+    load,
+    cursor_table,
+    schema_change,
+    check_result,
+    outbox,
+    entity_rule,
+    entity_column,
+    gold_model,
+    forgotten,
+    backup,
+    release,
+)
 AUTO_DW = (profile_table, build_table, request_table, answer_table, followed_table)
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
 

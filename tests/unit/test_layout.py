@@ -27,6 +27,7 @@ LEVELS = [
     {"audit", "events", "secrets", "storage", "embedded"},
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},
     {"context"},
+    {"requesting"},
     {"pipeline"},
     {"auto_dw", "runs", "reading", "upkeep"},
     {"orchestration", "triggers"},

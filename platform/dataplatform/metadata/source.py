@@ -104,10 +104,14 @@ class Child(Metadata):
 class Retention(Metadata):
     """How long each layer keeps what is no longer current."""
 
-    raw: Duration | Literal["keep"] = Field(default="keep", description="Raw batches.")
+    raw: Duration | Literal["keep"] = Field(
+        default="keep", description="Raw batches; what they said that was new stays."
+    )
     archive: str | None = Field(default=None, description="fsspec URL raw files are moved to.")
-    bronze: Duration | Literal["keep"] = Field(default="keep", description="Superseded versions.")
-    silver_history: Duration | Literal["keep"] = Field(default="keep", description="Closed rows.")
+    bronze: Duration | Literal["keep"] = Field(default="keep", description="Versions that ended, in bronze.")
+    silver_history: Duration | Literal["keep"] = Field(
+        default="keep", description="Rows that ended, in every layer."
+    )
 
 
 CatchUp = Literal["once", "all", "none"]
@@ -229,7 +233,7 @@ class Entity(Metadata):
         description="delta: how often everything is read, so that what is no longer there ends.",
     )
     retention: Retention = Field(
-        default=Retention(), description="How long data are kept. Accepted, but not applied yet."
+        default=Retention(), description="How long data are kept (docs/retention.md)."
     )
 
     @field_validator("key", mode="before")

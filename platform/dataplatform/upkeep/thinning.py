@@ -9,6 +9,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import sqlalchemy as sa
 
@@ -21,7 +23,7 @@ from dataplatform.layers.bronze.thin import Needed, Thinned, Thinner, steady
 from dataplatform.layers.bronze.walk import walk
 from dataplatform.layers.raw.baselines import Page
 from dataplatform.layers.silver import horizon
-from dataplatform.layers.silver.observe import effective_at, present_paths
+from dataplatform.layers.silver.observe import FIRST, effective_at, present_paths
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.rows import micros
 from dataplatform.metadata.paths import dig
@@ -61,11 +63,16 @@ def needed_after(
     alive = horizon.alive(conn, ref, at)
     aside = set(bronze_upkeep.versions_aside(platform.bronze, ref))
     keys = hs.hashes(platform.bronze.keys_of(ref, list(aside)).values())
-    if entity.by_row:
-        return Needed(until, alive.keys, alive.since)
-    if entity.effective_at or entity.partial or len(keys) or not _steady(platform, ref):
-        return Needed(until, hs.unique(hs.hashes([*hs.pieces(alive.keys), *hs.pieces(keys)])))
-    return Needed(until, alive.keys, alive.since)
+    trims = not (entity.effective_at or entity.partial or len(keys)) and _steady(platform, ref)
+    if entity.by_row or trims:
+        return Needed(until, alive.keys, _since(platform, ref, alive))
+    return Needed(until, hs.unique(hs.hashes([*hs.pieces(alive.keys), *hs.pieces(keys)])))
+
+
+def _since(platform: Platform, ref: EntityRef, alive: horizon.Alive) -> npt.NDArray[np.int64]:
+    """A row that begins at no batch's time follows an end within its batch: of its key all counts."""
+    times = [micros(head.ref.time) for head in platform.bronze.manifests.all(ref)]
+    return np.where(np.isin(alive.since, times), alive.since, FIRST)
 
 
 def _steady(platform: Platform, ref: EntityRef) -> bool:
