@@ -601,9 +601,11 @@ def test_an_upgrade_that_is_killed_is_done_by_the_next_command(
     with open_platform(world.platform.settings, world.platform.catalog) as platform:
         assert migrate.current_revision(platform.engine) == HEAD
     left = state(world.platform.settings)["tables"]
-    assert {n: t for n, t in left.items() if not n.startswith("audit.alembic")} == {
-        n: t for n, t in there.items() if not n.startswith("audit.alembic")
+    # the platform's own tables are of another shape now
+    assert {n: t for n, t in left.items() if not n.startswith("audit.")} == {
+        n: t for n, t in there.items() if not n.startswith("audit.")
     }
+    assert left["audit.load"] == there["audit.load"]
     folder = target(world.platform.settings.backup_location)
     assert len(keep.archives(folder)) == (2 if where == "before its commit" else 1)
 

@@ -85,6 +85,7 @@ def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_p
         "ingest/s",
         "gold/gold",
         "sweep/sweep",
+        "retention/retention",
         "backup/backup",
         "auto_dw/silver",
     }
