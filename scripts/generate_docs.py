@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from dataplatform.audit.tables import backup, forgotten, load, release, run, schema_change
 from dataplatform.audit.tables import cursor as cursor_table
-from dataplatform.audit.tables import forgotten, load, run, schema_change
 from dataplatform.auto_dw.build.followed import followed_table
 from dataplatform.auto_dw.build.state import build_table, request_table
 from dataplatform.auto_dw.look.kept import profile_table
@@ -42,6 +42,8 @@ AUDIT = (
     entity_column,
     gold_model,
     forgotten,
+    backup,
+    release,
 )
 AUTO_DW = (profile_table, build_table, request_table, answer_table, followed_table)
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
@@ -181,6 +183,8 @@ def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
     if inner is None:
         yield path, command
         return
+    if command.invoke_without_command and path:  # it does something itself
+        yield path, command
     for name, sub in inner.items():
         yield from walk(sub, (*path, name))
 

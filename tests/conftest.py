@@ -243,7 +243,7 @@ def prefect_api(home: Path) -> Iterator[PrefectApi]:
     """One Prefect server for all tests that need one: its start takes ten seconds."""
     from dataplatform.embedded import prefect_server
 
-    found = prefect_server.start(home, 0)
+    found = prefect_server.start(home, 0, 90)
     yield prefect_server.api(home, found.about)
     found.release()
     found.wait_stopped()

@@ -81,7 +81,14 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
 def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_path: Path) -> None:
     api = Api(PrefectApi(env["PREFECT_API_URL"], env["PREFECT_API_AUTH_STRING"]))
     found = program(env, "deploy")
-    assert set(found["deployments"]) == {"ingest/s", "gold/gold", "sweep/sweep", "auto_dw/silver"}
+    assert set(found["deployments"]) == {
+        "ingest/s",
+        "gold/gold",
+        "sweep/sweep",
+        "retention/retention",
+        "backup/backup",
+        "auto_dw/silver",
+    }
     deployment = api.call("GET", "/deployments/name/ingest/s")
     schedules = [s["schedule"] for s in deployment["schedules"]]
     assert {(s["cron"], s["timezone"]) for s in schedules} == {

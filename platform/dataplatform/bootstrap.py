@@ -20,6 +20,7 @@ from dataplatform.audit import migrate
 from dataplatform.context import Platform
 from dataplatform.embedded import Servers, postgres, start_servers
 from dataplatform.embedded.private import make_private
+from dataplatform.errors import DataplatformError
 from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.orchestration.blocks import known_secrets
@@ -30,6 +31,7 @@ from dataplatform.secrets.masking import PROCESS, masked_logs
 from dataplatform.settings import PrefectApi, Settings, load_settings
 from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import make_engine, ping
+from dataplatform.upkeep.backup import journal
 
 # Records come and go by the million and hold no cycles: to look at them as often as Python's own
 # setting says (700) costs a quarter of a load.
@@ -46,6 +48,7 @@ def open_platform(
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     found = settings or load_settings()
     make_private(found.home_path)
+    journal.refuse_unfinished(found.home_path)
     _note_secrets(found)
     wanted = catalog or load_catalog(found.metadata_path)
     servers = _servers_and_prefect(found) if prefect else start_servers(found, prefect=False)
@@ -54,7 +57,7 @@ def open_platform(
         container = _container(found, wanted, servers)
         platform = container[Platform]
         try:
-            migrate.upgrade(platform.engine)
+            migrate.upgrade(platform.engine, before=lambda: _restore_point(platform))
             with _lent_to_this_process(platform), masked_logs():
                 yield platform
         finally:
@@ -67,6 +70,7 @@ def open_platform(
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Engine]:
     """Postgres alone, as it is, for the block: an embedded one is started where it must be, nothing is migrated."""
+    journal.refuse_unfinished(settings.home_path)
     with ExitStack() as stack:
         url = settings.postgres_url.get_secret_value() if settings.postgres_url else ""
         if not url:
@@ -77,6 +81,23 @@ def open_database(settings: Settings) -> Iterator[Engine]:
         engine = _engine(url)
         stack.callback(engine.dispose)
         yield engine
+
+
+def _restore_point(platform: Platform) -> None:
+    """A newer release meets data of an older one: a backup is made before anything is changed."""
+    if not platform.settings.upgrade_backup:
+        return
+    from dataplatform.upkeep.backup.make import make_beside
+    from dataplatform.upkeep.backup.stores import Stores
+
+    log.info("these data are of an older release: a backup is made before they are brought up to date")
+    try:
+        made = make_beside(Stores.of(platform))
+    except DataplatformError as error:
+        error.message = f"the backup before the upgrade failed, and nothing was changed: {error.message}"
+        error.remedy += "; or go without one: DATAPLATFORM_UPGRADE_BACKUP=false"
+        raise
+    log.info("to go back to it: install the older release, then dataplatform restore %s", made.archive)
 
 
 _of_process: dict[int, Platform] = {}  # by process id: a forked process must not use its parent's connections

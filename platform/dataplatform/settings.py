@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dataplatform.errors import SettingsError
@@ -140,6 +140,26 @@ class Settings(BaseSettings):
         default=None,
         description="MLflow's server, to which experiments go, such as http://mlflow:5000; HOME/mlflow when absent.",
     )
+    backup_url: str | None = Field(
+        default=None,
+        description="Folder or fsspec URL that backups go to; HOME/backups when absent.",
+    )
+    backup_key: SecretStr | None = Field(
+        default=None,
+        description="Recovery key that opens backups (AGE-SECRET-KEY-…), where HOME/backup.key is not at hand.",
+    )
+    backup_keep: str = Field(
+        default="7d,4w,6m",
+        description="Which backups stay: the newest of so many days, weeks and months each, or `all`.",
+    )
+    backup_cron: str = Field(
+        default="30 3 * * *",
+        description="When the flow `backup` runs (UTC); `off`: never.",
+    )
+    upgrade_backup: bool = Field(
+        default=True,
+        description="Whether a new release makes a backup before it changes the platform's own tables.",
+    )
     keep_runs_days: int = Field(
         default=90,
         ge=1,
@@ -147,6 +167,13 @@ class Settings(BaseSettings):
         "runs that rows of silver lead to stay for ever.",
     )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
+
+    @field_validator("backup_cron")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if value != "off" and len(value.split()) != 5:
+            raise ValueError(f"{value!r} is no cron expression of five fields, nor off")
+        return value
 
     @property
     def home_path(self) -> Path:
@@ -157,6 +184,10 @@ class Settings(BaseSettings):
         """A Prefect server that is not ours to start."""
         auth = self.prefect_api_auth.get_secret_value() if self.prefect_api_auth else None
         return PrefectApi(self.prefect_api_url, auth) if self.prefect_api_url else None
+
+    @property
+    def backup_location(self) -> str:
+        return self.backup_url or str(self.home_path / "backups")
 
     @property
     def raw_location(self) -> str:

@@ -78,6 +78,26 @@ schema_change = sa.Table(
     sa.Column("created_at", moment, nullable=False, comment="UTC"),
 )
 
+release = sa.Table(
+    "release",
+    metadata,
+    sa.Column("version", sa.Text, primary_key=True, comment="Release of dataplatform that opened these data"),
+    sa.Column("revision", sa.Text, nullable=False, comment="Revision of the platform's own tables it made"),
+    sa.Column("since", moment, nullable=False, comment="When it did so first, UTC"),
+)
+
+backup = sa.Table(
+    "backup",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("archive", sa.Text, nullable=False, comment="Where it lies"),
+    sa.Column("status", sa.Text, nullable=False, comment="done or failed"),
+    sa.Column("bytes", sa.BigInteger, nullable=False, comment="Size of the archive"),
+    sa.Column("seconds", sa.Double, nullable=False, comment="Wall time"),
+    sa.Column("error", sa.Text, comment="Why it failed"),
+    sa.Column("finished_at", moment, nullable=False, comment="UTC"),
+)
+
 forgotten = sa.Table(
     "forgotten",
     metadata,

@@ -60,6 +60,14 @@ COMMANDS = {
         "purge:purge",
         "Removes a source or an entity from every layer, for good, after showing what goes.",
     ),
+    "backup": (
+        "backup:app",
+        "Makes one encrypted archive of everything; verify, list, key. Runs go on meanwhile.",
+    ),
+    "restore": (
+        "restore:restore",
+        "Puts a backup in the place of what is there, after making one of that; whole or not at all.",
+    ),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
     "init": (
         "init:init",

@@ -60,7 +60,7 @@ def _deploy(platform: Platform) -> Any:
     from dataplatform.orchestration.runners import runner_named
 
     runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
-    deployed = make(platform.catalog, _api(), platform.settings.work_pool)
+    deployed = make(platform.catalog, _api(), platform.settings.work_pool, platform.settings.backup_cron)
     leave_logging_to_prefect()  # it sets up its own when it loads a flow
     return deployed
 

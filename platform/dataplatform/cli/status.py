@@ -11,7 +11,7 @@ from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.embedded import prefect_server
 from dataplatform.names import batch_time
 from dataplatform.orchestration.health import Health, look
-from dataplatform.reading.status import EntityStatus, SourceStatus, Status
+from dataplatform.reading.status import EntityStatus, LastBackup, SourceStatus, Status
 from dataplatform.reading.status import status as read
 from dataplatform.settings import load_settings
 
@@ -49,12 +49,26 @@ def _show(there: Status, prefect: Health) -> None:
         f"Postgres: {there.servers['postgres_address']} (the password: dataplatform sql --url)",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
+    out.print(_backup(there.backup), markup=False, highlight=False, soft_wrap=True)
     for left in there.no_longer_in_metadata:
         out.print(f"note: {left}", markup=False, highlight=False, soft_wrap=True)
     if prefect.api:
         out.print(f"Prefect: {prefect.api.removesuffix('/api')}", markup=False)
     for trouble in prefect.troubles:
         out.print(f"[red]Prefect, {trouble.service}:[/] {trouble.text}", highlight=False)
+
+
+def _backup(last: LastBackup | None) -> str:
+    if last is None:
+        return "no backup yet: dataplatform backup"
+    if last.status == "done":
+        return f"backup: {last.finished_at:%Y-%m-%d %H:%M}, {last.bytes:,} bytes"
+    before = (
+        f"the last good one is of {last.succeeded_at:%Y-%m-%d %H:%M}"
+        if last.succeeded_at
+        else "there is none"
+    )
+    return f"backup failed, {last.finished_at:%Y-%m-%d %H:%M}: {last.error}; {before}"
 
 
 def _table(source: str, about: SourceStatus) -> Table:

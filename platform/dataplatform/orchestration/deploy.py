@@ -73,12 +73,14 @@ class Wanted:
         return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
-def deploy(catalog: Catalog, api: PrefectApi, work_pool: str) -> Deployed:
+def deploy(catalog: Catalog, api: PrefectApi, work_pool: str, backup_cron: str = "off") -> Deployed:
     """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
 
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
     wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep(), _retention()]
+    if backup_cron != "off":
+        wanted.append(_backup(backup_cron))
     broken = _add_followed(catalog.root, wanted)
     names = [one.full_name for one in wanted]
     # Prefect's REST API and not its client: that waits two seconds after an answer 503, which a server on SQLite gives
@@ -159,6 +161,19 @@ def _sweep() -> Wanted:
         "Delivers events and picks up what was left lying",
         {},
         intervals=(SWEEP_EVERY.total_seconds(),),
+    )
+
+
+def _backup(cron: str) -> Wanted:
+    """A night that the machine was off is made up for, once."""
+    return Wanted(
+        "backup",
+        "backup",
+        "flows/backup.py:backup",
+        "Makes a backup of everything, and removes those that are not to be kept",
+        {},
+        crons=((cron, "UTC"),),
+        tags=(TAG, tag_of(["once"])),
     )
 
 

@@ -78,6 +78,18 @@ class GoldStatus:
 
 
 @dataclass(frozen=True)
+class LastBackup:
+    """The newest try of a backup, and when one last succeeded; `error` says why the newest did not. Times in UTC."""
+
+    archive: str
+    status: str
+    finished_at: datetime
+    bytes: int
+    error: str | None
+    succeeded_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Status:
     """The whole platform; `runs` are the newest ten, `problems` the files of metadata that are out.
 
@@ -92,6 +104,7 @@ class Status:
     events_delivered_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
     no_longer_in_metadata: tuple[LeftOver, ...] = ()
+    backup: LastBackup | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {"status": "done", **asdict(self)}
@@ -119,7 +132,19 @@ def status(platform: Platform) -> Status:
             _servers(platform), sources, _gold(conn), newest_runs(conn, RUNS), int(waiting), delivered,
             platform.catalog.problems,
             left_over(conn, platform.catalog),
+            last_backup(conn),
         )  # fmt: skip
+
+
+def last_backup(conn: sa.Connection) -> LastBackup | None:
+    """None where none was ever tried."""
+    c = t.backup.c
+    newest = conn.execute(sa.select(t.backup).order_by(c.id.desc()).limit(1)).mappings().first()
+    if newest is None:
+        return None
+    succeeded = conn.execute(sa.select(sa.func.max(c.finished_at)).where(c.status == "done")).scalar()
+    names = [f.name for f in fields(LastBackup) if f.name != "succeeded_at"]
+    return LastBackup(**{name: newest[name] for name in names}, succeeded_at=succeeded)
 
 
 def _servers(platform: Platform) -> dict[str, str]:

@@ -21,7 +21,7 @@ from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.requesting import request_of
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, RunResult
-from dataplatform.storage.postgres import connected, transaction
+from dataplatform.storage.postgres import connected, removing, transaction
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def replay(platform: Platform, source_name: str, since: str = "") -> RunResult:
     batches = raw_layer.batches(platform.raw, source_name)
     refs = [EntityRef(source_name, name) for name in source.entities]
     result = RunResult(source_name, batches[-1] if batches else "", RunRef(), {})
-    with locked(platform, refs) as free:
+    with removing(platform.engine, 1.0), locked(platform, refs) as free:
         if len(free) < len(refs):
             raise BusyError(f"{source_name} is running already", "wait until that run has ended")
         for ref in refs:

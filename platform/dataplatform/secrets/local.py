@@ -91,14 +91,14 @@ class LocalStore:
             secrets = self.read()
             if not os.environ.get(VARIABLE):
                 new = Fernet.generate_key()
-                _write_private(self.key_path, b"\n".join([new, *self._keys()]))
+                write_private(self.key_path, b"\n".join([new, *self._keys()]))
                 self._write(secrets)
-                _write_private(self.key_path, new)
+                write_private(self.key_path, new)
             else:
                 self._write(secrets)
 
     def _write(self, secrets: Mapping[str, str]) -> None:
-        _write_private(self.path, self._cipher().encrypt(json.dumps(dict(secrets)).encode()))
+        write_private(self.path, self._cipher().encrypt(json.dumps(dict(secrets)).encode()))
 
     def _keys(self) -> list[bytes]:
         keys = os.environ.get(VARIABLE, "").replace(",", "\n").split()
@@ -110,7 +110,7 @@ class LocalStore:
         from cryptography.fernet import Fernet, MultiFernet
 
         if not self._keys():
-            _write_private(self.key_path, Fernet.generate_key())
+            write_private(self.key_path, Fernet.generate_key())
         try:
             return MultiFernet([Fernet(key) for key in self._keys()])
         except ValueError:
@@ -131,7 +131,7 @@ class LocalStore:
             os.close(folder)
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """The whole file or the old one; for its owner's eyes only."""
     beside = path.with_name(path.name + ".new")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

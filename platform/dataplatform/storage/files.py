@@ -27,6 +27,11 @@ class FileStore:
     """Paths are relative to `root` and use `/`."""
 
     root: str
+    setting: str = "DATAPLATFORM_RAW_URL"  # what an error says is to be corrected
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self._system()[0], LocalFileSystem)
 
     def _system(self) -> tuple[Any, str]:
         system, base = fsspec.core.url_to_fs(self.root)
@@ -60,6 +65,41 @@ class FileStore:
         files = [f for f in found if f["type"] == "file"]
         return {str(f["name"]).rsplit("/", 1)[-1]: int(f["size"] or 0) for f in files}
 
+    def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
+        """Path and bytes of every file below `path`, in order; what is hidden (unfinished) is left out."""
+        system, base = self._system()
+        try:
+            found = system.find(f"{base}/{path}".rstrip("/"), detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for full in sorted(found):
+            name = str(full)[len(base) + 1 :]
+            if not any(part.startswith(".") for part in name.split("/")):
+                yield name, int(found[full]["size"] or 0)
+
+    @contextmanager
+    def reader(self, path: str) -> Iterator[IO[bytes]]:
+        """The file as it is, for the block."""
+        system, base = self._system()
+        with self._errors(path), system.open(f"{base}/{path}", "rb") as file:
+            yield file
+
+    def move(self, path: str, to: str) -> None:
+        """A file or folder under another name; on a local disk at once, elsewhere file by file: may be repeated."""
+        system, base = self._system()
+        with self._errors(to):
+            system.makedirs(f"{base}/{to}".rsplit("/", 1)[0], exist_ok=True)
+            if isinstance(system, LocalFileSystem) and not os.path.exists(f"{base}/{to}"):
+                os.rename(f"{base}/{path}", f"{base}/{to}")
+                return
+            for full in sorted(map(str, system.find(f"{base}/{path}"))):
+                target = f"{base}/{to}{full[len(f'{base}/{path}') :]}"
+                system.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                system.mv(full, target)
+
+    def _errors(self, path: str) -> Any:
+        return storage_errors(self.location(path), self.setting)
+
     def read_bytes(self, path: str) -> bytes:
         system, base = self._system()
         with storage_errors(self.location(path)):
@@ -85,7 +125,7 @@ class FileStore:
         """A file that appears under its name only when the block ends well."""
         system, base = self._system()
         full = f"{base}/{path}"
-        with storage_errors(self.location(path)):
+        with self._errors(path):
             system.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
             if isinstance(system, LocalFileSystem):
                 with _local_writer(full) as file:
@@ -169,7 +209,7 @@ def _line_blocks(reader: Any, size: int = 1 << 20) -> Iterator[list[bytes]]:
 
 
 @contextmanager
-def storage_errors(where: str) -> Iterator[None]:
+def storage_errors(where: str, setting: str = "DATAPLATFORM_RAW_URL") -> Iterator[None]:
     """Turns the system's errors into ones that say what to do."""
     try:
         yield
@@ -185,8 +225,8 @@ def storage_errors(where: str) -> Iterator[None]:
             errno.ENOSPC: "free some disk space and run again; what was there is whole",
             errno.EDQUOT: "free some disk space and run again; what was there is whole",
             errno.EACCES: "give this user the right to write there",
-            errno.EROFS: "the file system is read-only; choose another DATAPLATFORM_RAW_URL",
-        }.get(error.errno or 0, "check DATAPLATFORM_RAW_URL")
+            errno.EROFS: f"the file system is read-only; choose another {setting}",
+        }.get(error.errno or 0, f"check {setting}")
         if error.errno is None:
             raise
         raise StorageError(f"{where}: {error.strerror or error}", remedy) from None

@@ -20,6 +20,8 @@ from dataplatform.errors import (
 )
 from dataplatform.secrets import redact
 
+WHOLE = "history is whole"  # lock that a backup holds alone, and what removes history together
+
 
 def make_engine(url: str) -> Engine:
     """An engine on psycopg 3, in UTC. Connects lazily; raises SettingsError for a wrong URL."""
@@ -81,22 +83,47 @@ def exclusive(engine: Engine, name: str, wait: float = 0.0) -> Iterator[None]:
 
     `wait`: seconds to wait for it. The lock goes with its connection, so a killed process frees it.
     """
+    with _locked(engine, "lock", name, wait, f"{name} is running already"):
+        yield
+
+
+@contextmanager
+def removing(engine: Engine, wait: float = 0.0) -> Iterator[None]:
+    """For whatever deletes history from raw or bronze: no backup is made meanwhile. Any number may hold it at once.
+
+    Raises BusyError while a backup or a restore is under way.
+    """
+    with _locked(engine, "lock_shared", WHOLE, wait, "a backup or a restore is under way"):
+        yield
+
+
+@contextmanager
+def nothing_removed(engine: Engine, wait: float = 0.0) -> Iterator[None]:
+    """For a backup or a restore, of which there is one at a time: nobody deletes history for the block.
+
+    Raises BusyError where somebody does, or where another backup or restore is under way.
+    """
+    busy = "another backup or restore is under way, or something that removes history"
+    with _locked(engine, "lock", WHOLE, wait, busy):
+        yield
+
+
+@contextmanager
+def _locked(engine: Engine, kind: str, name: str, wait: float, busy: str) -> Iterator[None]:
     with connected(engine) as opened:
         connection = opened.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(sa.text(f"set lock_timeout = {int(wait * 1000) or 1}"))
         number = lock_number(name)
         try:
-            connection.execute(sa.text("select pg_advisory_lock(:n)"), {"n": number})
+            connection.execute(sa.text(f"select pg_advisory_{kind}(:n)"), {"n": number})
         except sa.exc.OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-                raise BusyError(
-                    f"{name} is running already", "wait until that run has ended, then run again"
-                ) from None
+                raise BusyError(busy, "wait until that run has ended, then run again") from None
             raise
         try:
             yield
         finally:
-            _unlock(connection, [number])
+            _unlock(connection, [number], kind)
 
 
 @contextmanager
@@ -149,8 +176,8 @@ def held_by_anyone(connection: sa.Connection, names: Iterable[str]) -> set[str]:
     return {numbers[number] for number in connection.execute(query).scalars() if number in numbers}
 
 
-def _unlock(connection: sa.Connection, numbers: list[int]) -> None:
-    query = sa.text("select pg_advisory_unlock(n) from unnest(cast(:numbers as bigint[])) n")
+def _unlock(connection: sa.Connection, numbers: list[int], kind: str = "lock") -> None:
+    query = sa.text(f"select pg_advisory_un{kind}(n) from unnest(cast(:numbers as bigint[])) n")
     try:
         connection.execute(query, {"numbers": numbers})
     except (sa.exc.DBAPIError, sa.exc.PendingRollbackError):

@@ -22,7 +22,7 @@ from dataplatform.layers.silver import upkeep as silver
 from dataplatform.metadata import Catalog
 from dataplatform.quality.results import forget_checks
 from dataplatform.records.refs import EntityRef
-from dataplatform.storage.postgres import connected, held, transaction
+from dataplatform.storage.postgres import connected, held, removing, transaction
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def plan(platform: Platform, text: str) -> Plan:
 def purge(platform: Platform, wanted: Plan) -> None:
     """Raw, then bronze, then silver with the audit's rows; raises BusyError where a run is at one of them."""
     refs = [h.entity for h in wanted.entities]
-    with held(platform.engine, map(str, refs)) as busy:
+    with removing(platform.engine, 1.0), held(platform.engine, map(str, refs)) as busy:
         if busy:
             raise BusyError(
                 f"{', '.join(sorted(busy))} is running; nothing was removed",
