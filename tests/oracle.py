@@ -47,7 +47,10 @@ def typed(record: Any, convert: Any, prefix: str = "") -> Any:
     result = {}
     for name, value in record.items():
         if isinstance(value, list):
-            result[name] = [typed(item, convert, f"{prefix}{name}[].") for item in value]
+            # of items with the same key the last one counts, and what the others hold has to fit nowhere
+            last = {id(item) for item in held(value, LISTS.get(prefix + name, ())).values()}
+            inner = f"{prefix}{name}[]."
+            result[name] = [typed(item, convert, inner) if id(item) in last else item for item in value]
         elif isinstance(value, dict):
             result[name] = typed(value, convert, f"{prefix}{name}__")
         else:
