@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import autodw_tables as tables
+import autodw_trees as trees
 import numpy as np
 import train_autodw as training
 from autodw_cases import SHARED, cases
+from autodw_tables import Prepared
+from autodw_trees import Table
 from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.choose import with_declared
 from dataplatform.auto_dw.judge.forest import Matrix
 from dataplatform.auto_dw.judge.learned import COMPOSITE, KEYS, PRIVATE, REFERENCES, ROLES, Learned, one_of
 from dataplatform.auto_dw.names.vocabulary import all_concepts
-from train_autodw import Prepared, Table
 
 PARTS = 5
 NAMES_OF_KEYS = """plain_id is_id identifies own own_id own_first other other_least others part_least naming_words
@@ -78,26 +81,26 @@ def f1(right: Matrix, said: Matrix, due: float) -> float:
 
 
 def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
-    keys = training.keys_table(found)
-    chances = one_of(training.unseen(KEYS, keys, part, 2)[:, 0], keys.groups)
+    keys = tables.keys_table(found)
+    chances = one_of(trees.unseen(KEYS, keys, part, 2)[:, 0], keys.groups)
     of_keys = [
         with_declared(p.case.schema, p.keys.chances(c))
-        for p, c in zip(found, training.apart(chances, keys, len(found)), strict=True)
+        for p, c in zip(found, trees.apart(chances, keys, len(found)), strict=True)
     ]
     pairs = [
         rounds.weigh_references(p.case.schema, c, training.no_probe)
         for p, c in zip(found, of_keys, strict=True)
     ]
-    references = training.references_table(found, pairs)
-    said = one_of(training.unseen(REFERENCES, references, part, 2)[:, 0], references.groups)
+    references = tables.references_table(found, pairs)
+    said = one_of(trees.unseen(REFERENCES, references, part, 2)[:, 0], references.groups)
     curves = {name: [(0.0, 0.0), (1.0, 1.0)] for name in (KEYS, REFERENCES, COMPOSITE)}
     plain = Learned({}, curves, training.LEAST)
-    apart = training.apart(said, references, len(found))
+    apart = trees.apart(said, references, len(found))
     structures = [
         evaluate.joined(p.case.schema, p.case.rows, training.no_probe, plain, evaluate.Weighed(*w))
         for p, *w in zip(found, of_keys, pairs, apart, strict=True)
     ]
-    private, roles = training.privacy_table(found, structures), training.roles_table(found, structures)
+    private, roles = tables.privacy_table(found, structures), tables.roles_table(found, structures)
     return [
         Task(KEYS, keys, lambda s: per_part([*_choices(keys, s, 0.0)], part), {
             "names": among(NAMES_OF_KEYS), "concepts in languages": starting("says_"), "places": among(PLACES_OF_KEYS),
@@ -123,7 +126,7 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
 
 def _due(found: Sequence[Prepared]) -> list[float]:
     return [
-        float(sum(not optional for optional in training.single_references(p.case.truth).values()))
+        float(sum(not optional for optional in tables.single_references(p.case.truth).values()))
         for p in found
     ]
 
@@ -165,14 +168,14 @@ def without(table: Table, drop: Callable[[str], bool]) -> Table:
 
 
 def main(folder: str = str(SHARED)) -> None:
-    found = training.prepared(cases(Path(folder)))
+    found = tables.prepared(cases(Path(folder)))
     part = training.folds([p.case for p in found], PARTS)
     print("| task | without | macro F1 | lost | spread over five parts |\n|---|---|---|---|---|")
     for task in tasks(found, part):
-        whole = task.score(training.unseen(task.name, task.table, part, 2))
+        whole = task.score(trees.unseen(task.name, task.table, part, 2))
         print(f"| {task.name} | – | {whole.mean():.3f} | | |", flush=True)
         for title, drop in task.groups.items():
-            less = task.score(training.unseen(task.name, without(task.table, drop), part, 2))
+            less = task.score(trees.unseen(task.name, without(task.table, drop), part, 2))
             lost = whole - less
             print(f"| | {title} | {less.mean():.3f} | {lost.mean():+.3f} | {lost.std():.3f} |", flush=True)
 

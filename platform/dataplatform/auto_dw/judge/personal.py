@@ -23,17 +23,17 @@ from dataplatform.auto_dw.judge.concept_groups import (
 )
 from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, TableProfile
-from dataplatform.auto_dw.names.lexicon import ASKING, COUNTING, WITH_NAMES
+from dataplatform.auto_dw.names.lexicon import ASKING, COUNTING, WITH_NAMES, listed
 from dataplatform.auto_dw.names.vocabulary import concepts, concepts_of, head_concepts, written_out
 from dataplatform.auto_dw.names.words import table_words, words
 
 _WRITTEN = (kinds.TEXT, kinds.JSON, kinds.BINARY)
 _NUMBERS = (kinds.INTEGER, kinds.NUMBER)
 _DAYS = (kinds.DATE, kinds.TIME)
-_SEEN = 5  # values from which it tells that none looks like an address
+_SEEN = 5  # values from which it tells that none looks like an address; digits of a number that is anybody's
 GUESSED = 0.8  # how much a shortened name counts
 SOME, HALF = 0.1, 0.5  # of the values
-_OF_DIGITS = ("digits_5", "digits_9_12", "year", "day_number", "epoch", "date", "clock", "money", "uuid")
+_NO_NAMES = listed("digits_5 digits_9_12 year day_number epoch date clock money uuid path file url")
 Concepts = frozenset[str]
 
 
@@ -64,7 +64,9 @@ def told(table: TableProfile, column: ColumnProfile, around: Around) -> dict[str
         "told_near": sure * around.near * _strength(NEAR_PEOPLE, said, head),
         "told_his": sure * around.persons * _strength(HIS, said, head),
         "told_name": sure * free * _names_person(table, column, head),
-        "told_ill": sure * free * max(around.ill * _result(column, said, head), _body(table, around, said & head)),
+        "told_ill": sure
+        * free
+        * max(around.ill * _result(column, said, head), _body(table, around, said & head)),
     }
     others = {
         "told_with_table": float(bool(_with_table(table, column) & (OWN | NEAR_PEOPLE))),
@@ -89,14 +91,14 @@ def possible(table: TableProfile, column: ColumnProfile) -> tuple[Concepts, Conc
         wrong |= {"first_name", "last_name"}  # of a word that may be anything's name
     if said & {"tax", "discount"}:
         wrong.add("pay")
-    wrong |= _denied(column)
+    wrong |= _denied(column) - ({"email"} if is_of_persons(table) else set())
     return frozenset(c for c in said - wrong if _fits(c, column)), head
 
 
 def _fits(concept: str, column: ColumnProfile) -> bool:
     if column.kind in _NUMBERS:
-        counts = column.kind == kinds.INTEGER or column.max_length >= _SEEN
-        return concept in MEASURED or (concept in BY_NUMBERS and counts)
+        long = not column.filled or len((column.high or "").partition(".")[0]) >= _SEEN
+        return concept in MEASURED or (concept in BY_NUMBERS and long)
     if column.kind in _DAYS:
         return concept in BY_DAYS
     return column.kind in _WRITTEN
@@ -115,7 +117,7 @@ def _names_person(table: TableProfile, column: ColumnProfile, head: Concepts) ->
         return 0.0
     said = concepts_of(column.called)
     called = "name" in head and not said & NO_PERSONS and (is_of_persons(table) or said & set(WITH_NAMES))
-    return max(2.0 * bool(called), 1.0 * bool(head & (PEOPLE - NO_PERSONS)))
+    return max(2.0 * bool(called), 1.0 * bool(head & ((PEOPLE | {"manager"}) - NO_PERSONS)))
 
 
 def _result(column: ColumnProfile, said: Concepts, head: Concepts) -> float:
@@ -137,9 +139,9 @@ def _with_table(table: TableProfile, column: ColumnProfile) -> Concepts:
 
 
 def _denied(column: ColumnProfile) -> Concepts:
-    """What its values are not: mail addresses that look like none, names and streets of digits."""
+    """What its values cannot be: mail addresses if none looks like one; names and streets if they look otherwise."""
     if column.kind != kinds.TEXT or column.distinct < _SEEN:
         return frozenset()
-    digits = max(column.shapes.get(shape, 0.0) for shape in _OF_DIGITS)
-    found = WORDED if digits > HALF else frozenset()
+    others = max(column.shapes.get(shape, 0.0) for shape in _NO_NAMES)
+    found = WORDED if others > HALF else frozenset()
     return found if column.shapes.get("email", 0.0) >= SOME else found | {"email"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataplatform.auto_dw.judge.concept_groups import AILING, ILL, PEOPLE, PERSONAL, PLAIN, STRONG, WEAK
@@ -12,7 +12,6 @@ from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, SchemaProfile, TableProfile
 from dataplatform.auto_dw.look.shapes import SHAPES
 from dataplatform.auto_dw.names.vocabulary import (
-    all_concepts,
     concepts_of,
     head_concepts,
     private_concepts,
@@ -89,7 +88,11 @@ def _out(refers: Mapping[Place, Mapping[str, float]]) -> dict[str, dict[str, flo
 def _ill(schema: SchemaProfile, table: TableProfile, out: Mapping[str, float], about: About) -> float:
     """How far its rows say what ails people: by its name, or as they belong to patients."""
     patients = max(
-        (p for t, p in out.items() if t in schema.tables and "patient" in concepts_of(schema.tables[t].called)),
+        (
+            p
+            for t, p in out.items()
+            if t in schema.tables and "patient" in concepts_of(schema.tables[t].called)
+        ),
         default=0.0,
     )
     named = bool(concepts_of(table.called) & AILING)
@@ -121,12 +124,12 @@ def _about(
 
 def _of_name(column: ColumnProfile) -> dict[str, float]:
     said, head = concepts_of(column.called), head_concepts(column.called)
-    found = {c: float(c in said) + float(c in head) for c in all_concepts()}
-    found["private"] = float(len(said & private_concepts()))
-    found["private_head"] = float(len(head & private_concepts()))
-    found["words"] = float(len(words(column.called)))
-    found["identifies"] = float(says_id(column.called))
-    return found
+    return {
+        "private": float(len(said & private_concepts())),
+        "private_head": float(len(head & private_concepts())),
+        "words": float(len(words(column.called))),
+        "identifies": float(says_id(column.called)),
+    }
 
 
 def _of_values(column: ColumnProfile) -> dict[str, float]:
@@ -178,16 +181,12 @@ def _strength(wanted: frozenset[str], said: frozenset[str], head: frozenset[str]
 
 
 def _of_table(table: TableProfile, column: ColumnProfile, about: About) -> dict[str, float]:
-    found = {f"of_{c}": float(c in about.things) for c in thing_concepts_in_order()}
     mine = concepts_of(column.called)
-    found["personal"] = about.personal - bool(mine & PERSONAL)
-    found["people"] = about.people
-    found["table_refers_to_people"] = about.refers
-    found["private_columns"] = about.private_columns
-    found["columns"] = math.log1p(len(table.columns))
-    found["position"] = column.position / len(table.columns)
-    return found
-
-
-def thing_concepts_in_order() -> Sequence[str]:
-    return [c for c in all_concepts() if c in thing_concepts()]
+    return {
+        "personal": about.personal - bool(mine & PERSONAL),
+        "people": about.people,
+        "table_refers_to_people": about.refers,
+        "private_columns": about.private_columns,
+        "columns": math.log1p(len(table.columns)),
+        "position": column.position / len(table.columns),
+    }
