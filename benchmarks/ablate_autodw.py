@@ -24,7 +24,6 @@ from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.choose import with_declared
 from dataplatform.auto_dw.judge.forest import Matrix
 from dataplatform.auto_dw.judge.learned import COMPOSITE, KEYS, PRIVATE, REFERENCES, ROLES, Learned, one_of
-from dataplatform.auto_dw.names.vocabulary import all_concepts
 
 PARTS = 5
 NAMES_OF_KEYS = """plain_id is_id identifies own own_id own_first other other_least others part_least naming_words
@@ -41,7 +40,8 @@ KEYS_OF_PAIRS = "key_chance key_number key_says_id key_owner key_position own pa
 TOGETHER = """strong weak strong_of_people weak_of_people name_of_people looks_person looks_person_of_people
     looks_person_named looks_address strong_text strong_flag strong_with_people weak_with_people ill ill_of_people
     ill_plain date_of_people names_beside private private_head"""
-OF_TABLE = "personal people table_refers_to_people private_columns to_people refers key"
+OF_TABLE = """personal people table_refers_to_people private_columns to_people refers key table_persons table_near
+    table_ill links"""
 PLACE_OF_ROLES = """out into out_log into_log into_of_out linking linking_share key_size key_refers key_all_refer
     extends alone"""
 ROWS_OF_ROLES = "rows small rank to_parents to_children"
@@ -64,10 +64,6 @@ def among(text: str) -> Callable[[str], bool]:
 
 def starting(*starts: str) -> Callable[[str], bool]:
     return lambda name: name.startswith(starts)
-
-
-def concept(name: str) -> bool:
-    return name in set(all_concepts())
 
 
 def per_part(values: Sequence[tuple[int, float]], part: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -113,9 +109,8 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
             "habits of the schema": among(HABITS),
         }),
         Task(PRIVATE, private, lambda s: per_part([*_marked(private, s)], part), {
-            "concepts in languages": concept, "shapes of values": starting("looks_"),
-            "what the table is about": lambda n: n.startswith("of_") or among(OF_TABLE)(n),
-            "name and table together": among(TOGETHER),
+            "shapes of values": starting("looks_"), "what the table is about": among(OF_TABLE),
+            "name and table together": among(TOGETHER), "concepts alike": starting("told"),
         }),
         Task(ROLES, roles, lambda s: per_part([*_named(roles, s)], part), {
             "place in the graph": among(PLACE_OF_ROLES), "rows": among(ROWS_OF_ROLES),
