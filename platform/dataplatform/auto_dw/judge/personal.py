@@ -31,6 +31,7 @@ _WRITTEN = (kinds.TEXT, kinds.JSON, kinds.BINARY)
 _NUMBERS = (kinds.INTEGER, kinds.NUMBER)
 _DAYS = (kinds.DATE, kinds.TIME)
 _SEEN = 5  # values from which it tells that none looks like an address; digits of a number that is anybody's
+UNMISTAKABLE = 0.9  # share of such values, and how likely they make it that a column is private
 GUESSED = 0.8  # how much a shortened name counts
 SOME, HALF = 0.1, 0.5  # of the values
 _NO_NAMES = listed("digits_5 digits_9_12 year day_number epoch date clock money uuid path file url")
@@ -51,6 +52,13 @@ def is_of_persons(table: TableProfile) -> bool:
     """Whether its name says that a row is a human being, no company."""
     head = head_concepts(table.called)
     return bool(head & (PEOPLE - NO_PERSONS)) and not head & NO_PERSONS
+
+
+def is_unmistakable(column: ColumnProfile) -> bool:
+    """Whether its values are mail addresses or IBANs, all but some: private, however a column is called."""
+    return column.distinct >= _SEEN and any(
+        column.shapes.get(s, 0.0) >= UNMISTAKABLE for s in ("email", "iban")
+    )
 
 
 def told(table: TableProfile, column: ColumnProfile, around: Around) -> dict[str, float]:
