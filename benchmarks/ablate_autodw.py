@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import autodw_tables as tables
+import autodw_trees as trees
 import numpy as np
 import train_autodw as training
 from autodw_cases import SHARED, cases
+from autodw_tables import Prepared
+from autodw_trees import Table
 from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.choose import with_declared
 from dataplatform.auto_dw.judge.forest import Matrix
 from dataplatform.auto_dw.judge.learned import COMPOSITE, KEYS, PRIVATE, REFERENCES, ROLES, Learned, one_of
-from dataplatform.auto_dw.names.vocabulary import all_concepts
-from train_autodw import Prepared, Table
 
 PARTS = 5
 NAMES_OF_KEYS = """plain_id is_id identifies own own_id own_first other other_least others part_least naming_words
@@ -38,7 +40,8 @@ KEYS_OF_PAIRS = "key_chance key_number key_says_id key_owner key_position own pa
 TOGETHER = """strong weak strong_of_people weak_of_people name_of_people looks_person looks_person_of_people
     looks_person_named looks_address strong_text strong_flag strong_with_people weak_with_people ill ill_of_people
     ill_plain date_of_people names_beside private private_head"""
-OF_TABLE = "personal people table_refers_to_people private_columns to_people refers key"
+OF_TABLE = """personal people table_refers_to_people private_columns to_people refers key table_persons table_near
+    table_ill links"""
 PLACE_OF_ROLES = """out into out_log into_log into_of_out linking linking_share key_size key_refers key_all_refer
     extends alone"""
 ROWS_OF_ROLES = "rows small rank to_parents to_children"
@@ -63,10 +66,6 @@ def starting(*starts: str) -> Callable[[str], bool]:
     return lambda name: name.startswith(starts)
 
 
-def concept(name: str) -> bool:
-    return name in set(all_concepts())
-
-
 def per_part(values: Sequence[tuple[int, float]], part: Sequence[int]) -> np.ndarray[Any, Any]:
     """Means over the cases of each part."""
     return np.array([np.mean([v for n, v in values if part[n] == number]) for number in range(PARTS)])
@@ -78,26 +77,26 @@ def f1(right: Matrix, said: Matrix, due: float) -> float:
 
 
 def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
-    keys = training.keys_table(found)
-    chances = one_of(training.unseen(KEYS, keys, part, 2)[:, 0], keys.groups)
+    keys = tables.keys_table(found)
+    chances = one_of(trees.unseen(KEYS, keys, part, 2)[:, 0], keys.groups)
     of_keys = [
         with_declared(p.case.schema, p.keys.chances(c))
-        for p, c in zip(found, training.apart(chances, keys, len(found)), strict=True)
+        for p, c in zip(found, trees.apart(chances, keys, len(found)), strict=True)
     ]
     pairs = [
         rounds.weigh_references(p.case.schema, c, training.no_probe)
         for p, c in zip(found, of_keys, strict=True)
     ]
-    references = training.references_table(found, pairs)
-    said = one_of(training.unseen(REFERENCES, references, part, 2)[:, 0], references.groups)
+    references = tables.references_table(found, pairs)
+    said = one_of(trees.unseen(REFERENCES, references, part, 2)[:, 0], references.groups)
     curves = {name: [(0.0, 0.0), (1.0, 1.0)] for name in (KEYS, REFERENCES, COMPOSITE)}
     plain = Learned({}, curves, training.LEAST)
-    apart = training.apart(said, references, len(found))
+    apart = trees.apart(said, references, len(found))
     structures = [
         evaluate.joined(p.case.schema, p.case.rows, training.no_probe, plain, evaluate.Weighed(*w))
         for p, *w in zip(found, of_keys, pairs, apart, strict=True)
     ]
-    private, roles = training.privacy_table(found, structures), training.roles_table(found, structures)
+    private, roles = tables.privacy_table(found, structures), tables.roles_table(found, structures)
     return [
         Task(KEYS, keys, lambda s: per_part([*_choices(keys, s, 0.0)], part), {
             "names": among(NAMES_OF_KEYS), "concepts in languages": starting("says_"), "places": among(PLACES_OF_KEYS),
@@ -110,9 +109,8 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
             "habits of the schema": among(HABITS),
         }),
         Task(PRIVATE, private, lambda s: per_part([*_marked(private, s)], part), {
-            "concepts in languages": concept, "shapes of values": starting("looks_"),
-            "what the table is about": lambda n: n.startswith("of_") or among(OF_TABLE)(n),
-            "name and table together": among(TOGETHER),
+            "shapes of values": starting("looks_"), "what the table is about": among(OF_TABLE),
+            "name and table together": among(TOGETHER), "concepts alike": starting("told"),
         }),
         Task(ROLES, roles, lambda s: per_part([*_named(roles, s)], part), {
             "place in the graph": among(PLACE_OF_ROLES), "rows": among(ROWS_OF_ROLES),
@@ -123,7 +121,7 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
 
 def _due(found: Sequence[Prepared]) -> list[float]:
     return [
-        float(sum(not optional for optional in training.single_references(p.case.truth).values()))
+        float(sum(not optional for optional in tables.single_references(p.case.truth).values()))
         for p in found
     ]
 
@@ -165,14 +163,14 @@ def without(table: Table, drop: Callable[[str], bool]) -> Table:
 
 
 def main(folder: str = str(SHARED)) -> None:
-    found = training.prepared(cases(Path(folder)))
+    found = tables.prepared(cases(Path(folder)))
     part = training.folds([p.case for p in found], PARTS)
     print("| task | without | macro F1 | lost | spread over five parts |\n|---|---|---|---|---|")
     for task in tasks(found, part):
-        whole = task.score(training.unseen(task.name, task.table, part, 2))
+        whole = task.score(trees.unseen(task.name, task.table, part, 2))
         print(f"| {task.name} | – | {whole.mean():.3f} | | |", flush=True)
         for title, drop in task.groups.items():
-            less = task.score(training.unseen(task.name, without(task.table, drop), part, 2))
+            less = task.score(trees.unseen(task.name, without(task.table, drop), part, 2))
             lost = whole - less
             print(f"| | {title} | {less.mean():.3f} | {lost.mean():+.3f} | {lost.std():.3f} |", flush=True)
 

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 from autodw_cases import LEVELS, ROOT, SHARED, Case, cases
+from autodw_tables import Prepared, also_sorted, prepared
+from autodw_trees import SETTINGS
 from dataplatform.auto_dw.experiments import log_run
 from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.judge.report import as_json
-from train_autodw import SETTINGS, Prepared, also_sorted, folds, prepared, train
+from train_autodw import folds, train
 
 OUT = Path(__file__).parent / "out" / "autodw_folds.json"
 PARTS = 5

@@ -267,20 +267,20 @@ def test_a_table_whose_role_is_not_sure_waits_for_a_person(world: World) -> None
     go(world)
     execute(
         world,
-        "create table shop.stores as select g as store_id, 'store ' || g as store_name from generate_series(1,9) g",
+        "create table shop.bands as select g as band_id, 'band ' || g as band_name from generate_series(1,9) g",
     )
-    assert report.status(evaluated(world)["tables"]["stores"]["confidence"]) == "amber"
+    assert report.status(evaluated(world)["tables"]["bands"]["confidence"]) == "amber"
     plan = plans.plan(shop(world))
-    assert "stores" in plan.waiting
-    assert plan.waiting["stores"].startswith(("dimension, 0.", "lookup, 0."))
+    assert "bands" in plan.waiting
+    assert plan.waiting["bands"].startswith(("dimension, 0.", "lookup, 0."))
     assert plan.as_json()["waiting"] == plan.waiting
     assert not plan.after
     done = go(world)
-    assert (done["changes"], "stores" in done["waiting"]) == (0, True)
-    assert "gold/auto_dw/shop/dim_store.sql" in plans.plan(shop(world), accept_amber=True).added
-    asked = people.Question("role", "stores", "", "?", "dimension", ("dimension",))
+    assert (done["changes"], "bands" in done["waiting"]) == (0, True)
+    assert "gold/auto_dw/shop/dim_band.sql" in plans.plan(shop(world), accept_amber=True).added
+    asked = people.Question("role", "bands", "", "?", "dimension", ("dimension",))
     people.answer(shop(world), asked, "y")
-    assert "dim_store" in go(world)["models"]
+    assert "dim_band" in go(world)["models"]
     (root(world) / "auto_dw.yaml").unlink()  # what is built is not taken away because nobody says it any more
     told_who_is_whose_boss(world)
     assert go(world)["changes"] == 0

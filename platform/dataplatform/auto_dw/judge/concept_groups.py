@@ -33,6 +33,31 @@ WEAK = frozenset(
     device_id geo_position vehicle_plate bank_code card_expiry body job_title education hire_date termination
     free_text""")
 )
+# private whoever it is told of, if it is the noun of the name
+OWN = frozenset(
+    listed("""first_name last_name user_name birth_date email phone fax mobile official_number tax_number passport
+    ip_address bank_account card_number""")
+)
+# private of people alone, and of what belongs to them
+NEAR_PEOPLE = frozenset(
+    listed("""full_name street_address house_number insurance pay health signature biometric religion ethnicity politics
+    sexuality disability birth_place""")
+)
+# private in tables of people alone: much that belongs to them has pictures and places of its own
+HIS = frozenset(
+    listed("nickname licence social_account picture death_date family_member geo_position hire_date body")
+)
+# what numbers can say, and what days can
+BY_NUMBERS = frozenset(
+    listed("""phone fax mobile official_number tax_number passport licence insurance ip_address bank_account card_number
+    social_account house_number birth_date""")
+)
+MEASURED = frozenset(listed("pay age body health geo_position"))
+AILING = frozenset(listed("illness medicine treatment health"))
+WORDED = frozenset(listed("first_name last_name full_name nickname street_address"))
+BY_DAYS = frozenset(listed("birth_date death_date hire_date termination"))
+NO_PERSONS = frozenset(listed("supplier family organiser company owner user_group"))
+RESULTS = frozenset(listed("code name description value measure"))
 ILL = frozenset(listed("illness medicine treatment recipe health body"))
 PLAIN = frozenset(listed("name description code value amount type"))
 LABELS = frozenset(listed("name title label"))
@@ -45,7 +70,8 @@ WHERE = frozenset(listed("street_address city postal_code country"))
 TABLES: Mapping[str, frozenset[str]] = {
     "happening": frozenset(
         listed("""event log measurement visit booking movement shipment message notification order order_line cart
-    invoice payment transaction vote review answer match loan expense quote enrollment flight""")
+    invoice payment transaction vote review answer match loan expense quote enrollment flight task stock reminder
+    illness treatment""")
     ),
     "people": PEOPLE | {"manager", "company"},
     "listed": frozenset(listed("lookup type category status language currency unit tag level role")),

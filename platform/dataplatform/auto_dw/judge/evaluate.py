@@ -24,6 +24,7 @@ from dataplatform.auto_dw.judge.learned import (
     Learned,
 )
 from dataplatform.auto_dw.judge.learned import learned as learned_before
+from dataplatform.auto_dw.judge.personal import UNMISTAKABLE, is_unmistakable
 from dataplatform.auto_dw.judge.polymorphic import polymorphic
 from dataplatform.auto_dw.judge.privacy_features import about_people, privacy_features
 from dataplatform.auto_dw.judge.role_features import links, role_evidence, role_features
@@ -136,6 +137,8 @@ def _private(
     if is_secret(profile):
         sure = learned.confidence(PRIVATE, max(chance, learned.least[PRIVATE]))
         return ColumnVerdict(unknown, True, sure, (_SECRET,), True)
+    if chance < learned.least[PRIVATE] and is_unmistakable(profile):
+        chance = UNMISTAKABLE
     sure = learned.confidence(PRIVATE, chance)
     sensitive = chance >= learned.least[PRIVATE]
     why = evidence.of_privacy(profile, people) if sensitive else ()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dataplatform.auto_dw.judge.concept_groups import ILL, PEOPLE, PERSONAL, PLAIN, STRONG, WEAK
+from dataplatform.auto_dw.judge.concept_groups import AILING, ILL, PEOPLE, PERSONAL, PLAIN, STRONG, WEAK
+from dataplatform.auto_dw.judge.personal import Around, is_of_persons, possible, told
 from dataplatform.auto_dw.look import kinds
 from dataplatform.auto_dw.look.profiles import ColumnProfile, SchemaProfile, TableProfile
 from dataplatform.auto_dw.look.shapes import SHAPES
 from dataplatform.auto_dw.names.vocabulary import (
-    all_concepts,
     concepts_of,
     head_concepts,
     private_concepts,
@@ -53,12 +53,15 @@ def privacy_features(
     """Of each column. `key_chances`: of being a part of its table's key; `refers`: to which tables, how surely."""
     first = {name: _about(table, {}) for name, table in schema.tables.items()}
     found: dict[Place, dict[str, float]] = {}
+    out = _out(refers)
     for name, table in schema.tables.items():
-        about = _about(
-            table, {t: p for (n, _), to in refers.items() if n == name for t, p in to.items()}, first
-        )
+        about = _about(table, out.get(name, {}), first)
+        persons = max(float(is_of_persons(table)), float(about.personal >= 3))
+        near = max(persons, about.refers)
+        ill = _ill(schema, table, out.get(name, {}), about)
         for column in table.columns:
             place = (name, column.name)
+            links = max(key_chances.get(place, 0.0), sum(refers.get(place, {}).values()))
             found[place] = {
                 **_of_name(column),
                 **_of_values(column),
@@ -68,7 +71,32 @@ def privacy_features(
                 "to_people": sum(p * first[t].people for t, p in refers.get(place, {}).items() if t in first),
             }
             found[place] |= _together(table, column, about)
+            found[place] |= told(table, column, Around(persons, near, ill, min(1.0, links)))
     return found
+
+
+def _out(refers: Mapping[Place, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Of each table the others that it refers to, and how surely."""
+    found: dict[str, dict[str, float]] = {}
+    for (table, _), to in refers.items():
+        own = found.setdefault(table, {})
+        for other, chance in to.items():
+            own[other] = max(chance, own.get(other, 0.0))
+    return found
+
+
+def _ill(schema: SchemaProfile, table: TableProfile, out: Mapping[str, float], about: About) -> float:
+    """How far its rows say what ails people: by its name, or as they belong to patients."""
+    patients = max(
+        (
+            p
+            for t, p in out.items()
+            if t in schema.tables and "patient" in concepts_of(schema.tables[t].called)
+        ),
+        default=0.0,
+    )
+    named = bool(concepts_of(table.called) & AILING)
+    return max(patients, named * max(float(about.people >= 1), about.refers))
 
 
 def about_people(table: TableProfile) -> bool:
@@ -96,12 +124,12 @@ def _about(
 
 def _of_name(column: ColumnProfile) -> dict[str, float]:
     said, head = concepts_of(column.called), head_concepts(column.called)
-    found = {c: float(c in said) + float(c in head) for c in all_concepts()}
-    found["private"] = float(len(said & private_concepts()))
-    found["private_head"] = float(len(head & private_concepts()))
-    found["words"] = float(len(words(column.called)))
-    found["identifies"] = float(says_id(column.called))
-    return found
+    return {
+        "private": float(len(said & private_concepts())),
+        "private_head": float(len(head & private_concepts())),
+        "words": float(len(words(column.called))),
+        "identifies": float(says_id(column.called)),
+    }
 
 
 def _of_values(column: ColumnProfile) -> dict[str, float]:
@@ -119,7 +147,8 @@ def _of_values(column: ColumnProfile) -> dict[str, float]:
 def _together(table: TableProfile, column: ColumnProfile, about: About) -> dict[str, float]:
     """What a name or a value says of a person where the table tells of people, and of anything else."""
     said, head = concepts_of(column.called), head_concepts(column.called)
-    strong, weak = _strength(STRONG, said, head), _strength(WEAK, said, head)
+    fits, noun = possible(table, column)
+    strong, weak = _strength(STRONG, fits, noun & fits), _strength(WEAK, fits, noun & fits)
     name = float("name" in said) + float("name" in head)
     person = max(column.shapes.get(s, 0.0) for s in NAMES)
     people = float(about.people >= 1)
@@ -152,16 +181,12 @@ def _strength(wanted: frozenset[str], said: frozenset[str], head: frozenset[str]
 
 
 def _of_table(table: TableProfile, column: ColumnProfile, about: About) -> dict[str, float]:
-    found = {f"of_{c}": float(c in about.things) for c in thing_concepts_in_order()}
     mine = concepts_of(column.called)
-    found["personal"] = about.personal - bool(mine & PERSONAL)
-    found["people"] = about.people
-    found["table_refers_to_people"] = about.refers
-    found["private_columns"] = about.private_columns
-    found["columns"] = math.log1p(len(table.columns))
-    found["position"] = column.position / len(table.columns)
-    return found
-
-
-def thing_concepts_in_order() -> Sequence[str]:
-    return [c for c in all_concepts() if c in thing_concepts()]
+    return {
+        "personal": about.personal - bool(mine & PERSONAL),
+        "people": about.people,
+        "table_refers_to_people": about.refers,
+        "private_columns": about.private_columns,
+        "columns": math.log1p(len(table.columns)),
+        "position": column.position / len(table.columns),
+    }

@@ -28,6 +28,7 @@ from dataplatform.auto_dw.names.lexicon import (
     LOOKUPS,
     MEASURES,
     PEOPLE,
+    TECHNICAL,
 )
 from dataplatform.auto_dw.names.vocabulary import all_concepts, concepts_of, head_concepts, thing_concepts
 from dataplatform.auto_dw.names.words import plurals, says_id, table_words, words
@@ -189,6 +190,7 @@ def _of_name(table: TableProfile) -> dict[str, float]:
         "says_bridge": float(bool(parts & {"bridge", "xref", "map", "rel", "to", "has"})),
         "says_happens": float(bool(parts & FACTS)) + float(bool(last & (FACTS | HAPPENINGS))),
         "says_lookup": float(bool(last & LOOKUPS)),
+        "says_technical": float(bool(parts & TECHNICAL)) + float(bool(last & TECHNICAL)),
         "says_person": float(bool(last & PEOPLE)),
     }
 

@@ -101,11 +101,29 @@ NOT_OF_A_PERSON = _set(
 SECRETS = _set("""password passwd pwd secret token apikey privatekey sessionkey otp twofactor totp credential salt
     passphrase""")
 SECRET_PARTS = frozenset(
-    {(of, "key") for of in _words("api private session auth access")}
+    {(of, "key") for of in _words("api private session auth access license")}
     | {("session", "hash"), ("session", "data")}
+    | {(of, "code") for of in _words("verification confirmation recovery backup")}
 )
-FACTS = _words("""fact fct transaction sale event log measurement reading entry line detail movement visit click history
+# a name that ends so tells something about a secret, and is none
+ABOUT_SECRETS = _set("""type kind expire expiry expiration timestamp date time at policy protection url link status
+    state flag billing enabled required change changed attempt count num length hint field attribute rule owner name
+    id""")
+FACTS = _set("""fact fct transaction sale event log measurement reading entry line detail movement visit click history
     stat statistic""")
-HAPPENINGS = _words("""order invoice payment expense purchase rental booking reservation shipment delivery transfer
-    donation refund return appointment trip workout""")
+HAPPENINGS = _set("""order invoice payment expense purchase rental booking reservation shipment delivery transfer
+    donation refund return appointment trip workout call ticket issue incident request message post comment review vote
+    interview reading attempt alert notification reminder commit change search query report result response complaint
+    claim prescription diagnosis treatment observation inspection shift attendance enrollment loan bid trade deposit
+    withdrawal charge inventory stock allergy vaccination submission reply download upload""")
+# tables by which a program works: caches, settings, logins; they tell of nothing outside it
+TECHNICAL = _set("""cache config configuration setting metadata meta token session migration version lock queue index
+    key credential secret preference option parameter template layout filter dashboard widget sequence schema sync
+    dictionary plugin extension permission policy cookie code sso oauth nonce state info backup temp tmp job worker
+    embedding search saved feature flag alias""")
+COUNTING = _words("id nr no num number nummer numero")  # google_id says what google says
+# a column that begins so is a switch or a counter, whatever it is about
+ASKING = _set("""is has have can could may must should require requires required need needs allow allows allowed send
+    enable enables enabled disable disabled show hide hidden use uses accept accepts auto num count total max min failed
+    default verified""")
 LOOKUPS = _words("lookup lkp lu code enum type status kind")

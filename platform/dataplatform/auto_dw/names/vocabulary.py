@@ -97,6 +97,13 @@ def lead_concepts(name: str) -> Concepts:
     return NONE.union(*(hit.concepts for hit in _hits(_tokens(words(name))) if hit.start == 0))
 
 
+@lru_cache(maxsize=50_000)
+def written_out(name: str) -> float:
+    """Share of its words that stand in the lists, of those that say anything; the rest is guessed at."""
+    parts = [part for part in _tokens(words(name)) if _says(part)]
+    return sum(part in _index().lemmas for part in parts) / len(parts) if parts else 1.0
+
+
 def _with_names(found: Concepts) -> Concepts:
     """The name of somebody is a full name, where nothing says that it is another."""
     if "name" in found and found & WITH_NAMES and not found & OTHER_NAMES:
@@ -223,11 +230,8 @@ def _add(index: _Index, entry: Entry) -> None:
 
 
 def _add_short(short: dict[str, set[str]], plain: tuple[str, ...]) -> None:
-    joined = "".join(plain)
-    for word in {*plain, joined}:
+    for word in plain:  # several words are not shortened as one: peer ip is no prp
         form = squeezed(word)
-        if word == joined and len(plain) > 1 and form == squeezed(plain[0]):
-            continue  # it is short for the first word alone
         if len(word) >= _LONG and len(form) >= _LEAST_SQUEEZED:
             short.setdefault(form, set()).add(word)
 
