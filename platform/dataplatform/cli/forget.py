@@ -69,17 +69,22 @@ def _show(found: Found) -> None:
 
 
 def _certify(one: Certificate) -> None:
-    out.print(f"Certificate {one.number}", style="bold")
-    out.print(f"A record of {one.entity} was removed on {one.forgotten_at}.", markup=False, highlight=False)
-    for name, number in (*one.removed.items(), *((f"rows of silver.{t}", n) for t, n in one.rows.items())):
-        out.print(f"  {name.replace('_', ' ')}: {number:,}", markup=False, highlight=False)
-    if one.models:
-        out.print(f"  built anew: {', '.join(one.models)}", markup=False, highlight=False)
-    out.print("  searched again in raw, bronze, silver and the archive: nothing was found", markup=False)
-    out.print(f"  it stays out by {', '.join(one.digests)}", markup=False, highlight=False)
-    out.print(
-        "Backups made before still hold it; after restoring one: dataplatform forget --again", markup=False
-    )
+    removed = {name.replace("_", " "): number for name, number in one.removed.items()}
+    rows = {f"rows of silver.{table}": number for table, number in one.rows.items()}
+    lines = [
+        f"Certificate {one.number}",
+        f"A record of {one.entity} was removed on {one.forgotten_at}.",
+        *(f"  {name}: {number:,}" for name, number in (removed | rows).items()),
+        *([f"  built anew: {', '.join(one.models)}"] if one.models else []),
+        "  searched again in raw, bronze, silver and the archive: nothing was found",
+        f"  it stays out by {', '.join(one.digests)}",
+    ]
+    if one.backups:
+        lines.append(
+            f"  {len(one.backups)} backups made before hold it still, until they go; a restore here leaves it out"
+        )
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show_again(certificates: list[Certificate], json_: bool) -> None:

@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from dataplatform.bootstrap import open_platform
 from dataplatform.cli.backup import KeyFile, asked_for_key
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.errors import SettingsError
-from dataplatform.settings import load_settings
+from dataplatform.settings import Settings, load_settings
+from dataplatform.upkeep import forget
 from dataplatform.upkeep.backup import restore as upkeep
 from dataplatform.upkeep.backup.archive import Header
 from dataplatform.upkeep.backup.restore import Restored
@@ -44,6 +46,8 @@ def restore(
         raise SettingsError("name one: an archive, --continue or --undo", "see: dataplatform backup list")
     if go_on or undo:
         done = upkeep.undo(settings) if undo else upkeep.go_on(settings, asked_for_key(settings, key_file))
+        if go_on:
+            _keep_out(settings)
         _tell_end(done, undo, json_)
         return
 
@@ -59,10 +63,24 @@ def restore(
     if found is None:
         out.print("nothing was changed")
         raise typer.Exit(1)
+    again = _keep_out(settings)
     if json_:
-        print_json({"status": "done", **asdict(found)})
+        print_json({"status": "done", **asdict(found), "forgotten": again})
     else:
         _tell(found)
+
+
+def _keep_out(settings: Settings) -> int:
+    """What a person had forgotten since the backup was made goes again; returns how many records' worth of keys."""
+    if not (settings.home_path / forget.FILE).exists():
+        return 0
+    with open_platform(settings) as platform:
+        gone = forget.again(platform)
+    for one in gone:
+        err.print(
+            f"{one.entity}: what was forgotten is out again, {one.number}", markup=False, highlight=False
+        )
+    return sum(len(one.digests) for one in gone)
 
 
 def _tell(found: Restored) -> None:

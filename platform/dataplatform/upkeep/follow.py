@@ -18,7 +18,7 @@ from dataplatform.pipeline import Move
 from dataplatform.records.record import content_id
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.storage.mongo import server_errors
-from dataplatform.storage.postgres import connected, transaction
+from dataplatform.storage.postgres import connected, removing, transaction
 
 
 def follow(platform: Platform, ref: EntityRef) -> int:
@@ -27,7 +27,7 @@ def follow(platform: Platform, ref: EntityRef) -> int:
         found = horizon.of(conn, ref)
     if not found.bronze_due or found.taken_until is None:
         return 0
-    with server_errors():
+    with removing(platform.engine, 60.0), server_errors():
         gone = _follow(platform, ref, found.taken_until)
         heads = platform.bronze.manifests.all(ref)
     with transaction(platform.engine) as conn:

@@ -33,7 +33,8 @@ from dataplatform.records.refs import EntityRef
 from dataplatform.runs.locks import locked
 from dataplatform.storage import FileStore
 from dataplatform.storage.mongo import server_errors
-from dataplatform.storage.postgres import connected, transaction
+from dataplatform.storage.postgres import connected, removing, transaction
+from dataplatform.upkeep.backup.keep import archives
 from dataplatform.upkeep.purge import models_reading
 
 FILE = "forgotten.jsonl"  # under HOME: outlives the database, so that a restore does not bring them back
@@ -63,7 +64,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was removed where, without a word of what it was. `left`: what the search at the end still found."""
+    """What was removed where, without a word of what it was.
+
+    `left`: what the search at the end still found; `backups`: archives of before, which hold it until they go.
+    """
 
     number: str
     entity: EntityRef
@@ -131,7 +135,7 @@ def _archives(entity: Entity) -> list[FileStore]:
 def forget(platform: Platform, found: Found) -> Certificate:
     """Removes it. Raises BusyError where the entity is being loaded."""
     ref = found.entity
-    with locked(platform, [ref]) as free:
+    with removing(platform.engine, 1.0), locked(platform, [ref]) as free:
         if not free:
             raise BusyError(
                 f"{ref} is running; nothing was removed", "wait until that run has ended, then forget again"
@@ -174,7 +178,8 @@ def _forget(platform: Platform, found: Found) -> Certificate:
         tuple(one.name for one in built if one.status != "failed"),
     )
     failed = sum(one.status == "failed" for one in built)
-    certificate = replace(certificate, left={**_left(platform, found, entity), "gold": failed})
+    still = {**_left(platform, found, entity), "gold": failed}
+    certificate = replace(certificate, left=still, backups=_backups(platform))
     with transaction(platform.engine) as conn:
         kept_out.certify(conn, number, certificate.as_json())
     if not certificate.clean:
@@ -183,6 +188,11 @@ def _forget(platform: Platform, found: Found) -> Certificate:
             f"{ref}: the record is not gone everywhere: {left}", "forget it again; it stays out meanwhile"
         )
     return certificate
+
+
+def _backups(platform: Platform) -> tuple[str, ...]:
+    """Archives that were made before: they hold it still."""
+    return tuple(one.name for one in archives(FileStore(platform.settings.backup_location)))
 
 
 def _keep_out(platform: Platform, number: str, ref: EntityRef, keys: Sequence[bytes]) -> list[Forgotten]:

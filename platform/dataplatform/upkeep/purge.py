@@ -22,6 +22,7 @@ from dataplatform.layers.silver import upkeep as silver
 from dataplatform.metadata import Catalog
 from dataplatform.quality.results import forget_checks
 from dataplatform.records.refs import EntityRef
+from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import connected, held, removing, transaction
 
 
@@ -86,11 +87,21 @@ def purge(platform: Platform, wanted: Plan) -> None:
             for files in raw.files_of(platform.raw, ref):
                 raw.remove(platform.raw, files)
             baselines.remove_baseline(platform.raw, ref)
+            for archive in _archives(platform.catalog, ref):
+                for files in raw.files_of(archive, ref):
+                    raw.remove(archive, files)
             bronze.forget(platform.bronze, ref)
             with transaction(platform.engine) as conn:
                 _forget(conn, ref)
         for source in {ref.source for ref in refs}:
             raw.remove_originals(platform.raw, source, originals)
+
+
+def _archives(catalog: Catalog, ref: EntityRef) -> list[FileStore]:
+    """Where retention put its files, as long as the metadata say so."""
+    source = catalog.sources.get(ref.source)
+    entity = source.entities.get(ref.name) if source else None
+    return [FileStore(entity.retention.archive)] if entity and entity.retention.archive else []
 
 
 def _forget(conn: sa.Connection, ref: EntityRef) -> None:

@@ -31,7 +31,7 @@ from dataplatform.names import batch_time
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.runs.locks import locked
 from dataplatform.storage import FileStore
-from dataplatform.storage.postgres import connected, transaction
+from dataplatform.storage.postgres import connected, removing, transaction
 from dataplatform.upkeep.follow import follow
 from dataplatform.upkeep.records import prune
 from dataplatform.upkeep.thinning import needed_after, thinned
@@ -122,7 +122,7 @@ def apply(platform: Platform, plans: list[EntityPlan]) -> list[Applied]:
 
 def _attempt(platform: Platform, one: EntityPlan) -> Applied:
     try:
-        with locked(platform, [one.entity]):
+        with removing(platform.engine, 1.0), locked(platform, [one.entity]):
             return _apply(platform, one)
     except BusyError as error:
         return Applied(one.entity, "busy", error=str(error))

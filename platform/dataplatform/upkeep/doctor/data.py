@@ -34,10 +34,15 @@ def data(platform: Platform, everything: bool = False) -> Iterator[Finding]:
     for name, source in platform.catalog.sources.items():
         for own, entity in source.entities.items():
             ref = EntityRef(name, own)
-            try:
-                yield from _of_entity(platform, ref, entity, everything)
-            except DataplatformError as error:
-                yield Finding("problem", str(ref), error.message, error.remedy or "")
+            yield from _caught(ref, _of_entity(platform, ref, entity, everything))
+
+
+def _caught(ref: EntityRef, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """What breaks off the looking is itself a finding."""
+    try:
+        yield from findings
+    except DataplatformError as error:
+        yield Finding("problem", str(ref), error.message, error.remedy or "")
 
 
 def _of_entity(platform: Platform, ref: EntityRef, entity: Entity, everything: bool) -> Iterator[Finding]:
@@ -47,12 +52,14 @@ def _of_entity(platform: Platform, ref: EntityRef, entity: Entity, everything: b
     if not landed:
         return
     chosen = landed if everything else sorted({*landed[-1:], *_some(landed, SAMPLE - 1)})
-    found = [
-        *_lost(platform, ref, landed),
-        *_raw(platform, ref, chosen),
-        *_bronze(platform, ref, entity, [b for b in chosen if b in set(applied)], everything),
-        *_silver(platform, ref, entity, applied, everything),
-    ]
+    loaded = [b for b in chosen if b in set(applied)]
+    looks = (
+        _lost(platform, ref, landed),
+        _raw(platform, ref, chosen),
+        _bronze(platform, ref, entity, loaded, everything),
+        _silver(platform, ref, entity, applied, everything),
+    )
+    found = [finding for look in looks for finding in _caught(ref, look)]
     yield from found
     if not found:
         what = "all of it" if everything else f"{len(chosen)} of {len(landed)} batches, {KEYS} records"

@@ -17,15 +17,19 @@ from dataplatform.errors import DataplatformError
 from dataplatform.layers import raw
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Source
 from dataplatform.names import batch_time
+from dataplatform.reading.status import last_backup
 from dataplatform.records.refs import EntityRef, RunRef
 from dataplatform.runs.locks import dead_among
 from dataplatform.runs.recover import process_waiting
 from dataplatform.secrets.resolver import names_in
+from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import connected, transaction
+from dataplatform.upkeep.backup.keep import archives
 from dataplatform.upkeep.doctor.finding import Finding
 
 DIED = "its process ended without a word; doctor closed it"
 SKEW = 5.0  # seconds
+OLD = timedelta(days=3)  # of a backup
 GRACE = timedelta(minutes=30)  # that a schedule may be late
 SOON = timedelta(days=7)  # before a token ends
 
@@ -39,6 +43,26 @@ def work(platform: Platform, now: datetime | None = None) -> Iterator[Finding]:
     yield from waiting(platform)
     yield from secrets(platform, now)
     yield from metadata(platform)
+    yield backups(platform, now)
+
+
+def backups(platform: Platform, now: datetime) -> Finding:
+    """Whether one was made lately, and whether the newest try went well."""
+    with connected(platform.engine) as conn:
+        last = last_backup(conn)
+    remedy = "dataplatform backup; while `up` runs, a flow makes one every night"
+    there = archives(
+        FileStore(platform.settings.backup_location)
+    )  # one may be known to a database of before only
+    made = [one.made_at for one in there] + ([last.succeeded_at] if last and last.succeeded_at else [])
+    if not made:
+        failed = f": {last.error}" if last is not None and last.error else ""
+        return Finding("warning", "backup", f"there is none{failed}", remedy)
+    age = now - max(made)
+    text = f"the newest is {age.days} days old" if age.days else "the newest is less than a day old"
+    if last is not None and last.error:
+        return Finding("problem", "backup", f"{text}, and the last try failed: {last.error}", remedy)
+    return Finding("warning" if age > OLD else "ok", "backup", text, remedy if age > OLD else "")
 
 
 def metadata(platform: Platform) -> Iterator[Finding]:
