@@ -1,3 +1,3 @@
 """dataplatform: a self-hosted, metadata-driven data platform for personal data."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
