@@ -148,6 +148,7 @@ def test_a_key_in_the_environment_is_not_written(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("key", "message"),
     [(Fernet.generate_key().decode(), "cannot be decrypted"), ("short", "not a Fernet key")],
+    ids=["another", "none"],
 )
 def test_a_wrong_key_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, message: str) -> None:
     store = LocalStore(tmp_path)
