@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dataplatform.bootstrap import open_platform, perform
@@ -15,6 +16,7 @@ from dataplatform.orchestration.tasks import as_tasks, publish, quiet_errors, ru
 from dataplatform.pipeline import Flags
 from dataplatform.runs import Order, run
 from dataplatform.runs.locks import alive
+from dataplatform.stamp import stamp_of
 from prefect import flow
 
 
@@ -30,7 +32,7 @@ def ingest(
     quiet_errors()
     with open_platform() as platform, alive(platform.engine, run_ref()):
         order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes), run_ref())
-        with as_tasks(perform, platform.settings) as submit:
+        with as_tasks(perform, platform.settings, partial(stamp_of, platform, source)) as submit:
             result = run(platform, order, submit)
         publish(result)
         deliver(platform.engine, send)

@@ -226,11 +226,11 @@ def test_moves_are_done_by_the_task_runner_of_the_settings(
             titles.append(parameters["move"].title)
             return super().submit(task, parameters, *more, **options)
 
-    monkeypatch.setitem(RUNNERS, "listing", Listing)
+    monkeypatch.setitem(RUNNERS, "listing", lambda parallel: Listing())
 
     @flow(persist_result=False)
     def one_move() -> int:
-        with as_tasks(lambda move: Counts(read=7), Settings(task_runner="listing")) as submit:
+        with as_tasks(lambda move, stamp: Counts(read=7), Settings(task_runner="listing")) as submit:
             return submit(move_of("raw", "e", "b")).result().read
 
     api = {

@@ -29,6 +29,7 @@ from dataplatform.records.counts import Counts
 from dataplatform.secrets import Secrets
 from dataplatform.secrets.masking import PROCESS, masked_logs
 from dataplatform.settings import PrefectApi, Settings, load_settings
+from dataplatform.stamp import Stamp, refuse_other, stamp_of
 from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import make_engine, ping
 from dataplatform.upkeep.backup import journal
@@ -117,15 +118,31 @@ def _lent_to_this_process(platform: Platform) -> Iterator[None]:
             _of_process[os.getpid()] = before
 
 
-def perform(move: Move) -> Counts:
-    """Does a move with this process's platform, which is opened once, for good, where none is open yet."""
+def perform(move: Move, stamp: Stamp | None = None) -> Counts:
+    """Does a move with this process's platform, which is opened once, for good, where none is open yet.
+
+    `stamp`: what the run works by; a process that works by something else refuses.
+    """
     with _opening:
         platform = _of_process.get(os.getpid())
         if platform is None:
             stack = ExitStack()
             platform = stack.enter_context(open_platform())
             atexit.register(stack.close)
+    if stamp is not None:
+        platform = _alike(platform, stamp, move.batch.source)
     return pipeline.perform(platform, move)
+
+
+def _alike(platform: Platform, stamp: Stamp, source: str) -> Platform:
+    """The platform, with its metadata read again where they are not the run's: people edit them meanwhile."""
+    mine = stamp_of(platform, source)
+    if mine.metadata != stamp.metadata:
+        platform = reread(platform)
+        _of_process[os.getpid()] = platform
+        mine = stamp_of(platform, source)
+    refuse_other(mine, stamp, source)
+    return platform
 
 
 def reread(platform: Platform) -> Platform:

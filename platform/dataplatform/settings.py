@@ -82,7 +82,8 @@ class Settings(BaseSettings):
     )
     task_runner: str = Field(
         default="threads",
-        description="Where the tasks of a run are done: `threads` of the process that runs the flow.",
+        description="Where the tasks of a run are done: `threads` of the process that runs the flow; `dask`: processes "
+        "of this machine; or the address of a Dask scheduler, such as tcp://10.0.0.2:8786.",
     )
     http_timeout: float = Field(
         default=60.0,

@@ -27,7 +27,7 @@ LEVELS = [
     {"audit", "events", "secrets", "storage", "embedded"},
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},
     {"context"},
-    {"requesting"},
+    {"requesting", "stamp"},
     {"pipeline"},
     {"auto_dw", "runs", "reading", "upkeep"},
     {"orchestration", "triggers"},

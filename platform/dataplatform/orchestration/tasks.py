@@ -17,15 +17,16 @@ from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 
 from dataplatform.errors import DataplatformError, TransientError
-from dataplatform.orchestration.runners import runner_named
+from dataplatform.orchestration.runners import is_elsewhere, runner_named
 from dataplatform.pipeline import Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import RunRef
 from dataplatform.runs.chains import Submit
 from dataplatform.runs.order import RunResult
 from dataplatform.settings import Settings
+from dataplatform.stamp import Stamp
 
-Perform = Callable[[Move], Counts]
+Perform = Callable[[Move, Stamp | None], Counts]
 
 
 def run_ref() -> RunRef:
@@ -34,14 +35,17 @@ def run_ref() -> RunRef:
 
 
 @contextlib.contextmanager
-def as_tasks(perform: Perform, settings: Settings) -> Iterator[Submit]:
+def as_tasks(
+    perform: Perform, settings: Settings, stamp: Callable[[], Stamp] | None = None
+) -> Iterator[Submit]:
     """Every move becomes a task run of the flow we are in, tried again where that may help.
 
     The task runner is the one that the settings name, and not one of the flow's decorator: those are read when a
     flow runs, not when its module is imported. `perform` is called where the runner has it done; it opens that
-    process's platform. Raises SettingsError for a name that no runner has.
+    process's platform. `stamp`: gives what that process must work by. Raises SettingsError where there is no such
+    runner.
     """
-    task: Task[[Move], Counts] = Task(
+    task: Task[[Move, Stamp | None], Counts] = Task(
         perform,
         name="move",
         task_run_name="{move.title}",
@@ -51,8 +55,9 @@ def as_tasks(perform: Perform, settings: Settings) -> Iterator[Submit]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    with runner_named(settings.task_runner) as runner:
-        yield lambda move: runner.submit(task, {"move": move})
+    asked = stamp() if stamp and is_elsewhere(settings.task_runner) else None
+    with runner_named(settings.task_runner, settings.parallel) as runner:
+        yield lambda move: runner.submit(task, {"move": move, "stamp": asked})
 
 
 def _may_pass(task_: Any, run: Any, state: Any) -> bool:
