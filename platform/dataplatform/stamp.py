@@ -7,9 +7,8 @@ import socket
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from pathlib import Path
 
-from dataplatform import __version__
+from dataplatform import __version__, project
 from dataplatform.context import Platform
 from dataplatform.errors import MetadataError, SettingsError
 
@@ -34,7 +33,7 @@ def stamp_of(platform: Platform, source: str) -> Stamp:
 @cache
 def code_digest() -> str:
     """Of all our modules; some thirty milliseconds, once a process."""
-    root, hasher = Path(__file__).parent, blake2b(digest_size=12)
+    root, hasher = project.PACKAGE, blake2b(digest_size=12)
     for path in sorted(root.rglob("*.py")):
         hasher.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return hasher.hexdigest()
