@@ -9,7 +9,7 @@ from rich.table import Table
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, err, out, print_json
-from dataplatform.errors import MetadataError
+from dataplatform.errors import LoadError, MetadataError
 from dataplatform.upkeep import purge as upkeep
 from dataplatform.upkeep.purge import Plan
 
@@ -34,10 +34,14 @@ def purge(
         go = yes or (not json_ and typer.confirm("remove all of this, for good?", err=True))
         if go:
             upkeep.purge(platform, wanted)
+        left = upkeep.left_of(platform, what) if go else []
+    if left:
+        raise LoadError(f"of {', '.join(left)} something is there still", f"dataplatform purge {what}")
     if json_:
         print_json({"status": "done" if go else "planned", **wanted.as_json()})
     else:
-        out.print(f"{what} is removed" if go else "nothing was removed", markup=False)
+        removed = f"{what} is removed; searched again in raw, bronze and silver: nothing was found"
+        out.print(removed if go else "nothing was removed", markup=False, soft_wrap=True)
     if not go and not json_:
         raise typer.Exit(1)
 

@@ -97,6 +97,12 @@ def purge(platform: Platform, wanted: Plan) -> None:
             raw.remove_originals(platform.raw, source, originals)
 
 
+def left_of(platform: Platform, text: str) -> list[str]:
+    """Entities of `source` or `source.entity` that some layer still has a trace of."""
+    source, _, name = text.partition(".")
+    return sorted(f"{source}.{one}" for one in _entities(platform, source) if name in ("", one))
+
+
 def _archives(catalog: Catalog, ref: EntityRef) -> list[FileStore]:
     """Where retention put its files, as long as the metadata say so."""
     source = catalog.sources.get(ref.source)
