@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo up check unit test test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw train-autodw clean
+.PHONY: help setup demo up check unit test test-data test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw train-autodw clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,6 +30,9 @@ unit: setup      ## the tests that need no server, properties on few examples; s
 
 test: setup      ## fast tests, on real servers; what they leave uncovered
 	@$(BIN)/python -m pytest --cov=dataplatform --cov-report=
+
+test-data: setup ## the fast tests but those of Prefect's server, schedules and workers: on another Python
+	@$(BIN)/python -m pytest -m "not long and not slow and not prefect"
 
 test-slow: setup ## what takes minutes: kills again and again, an exported project under dbt
 	@$(BIN)/python -m pytest -m slow --timeout=1800
@@ -61,7 +64,7 @@ format: setup    ## let ruff put the code in order
 docs: setup      ## regenerate the reference pages and the JSON Schema
 	@$(BIN)/python scripts/generate_docs.py
 
-pythons: setup   ## set-up and a tiny source on every Python here, the tests on the oldest, those without servers on the newest
+pythons: setup   ## set-up and a tiny source on every Python here, test-data on the oldest, unit on the newest
 	@$(BIN)/python scripts/try_pythons.py --test-ends
 
 bench-start: setup ## what a command takes before it does anything

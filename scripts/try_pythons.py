@@ -143,7 +143,7 @@ def attempt(python: Python, target: str) -> None:
 
 def main(test_ends: bool) -> None:
     found = pythons()
-    targets = {found[-1]: "unit", found[0]: "test"} if test_ends else {}
+    targets = {found[-1]: "unit", found[0]: "test-data"} if test_ends else {}
     for python in found:
         attempt(python, targets.get(python, ""))
 
