@@ -239,7 +239,7 @@ def test_an_archive_of_a_newer_release_is_refused(world: World, tmp_path: Path) 
     settings, archive = world.platform.settings, back_up(world, tmp_path / "b")
     for header in (
         Header("0.1.0", "9999", "2027"),
-        Header("0.2.0", HEAD, "2027"),
+        Header("9.2.0", HEAD, "2027"),
         Header("0.3.0", HEAD, "2027", (), 2),
     ):
         newer = rewritten(
@@ -613,14 +613,14 @@ def test_an_upgrade_that_is_killed_is_done_by_the_next_command(
 def test_an_older_program_refuses_newer_data(world: World) -> None:
     settings = world.platform.settings
     with world.platform.engine.begin() as conn:
-        conn.execute(sa.text("insert into audit.release values ('0.2.0', '9999', now())"))
+        conn.execute(sa.text("insert into audit.release values ('9.2.0', '9999', now())"))
     with (
-        pytest.raises(SettingsError, match=r"dataplatform 0\.2\.0 has worked on these data"),
+        pytest.raises(SettingsError, match=r"dataplatform 9\.2\.0 has worked on these data"),
         open_platform(settings),
     ):
         pass
     with world.platform.engine.begin() as conn:
-        conn.execute(sa.text("update audit.release set version = '0.1.9' where version = '0.2.0'"))
+        conn.execute(sa.text("update audit.release set version = '0.2.9' where version = '9.2.0'"))
     with open_platform(settings):
         pass
     with world.platform.engine.begin() as conn:
