@@ -52,7 +52,8 @@ def _judged(part: Sequence[int], number: int) -> dict[str, dict[str, Any]]:
     """Answers on the cases of one part, by what was learned from the others."""
     rest = [p for p, own in zip(_prepared, part, strict=True) if own != number]
     learned = train(rest, threads=1)
-    mine = [p.case for p, own in zip(_prepared, part, strict=True) if own == number]
+    due = zip(_prepared, part, strict=True)
+    mine = [p.case for p, own in due if own == number and p.case.level in LEVELS]
     return {
         f"{c.name}.{c.level}": predictions(as_json(evaluate(c.schema, c.rows, learned=learned))) for c in mine
     }
@@ -90,9 +91,24 @@ def summary(found: Sequence[Case], answers: dict[str, dict[str, Any]], level: st
         own = [r["calibration"][task] for r in results if task in r["calibration"]]
         result[f"{task}_at_80"] = float(np.mean([r["p_at_80"] for r in own if r["p_at_80"] is not None]))
         result[f"{task}_ece"] = float(np.mean([r["ece"] for r in own]))
+        result[f"{task}_ece_by_chance"] = by_chance(found, answers, level, task)
     result |= of_roles(found, answers, level)
     result["fk_listed"] = listed(found, answers, level)
     return {name: round(value, 4) for name, value in result.items()}
+
+
+def by_chance(
+    found: Sequence[Case], answers: dict[str, dict[str, Any]], level: str, task: str, draws: int = 20
+) -> float:
+    """The ECE of confidences that hold exactly as often as they say: a schema has few judgements, and few scatter."""
+    rng, calib = np.random.default_rng(1), scorer().calib
+    errors = []
+    for case in found:
+        name = f"{case.name}.{level}"
+        if case.level == level:
+            pairs = said_and_right([case], {name: {**answers[name], "possible": []}}, task)
+            errors += [calib([(c, rng.random() < c) for c, _ in pairs])["ece"] for _ in range(draws) if pairs]
+    return float(np.mean(errors))
 
 
 def of_roles(found: Sequence[Case], answers: dict[str, dict[str, Any]], level: str) -> dict[str, float]:
@@ -201,8 +217,9 @@ def page(found: Sequence[Case], answers: dict[str, dict[str, Any]]) -> str:
     lines += [
         "",
         "F1 is the mean over schemas (`_micro`: over all judgements); `_at_80`: share that is right of what is said",
-        "with a confidence of .80 and more; `_ece`: expected calibration error; `fk_listed`: share of the true",
-        "references that are chosen or asked about.",
+        "with a confidence of .80 and more; `_ece`: expected calibration error, the mean over schemas (of roles over",
+        "all judgements); `_ece_by_chance`: what it would be if confidences held exactly as often as they say, since a",
+        "schema has few judgements; `fk_listed`: share of the true references that are chosen or asked about.",
         "",
     ]
     for task, title in TITLES.items():

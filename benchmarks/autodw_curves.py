@@ -43,6 +43,20 @@ def composite_curve(
     return curve(np.array(said), np.array(right), np.array(weight))
 
 
+def privacy_curve(
+    found: Sequence[Prepared], table: Table, chances: Matrix, least: float
+) -> list[tuple[float, float]]:
+    """Of columns that have their names. Every schema counts the same: one with many private columns, which are easy to
+    tell, must not speak for the many with few."""
+    columns = [sum(len(t.columns) for t in p.case.schema.tables.values()) for p in found]
+    total = np.bincount(table.case)
+    named = np.concatenate([np.arange(n) < own for n, own in zip(total, columns, strict=True)])
+    counted = named & (table.weight > 0)
+    number = np.bincount(table.case[counted & (chances >= least)], minlength=len(found))
+    weight = np.where(counted, 1 / np.maximum(1, number[table.case]), 0.0)
+    return curve(chances, table.right, weight)
+
+
 def roles_curve(found: Sequence[Prepared], table: Table, scores: Matrix) -> list[tuple[float, float]]:
     said, right, weight = [], [], []
     chances = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -31,10 +31,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     REFERENCES: {
         "num_leaves": 12,
-        "learning_rate": 0.05,
+        "learning_rate": 0.1,
         "min_data_in_leaf": 15,
         "feature_fraction": 0.5,
-        "rounds": 700,
+        "rounds": 350,
     },
     PRIVATE: {
         "num_leaves": 12,

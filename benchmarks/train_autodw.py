@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from autodw_cases import SHARED, Case, cases
-from autodw_curves import composite_curve, curve, key_curve, roles_curve
+from autodw_curves import composite_curve, curve, key_curve, privacy_curve, roles_curve
 from autodw_tables import (
     SORTED,
     Prepared,
@@ -94,7 +94,7 @@ def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
     curves[COMPOSITE] = composite_curve(found, structures)
     private = privacy_table(found, structures)
     sure = 1 / (1 + np.exp(-unseen(PRIVATE, private, part, threads)[:, 0]))
-    curves[PRIVATE] = curve(sure, private.right, private.weight)
+    curves[PRIVATE] = privacy_curve(found, private, sure, LEAST[PRIVATE])
     everything[PRIVATE] = fitted(PRIVATE, private, np.ones(len(private.rows), bool), threads)
     roles = roles_table(found, structures)
     curves[ROLES] = roles_curve(found, roles, unseen(ROLES, roles, part, threads))
