@@ -483,7 +483,7 @@ def test_a_batch_that_met_a_failing_server_is_loaded_by_the_next_run(
         raise ServerError("MongoDB failed", "run again")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dataplatform.pipeline._history", fails)
+        patch.setattr("dataplatform.pipeline.history_of", fails)
         assert world.run().failed
     assert not world.run().failed  # the file has not changed since
     assert world.rows("select id from silver.s__e order by id") == [(1,), (2,)]
