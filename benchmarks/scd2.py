@@ -1,11 +1,12 @@
-"""The SCD2 workload: our whole way beside a hand-written limit, CPU seconds of all processes.
+"""The SCD2 workload: our whole way beside a hand-written limit, CPU and wall seconds of all processes.
 
-usage: scd2.py [RECORDS]        needs the workload generator and the limit in ../shared/bench
+usage: scd2.py [RECORDS…]       needs the workload generator and the limit in ../shared/bench
                                 BENCH_PEERS=PYTHON: also dlt and dbt, of that environment (peers.py)
 
 W1: first load; W2: the next full load, 2 % touched; W3: the same file again. CPU is that of the client and
 of the servers (postmaster and mongod with all their children), so it says the same on a noisy machine.
-Prints a table of ratios to the limit of the same run, writes benchmarks/out/scd2.json.
+Prints a table of ratios to the limit of the same run, and where ours went: by move and process. Writes
+benchmarks/out/scd2.json.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,8 @@ from dataplatform.runs.chains import threads
 from dataplatform.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-BENCH = ROOT.parent / "shared" / "bench"
+BENCH = Path(os.environ.get("BENCH_WORKLOAD", ROOT.parent / "shared" / "bench"))
+PARTS = ("ours_raw", "ours_bronze", "ours_silver")
 PEERS = ("dlt_arrow", "dlt_default", "dbt_snapshot")
 STEPS = {"W1": "v1", "W2": "v2", "W3": "v2"}
 
@@ -48,35 +51,75 @@ entities:
 """
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a process and of the children it has waited for."""
+@dataclass(frozen=True)
+class Spent:
+    """Seconds: CPU of our processes and of the servers, and of the clock."""
+
+    client: float = 0.0
+    postgres: float = 0.0
+    mongo: float = 0.0
+    wall: float = 0.0
+
+    @property
+    def cpu(self) -> float:
+        return self.client + self.postgres + self.mongo
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def server_cpu(folder: Path) -> float:
+    """CPU of a server and all its processes.
+
+    What a process took passes to its parent when that has waited for it: read in between, it would be in neither.
+    So we look until nobody came or went meanwhile.
+    """
+    pid = json.loads((folder / "state.json").read_text())["pid"]
+    while True:
+        try:
+            before = _of_ended(pid), _children(pid)
+            total = sum(map(_own, (pid, *before[1])))
+            if before == (_of_ended(pid), _children(pid)):
+                return (total + before[0]) / os.sysconf("SC_CLK_TCK")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a child has just ended
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _own(pid: int) -> int:
+    """Ticks of a process itself."""
+    return sum(_ticks(pid)[:2])
+
+
+def _of_ended(pid: int) -> int:
+    """Ticks of its children that it has waited for."""
+    return sum(_ticks(pid)[2:])
+
+
+def _ticks(pid: int) -> list[int]:
+    """User, system, and the same of the children that were waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(int(f) for f in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return [int(field) for field in fields[11:15]]
 
 
-def servers_cpu(home: Path) -> float:
-    """All server processes of HOME, children that still run included."""
-    total = 0.0
-    for name in ("postgres", "mongo"):
-        pid = json.loads((home / name / "state.json").read_text())["pid"]
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        total += cpu_of(pid) + sum(cpu_of(int(child)) for child in children)
-    return total
+def spent(home: Path | None) -> Spent:
+    """Until now: the client (its children too) and the servers."""
+    usages = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    client = sum(u.ru_utime + u.ru_stime for u in usages)
+    servers = [server_cpu(home / name) for name in ("postgres", "mongo")] if home else [0.0, 0.0]
+    return Spent(client, *servers, time.perf_counter())
 
 
-def measured(home: Path | None, work: Callable[[], Any]) -> float:
-    """CPU seconds of the client (its children too) and of the servers."""
-
-    def client() -> float:
-        usages = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(u.ru_utime + u.ru_stime for u in usages)
-
-    def all_() -> float:
-        return client() + (servers_cpu(home) if home else 0)
-
-    before = all_()
+def measured(home: Path | None, work: Callable[[], Any]) -> Spent:
+    before = spent(home)
     work()
-    return all_() - before
+    return spent(home) - before
 
 
 def limit(platform: Platform, file: Path, first: bool) -> None:
@@ -85,18 +128,16 @@ def limit(platform: Platform, file: Path, first: bool) -> None:
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
 
 
-def ours(platform: Platform, folder: Path, file: Path, silver: list[float]) -> None:
-    """The whole way; `silver` gets the CPU of its silver step."""
+def ours(platform: Platform, folder: Path, file: Path, moves: dict[str, Spent]) -> None:
+    """The whole way; `moves` gets what each of its moves took."""
     target = folder / "in" / "t.jsonl"
     target.unlink(missing_ok=True)
     os.link(file, target)
 
     def perform(move: Move) -> Counts:
-        if move.layer != "silver":
-            return pipeline.perform(platform, move)
         result: list[Counts] = []
         work = partial(pipeline.perform, platform, move)
-        silver.append(measured(platform.settings.home_path, lambda: result.append(work())))
+        moves[move.layer] = measured(platform.settings.home_path, lambda: result.append(work()))
         return result[0]
 
     with threads(1, perform) as submit:
@@ -119,33 +160,37 @@ def prefect_start() -> dict[str, float]:
         env = {**os.environ, "DATAPLATFORM_HOME": name, "DATAPLATFORM_LINGER": "0"}
         code = (
             "from pathlib import Path; from dataplatform.embedded import prefect_server as p; "
-            "s = p.start(Path('" + name + "'), 0); s.release(); s.wait_stopped()"
+            "s = p.start(Path('" + name + "'), 0, 7); s.release(); s.wait_stopped()"
         )
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True, env=env)
-        return {"import_cpu": imported, "server_start_and_stop_wall": time.perf_counter() - start}
+        return {"import_cpu": imported.cpu, "server_start_and_stop_wall": time.perf_counter() - start}
 
 
-def main(records: int) -> None:
+def main(sizes: list[int]) -> None:
     if not BENCH.exists():
         sys.exit(f"the workload is not here: {BENCH}")
-    with tempfile.TemporaryDirectory(prefix="dp-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        subprocess.run([sys.executable, BENCH / "gen.py", str(records), folder], check=True)
-        results = bench(folder)
-    results |= {"records": records, "prefect": prefect_start()}
+    results: dict[str, Any] = {}
+    for records in sizes:
+        with tempfile.TemporaryDirectory(prefix="dp-bench-") as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            subprocess.run([sys.executable, BENCH / "gen.py", str(records), folder], check=True)
+            found = bench(folder)
+        show(records, found)
+        results[str(records)] = {name: {s: asdict(v) for s, v in of.items()} for name, of in found.items()}
+    results["prefect"] = prefect_start()
     (ROOT / "benchmarks" / "out").mkdir(exist_ok=True)
     (ROOT / "benchmarks" / "out" / "scd2.json").write_text(json.dumps(results, indent=2) + "\n")
-    show(results)
+    print("Prefect, beside: " + ", ".join(f"{n} {s:.1f} s" for n, s in results["prefect"].items()))
 
 
-def bench(folder: Path) -> dict[str, Any]:
+def bench(folder: Path) -> dict[str, dict[str, Spent]]:
     (folder / "metadata" / "sources").mkdir(parents=True)
     (folder / "in").mkdir()
     (folder / "metadata" / "sources" / "bench.yaml").write_text(YAML % (folder / "in"))
     settings = Settings(home=folder / "home", metadata_path=folder / "metadata")
-    results: dict[str, Any] = {"limit": {}, "ours": {}, "ours_silver": {}}
+    results: dict[str, dict[str, Spent]] = {name: {} for name in ("limit", "ours", *PARTS)}
     peers = os.environ.get("BENCH_PEERS", "")
     with open_platform(settings, load_catalog(settings.metadata_path)) as platform:
         home = settings.home_path
@@ -153,10 +198,11 @@ def bench(folder: Path) -> dict[str, Any]:
             conn.exec_driver_sql("alter database dataplatform set work_mem = '64MB'")
         platform.engine.dispose()
         for step, version in STEPS.items():
-            file, silver = folder / f"{version}.jsonl", []
-            results["limit"][step] = measured(home, lambda f=file, s=step: limit(platform, f, s == "W1"))
-            results["ours"][step] = measured(home, lambda f=file, s=silver: ours(platform, folder, f, s))
-            results["ours_silver"][step] = silver[0]
+            file, moves = folder / f"{version}.jsonl", dict[str, Spent]()
+            results["limit"][step] = measured(home, partial(limit, platform, file, step == "W1"))
+            results["ours"][step] = measured(home, partial(ours, platform, folder, file, moves))
+            for layer, took in moves.items():
+                results[f"ours_{layer}"][step] = took
             for name in PEERS if peers else ():
                 work = partial(peer, platform, peers, name, file, folder)
                 results.setdefault(name, {})[step] = measured(home, work)
@@ -177,17 +223,24 @@ def check(platform: Platform) -> None:
     assert counts[0] == counts[1], counts
 
 
-def show(results: dict[str, Any]) -> None:
-    print(f"{'CPU seconds (ratio to limit)':34}" + "".join(f"{s:>16}" for s in STEPS))
-    for name in ("limit", "ours", "ours_silver", *PEERS):
+def show(records: int, results: dict[str, dict[str, Spent]]) -> None:
+    print(f"{f'{records:,} records: CPU s (ratio), wall s':42}" + "".join(f"{s:>24}" for s in STEPS))
+    for name in ("limit", "ours", *PARTS, *PEERS):
         if name not in results:
             continue
-        cells = [f"{results[name][s]:.1f} ({results[name][s] / results['limit'][s]:.2f})" for s in STEPS]
-        print(f"{name:34}" + "".join(f"{c:>16}" for c in cells))
+        cells = [
+            f"{found.cpu:.1f} ({found.cpu / results['limit'][step].cpu:.2f}) {found.wall:7.1f}"
+            for step, found in results[name].items()
+        ]
+        print(f"{name:42}" + "".join(f"{c:>24}" for c in cells))
+    for name in ("limit", "ours", *PARTS):
+        took = results[name]["W1"]
+        print(
+            f"{name:14}W1: client {took.client:.1f}, Postgres {took.postgres:.1f}, MongoDB {took.mongo:.1f}"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"peak memory of our process: {peak} MB")
-    print("Prefect, beside: " + ", ".join(f"{n} {s:.1f} s" for n, s in results["prefect"].items()))
+    print(f"peak memory of our process: {peak} MB", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)
+    main([int(size) for size in sys.argv[1:]] or [200_000, 1_000_000])

@@ -488,3 +488,22 @@ def test_a_batch_that_met_a_failing_server_is_loaded_by_the_next_run(
     assert not world.run().failed  # the file has not changed since
     assert world.rows("select id from silver.s__e order by id") == [(1,), (2,)]
     assert world.rows("select count(*) from audit.load where status = 'failed'") == [(0,)]
+
+
+def test_what_a_bad_record_held_back_is_deleted_when_that_is_gone(entity: Any) -> None:
+    world = entity()
+    good = [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]
+    load(world, *good, {"id": 3, "v": "c"})
+    load(world, *good, {"id": 3, "v": "a\0b"})
+    assert world.rows("select id from silver_current.s__e order by id") == [(1,), (2,), (3,)]
+    load(world, *good)  # the good entries are those of before, but the third key is gone
+    assert world.rows("select id from silver_current.s__e order by id") == [(1,), (2,)]
+
+
+def test_a_batch_that_repeats_what_was_deleted_before_it_deletes_nothing_more(entity: Any) -> None:
+    world = entity()
+    load(world, {"id": 1}, {"id": 2})
+    for _ in range(3):
+        counts = load(world, {"id": 1}, force=True)
+    assert (counts.inserted, counts.updated, counts.closed, counts.unchanged) == (0, 0, 0, 1)
+    assert world.rows("select id, dp_deleted from silver.s__e order by id") == [(1, False), (2, True)]

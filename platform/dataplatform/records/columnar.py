@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +27,24 @@ class _TwoForOne(Exception):
 
 def grouped(records: Sequence[Mapping[str, Any]], whole: frozenset[str] = frozenset()) -> Iterator[Group]:
     """The records, flattened as `records.flatten` does it, in groups of the same paths."""
-    shapes: dict[tuple[str, ...], list[int]] = {}
-    for place, shape in enumerate(map(tuple, records)):
-        shapes.setdefault(shape, []).append(place)
-    for shape, places in shapes.items():
+    for shape, places in _by_shape(records):
         rows = [records[place].values() for place in places]
         columns: dict[str, Column] = dict(zip(shape, zip(*rows, strict=True), strict=True)) if shape else {}
         try:
             yield from list(_flat(places, columns, whole))
         except _TwoForOne:
             yield from _one_by_one(records, places, whole)
+
+
+def _by_shape(records: Sequence[Mapping[str, Any]]) -> Iterable[tuple[tuple[str, ...], Sequence[int]]]:
+    """Names of fields, and the positions of the records that have them in that order."""
+    found = list(map(tuple, records))
+    if found and found.count(found[0]) == len(found):  # the usual case
+        return [(found[0], range(len(found)))]
+    shapes: dict[tuple[str, ...], list[int]] = {}
+    for place, shape in enumerate(found):
+        shapes.setdefault(shape, []).append(place)
+    return shapes.items()
 
 
 def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[str]) -> Iterator[Group]:
@@ -51,7 +59,7 @@ def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[st
         if path in whole or _NESTED.isdisjoint(map(type, column)):
             scalars[path] = column
             continue
-        shapes = list(map(_shape, column))
+        shapes = _shapes(column)
         shape = shapes[0]
         if shapes.count(shape) < len(shapes):
             rest = dict([*scalars.items(), *lists.items(), (path, column), *reversed(todo)])
@@ -68,9 +76,14 @@ def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[st
     yield Group(places, scalars, lists)
 
 
-def _shape(value: Any) -> Any:
-    """Names of an object's fields; else whether it is a list."""
-    return tuple(value) if type(value) is dict else type(value) is list
+def _shapes(column: Column) -> list[Any]:
+    """Of each value the names of its fields; of what is no object whether it is a list."""
+    types = set(map(type, column))
+    if types == {dict}:
+        return list(map(tuple, column))
+    if types == {list}:
+        return [True] * len(column)
+    return [tuple(value) if type(value) is dict else type(value) is list for value in column]
 
 
 def _fields(path: str, names: tuple[str, ...], column: Column) -> Iterator[tuple[str, Column]]:
@@ -94,7 +107,7 @@ def _split(
 
 
 def _one_by_one(
-    records: Sequence[Mapping[str, Any]], places: list[int], whole: frozenset[str]
+    records: Sequence[Mapping[str, Any]], places: Sequence[int], whole: frozenset[str]
 ) -> Iterator[Group]:
     for place in places:
         scalars, lists = flatten(records[place], whole)

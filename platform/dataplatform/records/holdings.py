@@ -114,6 +114,15 @@ class Manifest:
     def batch_id(self) -> str:
         return self.ref.batch_id
 
+    def repeats(self, other: Manifest) -> bool:
+        """Whether both hold the same entries and no bad record, and nothing has to be read to know it."""
+        return self._source == other._source and not self.quarantined and not other.quarantined
+
+    @property
+    def _source(self) -> str:
+        """Id of the manifest that has the entries: one without any of its own only points at its base."""
+        return self.id if self.base is None or self.chunks else self.base
+
     @property
     def complete(self) -> bool:
         """Whether a key that is missing here was really missing at the source."""

@@ -110,7 +110,8 @@ def _kinds_of_texts(texts: Sequence[str], textual: bool) -> dict[str, int]:
     if textual:
         maybe = [t for t in texts if t[:1] in _STARTS or t[4:5] == "-"]
     else:
-        maybe = [t for t in texts if t[4:5] == "-" and t[7:8] == "-"]
+        dashes = "-" in "".join(texts)  # looked for once: most columns have none
+        maybe = [t for t in texts if t[4:5] == "-" and t[7:8] == "-"] if dashes else []
     counts = {TEXT: len(texts) - len(maybe)} if len(maybe) < len(texts) else {}
     if _are_instants(maybe):
         return counts | {TIMESTAMPTZ: len(maybe)}

@@ -149,6 +149,12 @@ def content_id(record: Mapping[str, Any]) -> bytes:
     return blake2b(dump(record), digest_size=16).digest()
 
 
+def content_ids(records: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    """`content_id` of many records."""
+    texts = map(dump, records)
+    return [blake2b(text, digest_size=16).digest() for text in texts]
+
+
 def row_hash(fields: Mapping[str, str]) -> bytes:
     """Hash of what a row's columns hold: xxh3_128 over `path=text` of each that is not null, in the order of the paths.
 

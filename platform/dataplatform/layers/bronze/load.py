@@ -24,13 +24,15 @@ from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
 from dataplatform.records.forgotten import NOBODY, Out
 from dataplatform.records.holdings import DELETED, Held, Manifest
-from dataplatform.records.record import content_id
+from dataplatform.records.record import content_id, content_ids
 from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
 MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
 _BLOCK = 5_000  # lines looked up together
-_PIECE = 500  # records handled together: few enough to stay in the processor's cache
+# records handled together, and bytes of their lines: few enough to stay in the processor's cache, for out of it all
+# that is done with them takes up to twice as long
+_PIECE, _PIECE_BYTES = 500, 64_000
 
 
 class RawBatch(Protocol):
@@ -223,12 +225,18 @@ def _lines(work: _Work, page: RawPage, lookup: _Lookup) -> None:
         known = lookup.find(digests)
         _known(work, lookup.before, known)
         fresh = [i for i, place in enumerate(known) if place < 0]
-        for at in range(0, len(fresh), _PIECE):
-            places = fresh[at : at + _PIECE]
+        size = _piece_size(block)
+        for at in range(0, len(fresh), size):
+            places = fresh[at : at + size]
             parsed = parse_block([block[i] for i in places], work.rule)
             numbers = [page.line + start + i for i in places]
             _parsed(work, _Piece(page.file, parsed, numbers, places, [digests[i] for i in places]))
         work.delivered += len(block)
+
+
+def _piece_size(lines: list[bytes]) -> int:
+    """How many such lines make a piece."""
+    return max(1, min(_PIECE, _PIECE_BYTES * len(lines) // max(1, sum(map(len, lines)))))
 
 
 def _documents(work: _Work, page: RawPage) -> None:
@@ -283,38 +291,34 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
     work.keys += before.keys[places].tobytes()
     work.versions += before.versions[places].tobytes()
     work.lines += before.lines[places].tobytes()
-    words = before.masks[places].tolist()
-    masks = (sum(word << (64 * i) for i, word in enumerate(row)) for row in words)
-    work.masks.extend(work.seen_masks.setdefault(mask, mask) for mask in masks)
+    masks = mf.mask_numbers(before.masks[places])
+    work.masks.extend(map(work.seen_masks.setdefault, masks, masks))
 
 
 def _parsed(work: _Work, piece: _Piece) -> None:
     """Stores what is new."""
     work.records += len(piece.parsed)
     before, batch = len(work.versions), work.raw.ref
-    bad: list[Bad] = []
-    documents: list[dict[str, Any]] = []
-    for i, item in enumerate(piece.parsed):
-        if isinstance(item, Bad):
-            bad.append(replace(item, raw_file=piece.file, raw_line=piece.numbers[i]))
-            continue
-        version = content_id(item.doc)
-        line = piece.digests[i] if piece.digests is not None else version
-        _enter(work, item.key, version, line, work.delivered + piece.places[i])
-        documents.append(_document(version, item, batch.batch_id))
+    good = [(i, item) for i, item in enumerate(piece.parsed) if isinstance(item, Record)]
+    records = [item.doc for _, item in good]
+    versions = content_ids(records)
+    work.keys += b"".join([item.key for _, item in good])
+    work.versions += b"".join(versions)
+    work.lines += b"".join(versions if piece.digests is None else [piece.digests[i] for i, _ in good])
+    work.positions.extend([work.delivered + piece.places[i] for i, _ in good])
+    found = zip(versions, good, strict=True)
+    documents = [_document(version, item, batch.batch_id) for version, (_, item) in found]
     inserted = work.bronze.insert(batch, documents, work.first)
     fresh = _fresh(work, inserted, before)
-    records = [item.doc for item in piece.parsed if isinstance(item, Record)]
-    flags = [document["_id"] in fresh for document in documents]
-    if len(fresh) < len(documents):  # the same version twice: it counts once
-        first = {document["_id"]: i for i, document in reversed(list(enumerate(documents)))}
-        flags = [
-            flag and first[d["_id"]] == i for i, (flag, d) in enumerate(zip(flags, documents, strict=True))
-        ]
+    flags = [version in fresh for version in versions]
+    if len(fresh) < len(versions):  # the same version twice: it counts once
+        first = {version: i for i, version in reversed(list(enumerate(versions)))}
+        flags = [flags[i] and first[version] == i for i, version in enumerate(versions)]
     work.masks.extend(noted(work.profile, records, flags))
     work.new_versions += len(inserted.new)
+    bad = [(i, item) for i, item in enumerate(piece.parsed) if isinstance(item, Bad)]
     if bad:
-        _quarantine(work, bad)
+        _quarantine(work, [replace(b, raw_file=piece.file, raw_line=piece.numbers[i]) for i, b in bad])
 
 
 def _fresh(work: _Work, inserted: Inserted, before: int) -> Set[bytes]:
@@ -332,10 +336,10 @@ def _fresh(work: _Work, inserted: Inserted, before: int) -> Set[bytes]:
 
 
 def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
-    document = {"_id": version, "key": record.key, "batch": batch_id}
     if record.exotic:
-        return document | {"exotic": True, "doc": to_bson(record.doc)}
-    return document | {"doc": record.doc}
+        doc = to_bson(record.doc)
+        return {"_id": version, "key": record.key, "batch": batch_id, "exotic": True, "doc": doc}
+    return {"_id": version, "key": record.key, "batch": batch_id, "doc": record.doc}
 
 
 def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:
@@ -375,7 +379,7 @@ def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:
 def _held(work: _Work) -> Held:
     """The entries, in the order of delivery. One array after the other, so that two of each are never there."""
     words = max(1, -(-len(work.profile.paths) // 64))
-    masks, work.masks = _mask_array(work.masks, words), []
+    masks, work.masks = mf.mask_array(work.masks, words), []
     positions, work.positions = np.array(work.positions, np.int64), array("q")
     order = None if (positions[1:] >= positions[:-1]).all() else np.argsort(positions, kind="stable")
 
@@ -386,11 +390,3 @@ def _held(work: _Work) -> Held:
     versions, work.versions = ordered(hs.hashes(work.versions)), bytearray()
     lines, work.lines = ordered(hs.hashes(work.lines)), bytearray()
     return Held(keys, versions, lines, ordered(masks), hs.unique(hs.hashes(work.held)))
-
-
-def _mask_array(masks: list[int], words: int) -> hs.Hashes:
-    if words == 1:
-        return np.array(masks, np.uint64).reshape(-1, 1)
-    low = (1 << 64) - 1
-    columns = [[(m >> (64 * i)) & low for m in masks] for i in range(words)]
-    return np.array(columns, np.uint64).T.reshape(-1, words)

@@ -31,6 +31,22 @@ def widened(masks: Hashes, words: int) -> Hashes:
     return masks if missing <= 0 else np.pad(masks, ((0, 0), (0, missing)))
 
 
+def mask_array(masks: list[int], words: int) -> Hashes:
+    """Masks as arrays of so many words."""
+    if words == 1:
+        return np.array(masks, np.uint64).reshape(-1, 1)
+    low = (1 << 64) - 1
+    columns = [[(m >> (64 * i)) & low for m in masks] for i in range(words)]
+    return np.array(columns, np.uint64).T.reshape(-1, words)
+
+
+def mask_numbers(masks: Hashes) -> list[int]:
+    """The inverse."""
+    if masks.shape[1] == 1:
+        return list(masks[:, 0].tolist())
+    return [sum(word << (64 * i) for i, word in enumerate(row)) for row in masks.tolist()]
+
+
 def difference(base: Held, new: Held, most: float) -> Difference | None:
     """Both have each key once. Entries that are new or not the same, and keys that are gone.
 

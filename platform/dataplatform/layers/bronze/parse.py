@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from traceback import extract_tb
 from typing import Any, NamedTuple
 
@@ -95,7 +96,9 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
         return None
     if b"\\" in joined and b"\\u" in joined and any(code in joined for code in _ESCAPES):
         return None
-    if any(line.count(b"{") + line.count(b"[") > MAX_DEPTH for line in lines):
+    if _most(lines, b"{") + _most(lines, b"[") > MAX_DEPTH and any(
+        line.count(b"{") + line.count(b"[") > MAX_DEPTH for line in lines
+    ):
         return None
     try:
         values = list(map(orjson.loads, lines))
@@ -103,15 +106,21 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
         return None
     if set(map(type, values)) != {dict}:
         return None
-    if any(_long_name(value, line) for value, line in zip(values, lines, strict=True)):
+    if max(map(len, lines)) > MAX_NAME and any(map(_long_name, values, lines)):
         return None
-    values = [_read(value, rule) for value in values]
+    if rule.null_values or rule.notation:
+        values = [_read(value, rule) for value in values]
     if not rule.key:  # `key: row`: known when all of the batch is
         return [Record(NO_KEY, value, False) for value in values]
     columns = [[value.get(path) for value in values] for path in rule.key]
     if any(not set(map(type, column)) <= {str, int} for column in columns):
         return None
-    return [Record(key, value, False) for key, value in zip(key_hashes(columns), values, strict=True)]
+    return list(map(Record, key_hashes(columns), values, repeat(False)))
+
+
+def _most(lines: list[bytes], byte: bytes) -> int:
+    """How often a line has the byte, at most."""
+    return max(map(bytes.count, lines, repeat(byte)))
 
 
 def parse(line: bytes, rule: Rule) -> Record | Bad:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from collections.abc import Iterator, Set
+import struct
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from operator import itemgetter
 from typing import Any
 
+import bson
 import pymongo
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -25,10 +26,14 @@ from dataplatform.records.holdings import Ended, Found
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage.mongo import server_errors
 
-FETCH = 500  # documents asked for at once
+FETCH = 500  # versions asked for at once, by their ids
+SCAN = 2_000  # documents in an answer, where all are read
+# documents decoded together, and their bytes: what is made of them stays in the processor's cache
+PIECE, PIECE_BYTES = 500, 80_000
 MOST = 0.3  # share of a collection from which reading all of it is cheaper
 
 _DUPLICATE = 11000
+_LENGTH = struct.Struct("<i").unpack_from  # how a BSON document begins
 SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
 
@@ -83,7 +88,9 @@ class Bronze:
         collection = self.versions(batch.entity)
         known = {} if first else self._known(collection, [d["_id"] for d in documents])
         mine = {version for version, brought in known.items() if brought == batch.batch_id}
-        new = {d["_id"]: d for d in documents if d["_id"] not in known}
+        new = {d["_id"]: d for d in documents}
+        if known:
+            new = {version: d for version, d in new.items() if version not in known}
         if not new:
             return Inserted(set(), mine)
         ordered = sorted(new.values(), key=itemgetter("_id"))  # as the index wants them
@@ -127,7 +134,8 @@ class Bronze:
         number = 0
         for block in blocks:
             number += len(block)
-            yield [(d["_id"], _record(d)) for d in block]
+            plain = all(map(_PLAIN.__eq__, map(tuple, block)))
+            yield [(d["_id"], d["doc"] if plain else _record(d)) for d in block]
         if number < len(wanted):
             raise StorageError(
                 f"bronze lacks {len(wanted) - number} versions of {ref}",
@@ -137,6 +145,9 @@ class Bronze:
     def count(self, ref: EntityRef) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(ref).estimated_document_count())
+
+
+_PLAIN = ("_id", "key", "batch", "doc")  # fields of a version that is a record, as it came
 
 
 def _record(document: dict[str, Any]) -> dict[str, Any]:
@@ -160,13 +171,26 @@ def _inserted(collection: Collection[Any], documents: list[dict[str, Any]]) -> l
 
 def _looked_up(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(wanted), FETCH):
-        yield list(collection.find({"_id": {"$in": hs.pieces(wanted[start : start + FETCH])}}))
+        ids = hs.pieces(wanted[start : start + FETCH])
+        yield from _decoded(collection.find_raw_batches({"_id": {"$in": ids}}), collection)
 
 
 def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
     """Reads everything in its natural order: cheaper than asking for most of it by id."""
-    cursor = collection.find({}, batch_size=FETCH)
     ordering = hs.prepared(wanted)
-    while block := list(islice(cursor, FETCH)):
+    for block in _decoded(collection.find_raw_batches({}, batch_size=SCAN), collection):
         known = hs.find(hs.hashes(d["_id"] for d in block), wanted, ordering) >= 0
         yield block if known.all() else [d for d, hit in zip(block, known.tolist(), strict=True) if hit]
+
+
+def _decoded(batches: Iterable[bytes], collection: Collection[Any]) -> Iterator[list[dict[str, Any]]]:
+    """The documents of answers, in small pieces. An answer is BSON documents, one after the other."""
+    options = collection.codec_options
+    for data in batches:
+        start = at = number = 0
+        while at < len(data):
+            at += _LENGTH(data, at)[0]
+            number += 1
+            if number == PIECE or at - start >= PIECE_BYTES or at >= len(data):
+                yield bson.decode_all(data[start:at], options)
+                start, number = at, 0

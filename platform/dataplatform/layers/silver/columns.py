@@ -6,18 +6,20 @@ looked at once, not value by value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
+import orjson
 import xxhash
 
-from dataplatform.layers.silver.convert import INTEGERS, NULL, BadValue
+from dataplatform.layers.silver.convert import INTEGERS, NULL, BadValue, converter
 from dataplatform.layers.silver.plan import ColumnPlan, Plan, TablePlan
 from dataplatform.layers.silver.rows import NO_VALUES, child_key
 from dataplatform.records.columnar import Column, Group, grouped
-from dataplatform.records.record import item_fields, plain, within
+from dataplatform.records.record import escape, item_fields, plain, within
 
 Lines = dict[str, list[str]]
 Part = str | Sequence[str]
@@ -201,6 +203,8 @@ def _quick(type_: str, kind: type, values: Sequence[Any]) -> Sequence[str] | Non
     if kind is int:
         low, high = INTEGERS.get(type_) or _WHOLE.get(type_) or (1, 0)
         return list(map(repr, values)) if low <= min(values) and max(values) <= high else None
+    if type_ == "jsonb" and kind in (dict, list):
+        return _jsons(values)
     if kind is not float or type_ not in ("double precision", "numeric", "text"):
         return None
     texts = list(map(repr, values))
@@ -214,6 +218,27 @@ def _quick(type_: str, kind: type, values: Sequence[Any]) -> Sequence[str] | Non
 
 _ANY = (-(10**4400), 10**4400)  # Python writes no longer ones
 _WHOLE = {"text": _ANY, "numeric": _ANY, "double precision": (-(2**53), 2**53)}
+
+
+# what a number is not written like when it is plain: its zeros, its exponent
+_UNPLAIN = re.compile(rb"\.0[,\]}]|[0-9][eE][-+]?[0-9]")
+
+
+def _jsons(values: Sequence[Any]) -> Sequence[str] | None:
+    """As `convert` writes each value, which is asked only where a number may not be plain as it is."""
+    try:
+        texts = [orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in values]
+    except TypeError:
+        return None  # numbers of any size
+    joined = b"\n".join(texts)
+    if _UNPLAIN.search(joined):
+        plainly = converter("jsonb")
+        return [
+            plainly(value) if _UNPLAIN.search(text) else escape(text.decode())
+            for value, text in zip(values, texts, strict=True)
+        ]
+    fields = joined.decode().split("\n")
+    return list(map(escape, fields)) if b"\\" in joined else fields
 
 
 def _special(values: Iterable[str]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from dataplatform.audit.record import note_schema_change
@@ -35,6 +36,7 @@ from dataplatform.records.record import ITEM, flatten
 from dataplatform.storage.postgres import raw_connection
 
 Known = dict[str, KnownPath]
+Flags = npt.NDArray[np.bool_]
 
 
 def load(
@@ -211,20 +213,18 @@ def _merge(work: Work) -> Done:
     return done
 
 
-def _candidates(work: Work, first: bool) -> tuple[Any, hs.Hashes]:
+def _candidates(work: Work, first: bool) -> tuple[Flags, hs.Hashes]:
     """Which entries may change something, and the keys that are gone."""
     task, entries, manifest = work.task, work.entries, work.manifest
     everyone = np.ones(len(entries), bool)
     if first or not task.applied:
         return everyone, hs.EMPTY
     before = work.history.manifest(task.applied[-1])
-    held = work.history.entries(before)
+    repeated = manifest.repeats(before)
+    held = entries if repeated else work.history.entries(before)
     candidate = everyone
     if manifest.load == "full" and before.complete and before.unique:
-        at = hs.find(entries.keys, held.keys)
-        known = np.flatnonzero(at >= 0)
-        same = (held.versions[at[known]] == entries.versions[known]).all(axis=1)
-        candidate[known[same]] = False
+        candidate = np.zeros(len(entries), bool) if repeated else _differ(entries, held)
         if task.entity.effective_at:
             # a record without a time of its own now follows one that was dated ahead
             since = moment_text(micros(batch_time(before.batch_id)))
@@ -234,11 +234,23 @@ def _candidates(work: Work, first: bool) -> tuple[Any, hs.Hashes]:
             candidate |= hs.member(entries.keys, hs.unique(ahead))
     if not manifest.complete:
         return candidate, hs.EMPTY
+    if repeated and before.complete and not len(held.held):
+        return candidate, hs.EMPTY
     held = held.alive(before.paths)
     open_ = held.keys if before.complete and not len(held.held) else state.open_keys(work.conn, work.plan)
     open_ = hs.unique(open_)
     gone = open_[~hs.member(open_, entries.keys) & ~hs.member(open_, entries.held)]
     return candidate, gone
+
+
+def _differ(entries: Held, held: Held) -> Flags:
+    """Which entries are not the same in a batch that held each key once."""
+    at = hs.find(entries.keys, held.keys)
+    known = np.flatnonzero(at >= 0)
+    same = (held.versions[at[known]] == entries.versions[known]).all(axis=1)
+    differ: Flags = np.ones(len(entries), bool)
+    differ[known[same]] = False
+    return differ
 
 
 def _check_deletes(work: Work, gone: hs.Hashes) -> None:
