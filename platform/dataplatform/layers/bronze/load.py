@@ -32,7 +32,7 @@ MAX_CHAIN = 20  # manifests that lean on one another before a whole one is writt
 _BLOCK = 5_000  # lines looked up together
 # records handled together, and bytes of their lines: few enough to stay in the processor's cache, for out of it all
 # that is done with them takes up to twice as long
-_PIECE, _PIECE_BYTES = 500, 64_000
+_PIECE, _PIECE_BYTES = 500, 128_000
 
 
 class RawBatch(Protocol):

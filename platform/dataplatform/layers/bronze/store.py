@@ -29,7 +29,7 @@ from dataplatform.storage.mongo import server_errors
 FETCH = 500  # versions asked for at once, by their ids
 SCAN = 2_000  # documents in an answer, where all are read
 # documents decoded together, and their bytes: what is made of them stays in the processor's cache
-PIECE, PIECE_BYTES = 500, 80_000
+PIECE, PIECE_BYTES = 500, 128_000
 MOST = 0.3  # share of a collection from which reading all of it is cheaper
 
 _DUPLICATE = 11000
