@@ -111,7 +111,10 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     for command in (("run", "s"), ("deploy",)):
         wrong = cli(*command, code=1, DATAPLATFORM_TASK_RUNNER="daks")
         assert "DATAPLATFORM_TASK_RUNNER is 'daks'" in wrong["error"]
-        assert wrong["remedy"] == "legal: dask, threads, or a Dask scheduler's address, such as tcp://10.0.0.2:8786"
+        assert (
+            wrong["remedy"]
+            == "legal: dask, threads, or a Dask scheduler's address, such as tcp://10.0.0.2:8786"
+        )
     gone = cli("run", "s", code=1, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert "the Prefect API at http://127.0.0.1:1/api cannot be reached" in gone["error"]
     (tmp_path / "metadata" / "sources" / "t.yaml").write_text("source: t\nentities: [\n")

@@ -258,7 +258,10 @@ def test_more_deployments_than_a_page_are_handled_and_what_has_not_changed_is_le
             text.replace("often", f"s{number}")
         )
     env |= {**prefect_env, "DATAPLATFORM_WORK_POOL": "many"}
-    assert len(program(env, "deploy")["changed"]) == 210
+    ours = {"gold/gold", "sweep/sweep", "retention/retention", "backup/backup"}
+    named = set(program(env, "deploy")["changed"])
+    assert ours < named
+    assert len([name for name in named if name.startswith("ingest/")]) == 205 + 2
     path = tmp_path / "metadata" / "sources" / "s7.yaml"
     path.write_text(path.read_text().replace("triggers: [{type: interval, every: 6h}]\n", ""))
     (tmp_path / "metadata" / "sources" / "s8.yaml").unlink()
