@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import threading
 from pathlib import Path
 
 import pytest
-from dataplatform.embedded import mongo, postgres, start_servers
+from dataplatform.embedded import mongo, postgres, process, start_servers
 from dataplatform.embedded.sockets import kept_port
 from dataplatform.errors import EmbeddedServerError
 from dataplatform.settings import Settings
@@ -53,3 +55,13 @@ def test_a_port_is_kept_and_is_none_that_outgoing_connections_get(tmp_path: Path
         other.listen()
         assert kept_port(tmp_path) != port
     assert int((tmp_path / "port").read_text()) != port
+
+
+def test_a_keeper_that_looks_whether_somebody_is_there_is_nobody(tmp_path: Path) -> None:
+    with (tmp_path / "users.lock").open("a") as keepers:
+        fcntl.flock(keepers, fcntl.LOCK_EX)
+        threading.Timer(0.07, fcntl.flock, (keepers, fcntl.LOCK_UN)).start()
+        assert not process._used(tmp_path)
+    with (tmp_path / "users.lock").open("a") as user:
+        fcntl.flock(user, fcntl.LOCK_SH)
+        assert process._used(tmp_path)

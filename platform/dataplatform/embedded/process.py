@@ -92,12 +92,21 @@ def lease(
     return Lease(name, folder, about, users, started)
 
 
+def _used(folder: Path) -> bool:
+    """Whether somebody uses the server. Its keeper asks the same now and then, and for that instant looks like one."""
+    for _ in range(5):
+        if not keeper.in_use(folder):
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def stop(folder: Path) -> str:
     """Stops the server of that folder unless somebody uses it: `stopped`, `in use` or `not running`."""
     if not keeper_alive(folder):
         return "not running"
     with _locked(folder / "start.lock"):  # nobody joins while we look
-        if keeper.in_use(folder):
+        if _used(folder):
             return "in use"
         with suppress(FileNotFoundError, ProcessLookupError, ValueError):  # it is just going by itself
             os.kill(int(json.loads((folder / "state.json").read_text())["keeper"]), signal.SIGTERM)
