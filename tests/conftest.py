@@ -255,16 +255,6 @@ def prefect_env(prefect_api: PrefectApi) -> dict[str, str]:
     return {"PREFECT_API_URL": prefect_api.url, "PREFECT_API_AUTH_STRING": prefect_api.auth or ""}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
-    """What tests of broken texts log goes from one process to another, which takes Unicode alone."""
-    report = yield
-    report.sections = [
-        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
-    ]
-    return report
-
-
 LEAST = 10  # modules shown of those that the tests cover least
 
 
