@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +13,7 @@ from dataplatform.records.refs import EntityRef
 from dataplatform.runs.replay import replay
 from dataplatform.storage.postgres import held
 from dataplatform.upkeep import forget as upkeep
-from test_purge import environment, program
+from test_purge import killed_until_done, program
 
 ENTITIES = """  e:
     file: e.jsonl
@@ -157,25 +152,18 @@ def test_it_waits_for_a_load_that_runs(world: World) -> None:
 
 @pytest.mark.timeout(200)
 def test_killed_anywhere_forgetting_again_goes_on(world: World) -> None:
-    command = [Path(sys.executable).with_name("dataplatform"), "forget", "s.e", "7", "--yes", "--json"]
-    killed, out = 0, b""
-    for step in range(40):
-        process = subprocess.Popen(
-            command,
-            env=environment(world),
-            cwd=world.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            out, _ = process.communicate(timeout=0.8 + 0.06 * step)
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            killed += 1
-            time.sleep(0.1)
-    assert killed, "it was never killed"
-    assert json.loads(out)["status"] == "done"
+    done = killed_until_done(world, "forget", "s.e", "7", "--yes", first=0.8, step=0.06)
+    assert done["status"] == "done"
     assert not [p for p in places(world) if "s__e" in p or "/e-" in p or "gold" in p]
     assert replay(world.platform, "s").entities["e"].error is None
+    assert world.rows("select count(*), count(certificate) from audit.forgotten") == [(2, 2)]
+    assert len((world.folder / "home" / "forgotten.jsonl").read_text().splitlines()) >= 2
+
+
+def test_what_a_killed_rewriting_left_goes_with_the_next(world: World) -> None:
+    """A pack that no index names, and an original whose file was rewritten already."""
+    place = world.folder / "home" / "raw" / "s" / "baselines"
+    place.mkdir(parents=True)
+    (place / "e-0007.pack").write_bytes(zstandard.ZstdCompressor().compress(NAME.encode()))
+    program(world, "forget", "s.e", "7", "--yes")
+    assert not list(place.glob("e-*.pack"))

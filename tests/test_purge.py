@@ -67,6 +67,29 @@ def program(world: World, *args: str, code: int = 0, stdin: str = "", json_: boo
     return json.loads(done.stdout) if json_ else done.stdout + done.stderr
 
 
+def killed_until_done(world: World, *args: str, first: float, step: float) -> Any:
+    """Kills the command again and again, each time a little later, until it comes through; what it says then."""
+    command = [PROGRAM, *args, "--json"]
+    for killed in range(60):
+        process = subprocess.Popen(
+            command,
+            env=environment(world),
+            cwd=world.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            out, _ = process.communicate(timeout=first + step * killed)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            continue
+        assert killed, "it was never killed"
+        assert process.returncode == 0, out
+        return json.loads(out)
+    raise AssertionError("it never came through")
+
+
 def traces(world: World, entity: str) -> dict[str, int]:
     """How much of an entity of `s` every place holds."""
     ref = EntityRef("s", entity)

@@ -37,9 +37,13 @@ def put(conn: sa.Connection, number: str, ref: EntityRef, records: Iterable[Forg
     conn.execute(insert(t.forgotten).on_conflict_do_nothing(), rows)
 
 
-def certify(conn: sa.Connection, number: str, certificate: dict[str, Any]) -> None:
-    mine = t.forgotten.c.id.like(f"{number}-%")
-    conn.execute(t.forgotten.update().where(mine).values(certificate=certificate))
+def certify(
+    conn: sa.Connection, ref: EntityRef, records: Iterable[Forgotten], certificate: dict[str, Any]
+) -> None:
+    """They are gone; also where an earlier try had noted them, and broke off."""
+    c = t.forgotten.c
+    mine = c.source == ref.source, c.entity == ref.name, c.digest.in_([one.digest for one in records])
+    conn.execute(t.forgotten.update().where(*mine).values(certificate=certificate))
 
 
 def entities(conn: sa.Connection) -> set[EntityRef]:

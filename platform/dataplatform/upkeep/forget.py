@@ -181,7 +181,7 @@ def _forget(platform: Platform, found: Found) -> Certificate:
     still = {**_left(platform, found, entity), "gold": failed}
     certificate = replace(certificate, left=still, backups=_backups(platform))
     with transaction(platform.engine) as conn:
-        kept_out.certify(conn, number, certificate.as_json())
+        kept_out.certify(conn, ref, records, certificate.as_json())
     if not certificate.clean:
         left = ", ".join(f"{n} in {name}" for name, n in certificate.left.items() if n)
         raise LoadError(
@@ -197,12 +197,13 @@ def _backups(platform: Platform) -> tuple[str, ...]:
 
 def _keep_out(platform: Platform, number: str, ref: EntityRef, keys: Sequence[bytes]) -> list[Forgotten]:
     """Notes that the keys stay out, in the database and beside it; those that are out already are not noted twice."""
-    with transaction(platform.engine) as conn:
+    with connected(platform.engine) as conn:
         known = kept_out.out_of(conn, ref)
-        records = [Forgotten.of(key) for key in keys if key not in known]
-        if records:
+    records = [Forgotten.of(key) for key in keys if key not in known]
+    if records:  # the file first: what the database knows is not noted again
+        _note(platform.settings.home_path / FILE, number, ref, records)
+        with transaction(platform.engine) as conn:
             kept_out.put(conn, number, ref, records)
-    _note(platform.settings.home_path / FILE, number, ref, records)
     return records or [one for one in known.forgotten if any(one.is_(key) for key in keys)]
 
 

@@ -58,8 +58,6 @@ class _Frame:
 
 def write(store: FileStore, ref: EntityRef, batches: Iterable[tuple[RawManifest, Iterator[Page]]]) -> None:
     """Makes these the baseline, oldest first, in place of the one there was. A batch without pages is left out."""
-    before = baseline(store, ref)
-    old = {part.file for raw in before.values() for part in raw.parts}
     path = f"{ref.source}/{BASELINES}/{ref.name}-{_next(store, ref):04d}.pack"
     found = []
     with store.writer(path) as file:
@@ -70,8 +68,15 @@ def write(store: FileStore, ref: EntityRef, batches: Iterable[tuple[RawManifest,
                 found.append(replace(raw, parts=(part,)))
     index = {"batches": [asdict(raw) for raw in found]}
     store.write_bytes(index_path(ref), json.dumps(index, ensure_ascii=False).encode())
-    for name in old - {path}:
-        store.delete(name)
+    sweep(store, ref)
+
+
+def sweep(store: FileStore, ref: EntityRef) -> None:
+    """Deletes packs that the index does not name: those of before, or of a writing that was killed."""
+    named = {part.file for raw in baseline(store, ref).values() for part in raw.parts}
+    for path in files_of_baseline(store, ref):
+        if path.endswith(".pack") and path not in named:
+            store.delete(path)
 
 
 def _put(file: _Counting, path: str, pages: Iterator[Page]) -> RawPart | None:

@@ -81,10 +81,10 @@ def rewrite(store: FileStore, ref: EntityRef, change: Change) -> Rewritten:
             p.original for p, new in zip(found.parts, parts, strict=True) if p.original and not new.original
         }
         originals |= touched
+        for path in touched:  # before the manifest, which tells which they are
+            store.delete(path)
         if parts != found.parts:
             put_manifest(store, replace(found, parts=parts))
-    for path in originals:
-        store.delete(path)
     return total + Rewritten(originals=len(originals)) + _packed(store, ref, change)
 
 
@@ -127,6 +127,7 @@ def _as_it_is(store: FileStore, part: RawPart) -> RawPart:
 
 def _packed(store: FileStore, ref: EntityRef, change: Change) -> Rewritten:
     """The baseline, written anew where something goes."""
+    baselines.sweep(store, ref)
     there = baseline(store, ref)
     gone = sum(
         change(page.header, page.lines)[2]
