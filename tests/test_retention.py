@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
+from dataplatform.connectors import page_of
 from dataplatform.layers import raw
 from dataplatform.layers.bronze import upkeep as bronze
 from dataplatform.layers.silver import horizon
 from dataplatform.metadata.source import Retention
-from dataplatform.records.refs import EntityRef
+from dataplatform.names import new_batch_id
+from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs.recover import process_waiting
 from dataplatform.runs.replay import replay
 from dataplatform.upkeep import follow as following
 from dataplatform.upkeep import retention
-from test_purge import environment, program
+from test_purge import killed_until_done, program
 
 ENTITY = """  e:
     file: e.jsonl
@@ -178,25 +176,8 @@ def test_killed_anywhere_the_next_one_goes_on(make_world: MakeWorld, files: str)
     world = made(make_world, files, "raw: 1s, silver_history: 1s")
     time.sleep(1.1)
     still_open = current(world)
-    command = [Path(sys.executable).with_name("dataplatform"), "retention", "--apply", "--json"]
-    killed = 0
-    for step in range(60):
-        process = subprocess.Popen(
-            command,
-            env=environment(world),
-            cwd=world.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            out, _ = process.communicate(timeout=0.5 + 0.05 * step)
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            killed += 1
-    assert killed, "it was never killed"
-    assert json.loads(out)["status"] == "done"
+    done = killed_until_done(world, "retention", "--apply", first=0.5, step=0.05)
+    assert done["status"] == "done"
     assert len(loose(world)) == 1
     assert {name: len(found) for name, found in rows(world).items()} == still_open
     kept = rows(world)
@@ -204,6 +185,59 @@ def test_killed_anywhere_the_next_one_goes_on(make_world: MakeWorld, files: str)
     assert world.run(allow_deletes=True).entities["e"].error is None
     replay(world.platform, "s")
     assert len(rows(world)["s__e"]) == len(kept["s__e"])
+
+
+def test_a_batch_that_only_raw_knows_of_is_not_taken(make_world: MakeWorld, files: str) -> None:
+    world = made(make_world, files, "raw: 1s", batches=3)
+    lost = BatchRef(REF, new_batch_id(_now() - timedelta(days=400)))  # killed before audit heard of it
+    raw.land(world.platform.raw, lost, [page_of([{"id": 77, "day": 0}])], raw.Landing("delta"))
+    assert apply(world, raw=NONE).batches == 0
+    assert raw.manifest(world.platform.raw, lost) is not None
+    process_waiting(world.platform, "s", RunRef())
+    assert apply(world, raw=NONE).batches == 3
+    replay(world.platform, "s")
+    assert world.rows("select count(*) from silver.s__e where id = 77") == [(1,)]
+
+
+def test_what_a_full_read_found_missing_in_a_delta_entity_stays_closed(
+    make_world: MakeWorld, files: str
+) -> None:
+    """The deltas are in the baseline when the full batch comes into it."""
+    world = make_world(s=files + "  e: {file: e.jsonl, key: [id], load: delta, max_delete: 1.0}\n")
+    for lines, full in (("12", False), ("3", False), ("13", True), ("4", False), ("134", True), ("5", False)):
+        world.write("e.jsonl", "".join(f'{{"id": {n}}}\n' for n in lines))
+        assert world.run(full=full).status == "done"
+        assert apply(world, raw=NONE).status == "done"
+    before = world.rows("select id, dp_valid_from, dp_valid_to, dp_deleted from silver.s__e order by id")
+    assert (before[1][0], before[1][3]) == (2, True)
+    assert replay(world.platform, "s").entities["e"].error is None
+    assert (
+        world.rows("select id, dp_valid_from, dp_valid_to, dp_deleted from silver.s__e order by id") == before
+    )
+
+
+def test_a_record_of_an_old_batch_may_be_retried(make_world: MakeWorld, files: str) -> None:
+    yaml = files + "  e: {file: e.jsonl, key: [KEY], load: delta, max_quarantine: 1.0}\n"
+    world = make_world(s=yaml.replace("KEY", "id"))
+    for line in ('{"id": 1, "n": 1}\n{"n": 2}\n', '{"id": 3, "n": 3}\n', '{"id": 4, "n": 4}\n'):
+        world.write("e.jsonl", line)
+        world.run()
+    assert apply(world, raw=NONE).batches == 2
+    assert program(world, "quarantine", "retry")["status"] == "done"
+    assert len(world.quarantine()) == 1, "it has no key still"
+    assert world.rows("select count(*) from silver_current.s__e") == [(3,)]
+
+
+def test_doctor_does_not_miss_what_retention_took(make_world: MakeWorld, files: str) -> None:
+    yaml = files + "  e: {file: e.jsonl, key: [id], checks: [{row_count: {min: 1}}], retention: {raw: 1s}}\n"
+    world = make_world(s=yaml)
+    for line in ('{"id": 1}\n', "", '{"id": 2}\n', '{"id": 2}\n'):  # the second is refused
+        world.write("e.jsonl", line)
+        world.run(allow_deletes=True)
+    assert apply(world, raw=NONE).batches == 3
+    assert [
+        f for f in program(world, "doctor", "--all")["findings"] if f["about"] == "s.e" and f["level"] != "ok"
+    ] == []
 
 
 def test_a_source_that_is_not_there_is_told(make_world: MakeWorld, files: str) -> None:

@@ -30,6 +30,7 @@ from dataplatform.layers.bronze import quarantine, upkeep
 from dataplatform.layers.bronze.walk import stored, walk
 from dataplatform.layers.gold.lock import hold_back
 from dataplatform.layers.gold.tables import is_stale
+from dataplatform.layers.silver import horizon
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.task import Mode, Task
@@ -173,6 +174,9 @@ def load_silver(platform: Platform, move: Move) -> Counts:
         done = audit.get_load(conn, "silver", move.batch)
         if done is not None and done[0] == "done":
             return done[1]
+        horizon.refuse_late(
+            conn, move.batch
+        )  # what is loaded again, by a replay or a retry, does not come this way
         applied = audit.loaded_batches(conn, move.batch.entity, "silver")
         counts = apply_silver(platform, conn, move, applied)
         _guard(_entity(platform, move.batch), move.batch, counts)

@@ -17,6 +17,7 @@ from dataplatform.runs.order import EntityResult
 from dataplatform.runs.replay import replay_entity
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import connected, transaction
+from dataplatform.upkeep.follow import follow
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def made_anew(platform: Platform, refs: list[EntityRef], run: RunRef) -> dict[En
 
 def _attempt(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResult | None:
     try:
+        follow(platform, ref)
         return _carried_over(platform, ref, run) or _rekeyed(platform, ref, run)
     except DataplatformError as error:
         log.error("%s: %s", ref, error)

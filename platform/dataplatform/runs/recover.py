@@ -16,6 +16,7 @@ from dataplatform.runs.chains import Chain
 from dataplatform.runs.locks import locked
 from dataplatform.runs.run import left_lying, perform_all
 from dataplatform.storage.postgres import connected, transaction
+from dataplatform.upkeep.follow import follow
 
 
 def process_waiting(platform: Platform, source_name: str, run: RunRef) -> list[str]:
@@ -25,6 +26,7 @@ def process_waiting(platform: Platform, source_name: str, run: RunRef) -> list[s
         return []
     with locked(platform, refs) as free:
         for ref in free:
+            follow(platform, ref)
             _adopt(platform, ref, run)
         waiting = left_lying(platform, free, run)
         perform_all(platform, [Chain(ref, legs) for ref, legs in waiting.items() if legs])

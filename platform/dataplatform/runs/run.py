@@ -23,7 +23,6 @@ from dataplatform.runs.corrections import made_anew
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, Order, RunResult
 from dataplatform.storage.postgres import connected, transaction
-from dataplatform.upkeep.follow import follow
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +41,6 @@ def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunRe
                 "force": order.flags.force,
             }
             batch_id = audit.start_run(conn, order.run, order.source, new_batch_id(), asked)
-        for ref in free:
-            follow(platform, ref)
         anew = made_anew(platform, free, order.run)
         able = [ref for ref in free if ref not in anew or not anew[ref].error]
         waiting = left_lying(platform, able, order.run, batch_id)

@@ -28,6 +28,7 @@ from dataplatform.layers.silver import horizon
 from dataplatform.layers.silver.horizon import Horizon
 from dataplatform.metadata.source import Retention
 from dataplatform.names import batch_time
+from dataplatform.records.holdings import Manifest
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.runs.locks import locked
 from dataplatform.storage import FileStore
@@ -167,14 +168,16 @@ def _least(*said: timedelta | Literal["keep"]) -> timedelta | None:
 def _may_go(conn: sa.Connection, platform: Platform, ref: EntityRef, taken: str) -> list[str]:
     """Batches before the newest one that is in silver, the newest full one, and any that waits to be loaded.
 
-    One that came after its time was taken stays: what it brought is nowhere else.
+    One that came after its time was taken stays: what it brought is nowhere else. One that a killed run left in raw
+    alone waits, too: the sweep takes it up.
     """
     applied = audit.loaded_batches(conn, ref, "silver")
     full, waiting = audit.last_full(conn, ref), audit.unprocessed(conn, ref.source).get(ref, [])
-    ends = [*applied[-1:], *([full] if full else []), *waiting]
+    landed, there = audit.landed_batches(conn, ref), {*raw.batches(platform.raw, ref.source)}
+    unknown = [b for b in there - landed if raw.manifest(platform.raw, BatchRef(ref, b)) is not None]
+    ends = [*applied[-1:], *([full] if full else []), *waiting, *unknown]
     late = {batch_id for batch_id in audit.refused_batches(conn, ref) if batch_id <= taken}
-    known = {*raw.batches(platform.raw, ref.source)} - late
-    return sorted(batch_id for batch_id in known if ends and batch_id < min(ends))
+    return sorted(batch_id for batch_id in (there & landed) - late if ends and batch_id < min(ends))
 
 
 def _apply(platform: Platform, one: EntityPlan) -> Applied:
@@ -197,7 +200,7 @@ def _archive(store: FileStore, archive: FileStore, ref: EntityRef, files: list[R
         f"{f.place}/{name}" for f in files for name in sorted(f.names, key=lambda n: n.endswith(".json"))
     ]
     for path in [*sorted(originals), *paths]:
-        if not archive.exists(path):
+        if store.exists(path) and not archive.exists(path):  # an original may be forgotten
             store.copy(path, path, archive)
 
 
@@ -221,17 +224,18 @@ Written = Iterator[tuple[RawManifest, Iterator[Page]]]
 
 
 def _with_those_there(platform: Platform, ref: EntityRef, fresh: list[str]) -> Written:
-    """What was thinned before, as it is, then the fresh batches: each compared with what the last full one held."""
+    """What was thinned before, as it is, then the fresh batches: each compared with what there was before it.
+
+    A full batch tells what that was; without one all batches do.
+    """
     for manifest in raw.baseline(platform.raw, ref).values():
         yield manifest, ((page.header, page.lines) for page in raw.read(platform.raw, manifest))
-    heads = [head for head in platform.bronze.manifests.all(ref) if head.complete and fresh]
-    start = (
-        max((head.batch_id for head in heads if head.batch_id < fresh[0]), default=None) if heads else None
-    )
     with connected(platform.engine) as conn:
         applied = audit.loaded_batches(conn, ref, "silver")
-    walked = [b for b in applied if start and start <= b < fresh[0]] + fresh
-    yield from _rewritten(platform, ref, walked, None, set(fresh))
+    before = {b for b in applied if fresh and b < fresh[0]}
+    heads = platform.bronze.manifests.all(ref)
+    start = max((head.batch_id for head in heads if head.complete and head.batch_id in before), default="")
+    yield from _rewritten(platform, ref, sorted(b for b in before if b >= start) + fresh, None, set(fresh))
 
 
 def _rewritten(
@@ -241,10 +245,14 @@ def _rewritten(
         batch = one.manifest.ref
         if batch.batch_id not in wanted:
             continue
-        manifest = raw.manifest(platform.raw, batch)
-        if manifest is None:
-            continue
+        manifest = raw.manifest(platform.raw, batch) or _as_bronze_has_it(one.manifest)
         yield (manifest if one.whole else replace(manifest, load="delta")), pages
+
+
+def _as_bronze_has_it(known: Manifest) -> RawManifest:
+    """For a batch whose raw files somebody lost: what it held is not lost with them."""
+    ref, now = known.ref, datetime.now(UTC).isoformat()
+    return RawManifest(ref.source, ref.name, ref.batch_id, known.load, None, now, state=known.state)
 
 
 def _remove(store: FileStore, ref: EntityRef, files: list[RawFiles]) -> int:
@@ -270,8 +278,9 @@ def _settle(platform: Platform, one: EntityPlan) -> int:
         found = horizon.of(conn, ref)
         closed = one.history_before or found.closed_before
         taken = [b for b in audit.loaded_batches(conn, ref, "silver") if b <= one.until]
-        there = [b for b in taken if b in left and raw.manifest(platform.raw, BatchRef(ref, b))]
-        audit.retire(conn, ref, sorted({*taken} - {*there}))
+        gone = {*taken, *one.batches}
+        there = [b for b in gone & left if raw.manifest(platform.raw, BatchRef(ref, b))]
+        audit.retire(conn, ref, sorted(gone - {*there}))
         due = found.bronze_due or (closed is not None and one.rewrites)
         horizon.put(conn, ref, Horizon(one.until or None, closed, due))
         return horizon.drop_ended(conn, ref, one.rows_before) if one.rows_before else 0

@@ -49,8 +49,6 @@ def load(
     if task.applied:
         _same_key(task, manifest, history.manifest(task.applied[-1]))
     closed = horizon.closed(conn, task.batch.entity)
-    if task.mode is not Mode.RESTATED:
-        horizon.refuse_late(conn, task.batch)
     stored = state.known_paths(conn, task.batch.entity)
     before, refused = _counted_so_far(task, history, manifest, stored)
     entries = history.entries(manifest)
