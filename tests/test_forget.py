@@ -143,6 +143,16 @@ def test_a_restore_of_something_older_does_not_bring_it_back(world: World) -> No
     assert upkeep.again(world.platform) == []
 
 
+def test_under_another_name_it_stays_out_as_well(world: World, files: str) -> None:
+    program(world, "forget", "s.doc", "7", "--yes")
+    path = world.platform.catalog.root / "sources" / "s.yaml"
+    path.write_text(path.read_text().replace("doc: {file: doc.json,", "paper: {file: doc.json, rename: doc,"))
+    deliver(world, 5)
+    assert program(world, "run", "s", "paper")["status"] == "done"
+    assert world.rows("select distinct id from silver.s__paper") == [(8,)]
+    assert not [place for place in places(world) if "paper" in place]
+
+
 def test_it_waits_for_a_load_that_runs(world: World) -> None:
     with held(world.platform.engine, ["s.e"]):
         said = program(world, "forget", "s.e", "7", "--yes", code=1)
@@ -152,7 +162,7 @@ def test_it_waits_for_a_load_that_runs(world: World) -> None:
 
 @pytest.mark.timeout(200)
 def test_killed_anywhere_forgetting_again_goes_on(world: World) -> None:
-    done = killed_until_done(world, "forget", "s.e", "7", "--yes", first=0.8, step=0.06)
+    done = killed_until_done(world, "forget", "s.e", "7", "--yes", first=0.1, step=0.05)
     assert done["status"] == "done"
     assert not [p for p in places(world) if "s__e" in p or "/e-" in p or "gold" in p]
     assert replay(world.platform, "s").entities["e"].error is None

@@ -176,7 +176,7 @@ def test_killed_anywhere_the_next_one_goes_on(make_world: MakeWorld, files: str)
     world = made(make_world, files, "raw: 1s, silver_history: 1s")
     time.sleep(1.1)
     still_open = current(world)
-    done = killed_until_done(world, "retention", "--apply", first=0.5, step=0.05)
+    done = killed_until_done(world, "retention", "--apply", first=0.1, step=0.05)
     assert done["status"] == "done"
     assert len(loose(world)) == 1
     assert {name: len(found) for name, found in rows(world).items()} == still_open

@@ -91,7 +91,7 @@ def _latest_manifest(platform: Platform, batch: BatchRef) -> raw_layer.RawManife
     """
     with connected(platform.engine) as conn:
         refused = audit.refused_batches(conn, batch.entity)
-    batches = raw_layer.batches(platform.raw, batch.source)
+    batches = raw_layer.batches(platform.raw, batch.source, batch.name)
     earlier = [b for b in batches if b < batch.batch_id and b not in refused]
     for batch_id in reversed(earlier[-20:]):
         manifest = raw_layer.manifest(platform.raw, replace(batch, batch_id=batch_id))

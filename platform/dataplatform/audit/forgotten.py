@@ -46,6 +46,15 @@ def certify(
     conn.execute(t.forgotten.update().where(*mine).values(certificate=certificate))
 
 
+def carry_over(conn: sa.Connection, before: EntityRef, now: EntityRef) -> None:
+    """What was forgotten of an entity stays out under its new name."""
+    c = t.forgotten.c
+    query = sa.select(c.id, c.salt, c.digest, c.forgotten_at, c.certificate)
+    for row in conn.execute(query.where(c.source == before.source, c.entity == before.name)).mappings():
+        named = {**row, "id": f"{row['id']}-{now}", "source": now.source, "entity": now.name}
+        conn.execute(insert(t.forgotten).values(named).on_conflict_do_nothing())
+
+
 def entities(conn: sa.Connection) -> set[EntityRef]:
     """Those that something was forgotten of."""
     query = sa.select(t.forgotten.c.source, t.forgotten.c.entity).distinct()

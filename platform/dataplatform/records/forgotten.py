@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -40,9 +39,6 @@ class Out:
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, bytes) and (key in self.keys or any(one.is_(key) for one in self.forgotten))
-
-    def of(self, keys: Iterable[bytes]) -> list[bool]:
-        return [key in self for key in keys]
 
 
 NOBODY = Out()

@@ -7,11 +7,13 @@ import logging
 from dataclasses import replace
 
 from dataplatform.audit import record as audit
+from dataplatform.audit.forgotten import carry_over
 from dataplatform.audit.record import Load
 from dataplatform.context import Platform
 from dataplatform.errors import DataplatformError, LoadError, TransientError
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.raw.upkeep import copied
+from dataplatform.layers.silver import horizon
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.runs.order import EntityResult
 from dataplatform.runs.replay import replay_entity
@@ -45,7 +47,7 @@ def _rekeyed(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResult | 
     if changed is None:
         return None
     old, new = changed
-    result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
+    result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source, ref.name), run)
     said = (
         f"its key was {_written(old)} and now is {_written(new)}: bronze and silver were made anew from raw"
     )
@@ -61,6 +63,9 @@ def _carried_over(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResu
         if audit.loaded_batches(conn, ref, "raw"):
             return None
         applied, state = audit.loaded_batches(conn, before, "silver"), audit.get_cursor(conn, before)
+        settled = horizon.of(conn, before).closed_before
+    with transaction(platform.engine) as conn:
+        carry_over(conn, before, ref)
     if not applied:
         return None
     manifests = [raw_layer.manifest(platform.raw, BatchRef(before, batch_id)) for batch_id in applied]
@@ -75,7 +80,7 @@ def _carried_over(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResu
     done: dict[str, str] = {}
     for raw in whole:
         copied(platform.raw, raw, BatchRef(ref, raw.batch_id), done)
-    result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source), run)
+    result = replay_entity(platform, ref, raw_layer.batches(platform.raw, ref.source, ref.name), run)
     if result.error:
         return result
     with transaction(platform.engine) as conn:
@@ -83,9 +88,8 @@ def _carried_over(platform: Platform, ref: EntityRef, run: RunRef) -> EntityResu
             audit.put_load(conn, Load("raw", BatchRef(ref, batch_id), run, mode="carried over"))
         if state is not None:
             audit.put_cursor(conn, BatchRef(ref, applied[-1]), state)
-    said = (
-        f"the history of {before} was carried over; what is left of it goes with: dataplatform purge {before}"
-    )
+    which = f" since {settled:%Y-%m-%d %H:%M} UTC (what ended before stays there)" if settled else ""
+    said = f"the history of {before}{which} was carried over; what is left of it goes with: dataplatform purge {before}"
     return replace(result, notes=[said])
 
 

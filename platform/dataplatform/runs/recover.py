@@ -43,7 +43,11 @@ def _anything(platform: Platform, refs: list[EntityRef]) -> bool:
 def _unknown(platform: Platform, ref: EntityRef) -> list[str]:
     with connected(platform.engine) as conn:
         known = audit.landed_batches(conn, ref)
-    return [batch_id for batch_id in raw_layer.batches(platform.raw, ref.source) if batch_id not in known]
+    return [
+        batch_id
+        for batch_id in raw_layer.batches(platform.raw, ref.source, ref.name)
+        if batch_id not in known
+    ]
 
 
 def _adopt(platform: Platform, ref: EntityRef, run: RunRef) -> None:

@@ -21,6 +21,7 @@ from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.requesting import request_of
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, RunResult
+from dataplatform.storage.packed import unpacked
 from dataplatform.storage.postgres import connected, removing, transaction
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def _read_again(platform: Platform, batch: BatchRef) -> None:
         again = {}
         for part in raw.parts:
             if part.original and platform.raw.exists(part.original):
-                content = stack.enter_context(platform.raw.unpacked(part.original))
+                content = stack.enter_context(unpacked(platform.raw, part.original))
                 known = Part(part.name, part.digest, str(content))
                 items = reread(request_of(platform, batch.entity), known, content)
                 if items is not None:

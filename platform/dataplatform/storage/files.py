@@ -5,21 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import fsspec
 import zstandard
 from fsspec.implementations.local import LocalFileSystem
 
 from dataplatform.errors import StorageError
-
-ZSTD_LEVEL = 1  # on JSON lines as small as level 3, for half the time
-Observer = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -134,52 +129,10 @@ class FileStore:
                 with system.open(full, "wb") as file:
                     yield file
 
-    @contextmanager
-    def compressed_writer(self, path: str) -> Iterator[Any]:
-        """Like `writer`, through zstd."""
-        compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
-        with self.writer(path) as file, compressor.stream_writer(file, closefd=False) as stream:
-            yield stream
-
-    @contextmanager
-    def unpacked(self, path: str) -> Iterator[Path]:
-        """A zstd file's content in a temporary local file, as long as it is needed."""
-        system, base = self._system()
-        with tempfile.TemporaryDirectory() as folder, storage_errors(self.location(path)):
-            target = Path(folder) / "content"
-            with system.open(f"{base}/{path}", "rb") as packed, target.open("wb") as content:
-                zstandard.ZstdDecompressor().copy_stream(packed, content)
-            yield target
-
-    @contextmanager
-    def compressed_lines(
-        self, path: str, offset: int = 0, length: int = 0
-    ) -> Iterator[Iterator[list[bytes]]]:
-        """Blocks of lines (without their ends) of a zstd file, or of so many bytes of it, in bounded memory."""
-        system, base = self._system()
-        with storage_errors(self.location(path)), system.open(f"{base}/{path}", "rb") as file:
-            file.seek(offset)
-            reader = zstandard.ZstdDecompressor().stream_reader(
-                cast(IO[bytes], _Piece(file, length)) if length else file
-            )
-            yield _line_blocks(reader)
-
     def delete(self, path: str) -> None:
         system, base = self._system()
         if system.exists(f"{base}/{path}"):
             system.rm(f"{base}/{path}", recursive=True)
-
-
-class _Piece:
-    """A file up to some length: a reader of zstd would go on with the frame that follows."""
-
-    def __init__(self, file: Any, length: int) -> None:
-        self.file, self.left = file, length
-
-    def read(self, size: int) -> bytes:
-        data: bytes = self.file.read(min(size, self.left))
-        self.left -= len(data)
-        return data
 
 
 @contextmanager
@@ -195,17 +148,6 @@ def _local_writer(full: str) -> Iterator[IO[bytes]]:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
-
-
-def _line_blocks(reader: Any, size: int = 1 << 20) -> Iterator[list[bytes]]:
-    rest = b""
-    while chunk := reader.read(size):
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
 
 
 @contextmanager

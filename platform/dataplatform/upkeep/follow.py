@@ -41,7 +41,7 @@ def _follow(platform: Platform, ref: EntityRef, until: str) -> int:
     known = {head.batch_id for head in bronze.manifests.all(ref)}
     old = {batch_id for batch_id in known if batch_id <= until}
     stale = {*upkeep.leaning_on(bronze, ref, old)} if old else set()
-    loose = {b for b in raw.batches(platform.raw, ref.source) if b > until}
+    loose = {b for b in raw.batches(platform.raw, ref.source, ref.name) if b > until}
     lost = {b for b in loose - known if raw.manifest(platform.raw, BatchRef(ref, b))}  # by a killed retention
     before = upkeep.statuses(bronze, ref)
     upkeep.forget_manifests(bronze, ref, stale)

@@ -35,7 +35,7 @@ from dataplatform.storage import FileStore
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import connected, removing, transaction
 from dataplatform.upkeep.backup.keep import archives
-from dataplatform.upkeep.purge import models_reading
+from dataplatform.upkeep.purge import archives_of, models_reading
 
 FILE = "forgotten.jsonl"  # under HOME: outlives the database, so that a restore does not bring them back
 
@@ -108,7 +108,7 @@ def found_of(platform: Platform, ref: EntityRef, entity: Entity, keys: list[byte
         rows = silver.rows_of_keys(conn, ref, keys)
         tables = list(rows)
     raw_records = rewrite.count(platform.raw, ref, change)
-    archived = sum(rewrite.count(store, ref, change) for store in _archives(entity))
+    archived = sum(rewrite.count(store, ref, change) for store in archives_of(platform.catalog, ref))
     content_ids = tuple(versions) if entity.by_row else ()
     models = models_reading(platform.catalog, tables)
     return Found(ref, tuple(keys), content_ids, rows, len(versions), raw_records, archived, models)
@@ -126,10 +126,6 @@ def _change(entity: Entity, out: Out) -> rewrite.Change:
         return left.header, left.lines, left.gone
 
     return change
-
-
-def _archives(entity: Entity) -> list[FileStore]:
-    return [FileStore(entity.retention.archive)] if entity.retention.archive else []
 
 
 def forget(platform: Platform, found: Found) -> Certificate:
@@ -157,9 +153,10 @@ def _forget(platform: Platform, found: Found) -> Certificate:
         dropped = dropping.drop(platform.bronze, ref, hs.hashes(found.keys), hs.hashes(versions))
     with transaction(platform.engine) as conn:
         rows = silver.delete_keys(conn, ref, list(found.keys))
-    change = _change(entity, _wanted(entity, found.keys, versions or found.keys))
+    change = _change(entity, _wanted(entity, found.keys, versions))
     went = rewrite.rewrite(platform.raw, ref, change)
-    archived = sum((rewrite.rewrite(store, ref, change) for store in _archives(entity)), rewrite.Rewritten())
+    stores = archives_of(platform.catalog, ref)
+    archived = sum((rewrite.rewrite(store, ref, change) for store in stores), rewrite.Rewritten())
     built = pipeline.refresh_gold(platform, list(found.models), full=True) if found.models else []
     certificate = Certificate(
         number,
@@ -226,13 +223,17 @@ def _note(path: Path, number: str, ref: EntityRef, records: Sequence[Forgotten])
 
 def _left(platform: Platform, found: Found, entity: Entity) -> dict[str, int]:
     """Searches every layer anew."""
-    again = found_of(platform, found.entity, entity, list(found.keys))
-    change = _change(entity, _wanted(entity, found.keys, found.content or found.keys))
+    ref, keys = found.entity, list(found.keys)
+    change = _change(entity, _wanted(entity, keys, found.content))
+    with server_errors():
+        versions = dropping.versions_of(platform.bronze, ref, keys, found.content)
+    with connected(platform.engine) as conn:
+        rows = silver.rows_of_keys(conn, ref, keys)
     return {
-        "bronze": again.versions,
-        "silver": sum(again.rows.values()),
-        "raw": rewrite.count(platform.raw, found.entity, change),
-        "archive": again.archived_records,
+        "bronze": len(versions),
+        "silver": sum(rows.values()),
+        "raw": rewrite.count(platform.raw, ref, change),
+        "archive": sum(rewrite.count(store, ref, change) for store in archives_of(platform.catalog, ref)),
     }
 
 

@@ -87,9 +87,11 @@ def purge(platform: Platform, wanted: Plan) -> None:
             for files in raw.files_of(platform.raw, ref):
                 raw.remove(platform.raw, files)
             baselines.remove_baseline(platform.raw, ref)
-            for archive in _archives(platform.catalog, ref):
+            for archive in archives_of(platform.catalog, ref):
+                archived = raw.originals_of(archive, [ref])
                 for files in raw.files_of(archive, ref):
                     raw.remove(archive, files)
+                raw.remove_originals(archive, ref.source, archived)
             bronze.forget(platform.bronze, ref)
             with transaction(platform.engine) as conn:
                 _forget(conn, ref)
@@ -103,7 +105,7 @@ def left_of(platform: Platform, text: str) -> list[str]:
     return sorted(f"{source}.{one}" for one in _entities(platform, source) if name in ("", one))
 
 
-def _archives(catalog: Catalog, ref: EntityRef) -> list[FileStore]:
+def archives_of(catalog: Catalog, ref: EntityRef) -> list[FileStore]:
     """Where retention put its files, as long as the metadata say so."""
     source = catalog.sources.get(ref.source)
     entity = source.entities.get(ref.name) if source else None

@@ -173,7 +173,7 @@ def _may_go(conn: sa.Connection, platform: Platform, ref: EntityRef, taken: str)
     """
     applied = audit.loaded_batches(conn, ref, "silver")
     full, waiting = audit.last_full(conn, ref), audit.unprocessed(conn, ref.source).get(ref, [])
-    landed, there = audit.landed_batches(conn, ref), {*raw.batches(platform.raw, ref.source)}
+    landed, there = audit.landed_batches(conn, ref), {*raw.batches(platform.raw, ref.source, ref.name)}
     unknown = [b for b in there - landed if raw.manifest(platform.raw, BatchRef(ref, b)) is not None]
     ends = [*applied[-1:], *([full] if full else []), *waiting, *unknown]
     late = {batch_id for batch_id in audit.refused_batches(conn, ref) if batch_id <= taken}
@@ -273,7 +273,7 @@ def _remove(store: FileStore, ref: EntityRef, files: list[RawFiles]) -> int:
 def _settle(platform: Platform, one: EntityPlan) -> int:
     """Silver and audit: the horizon moves on, rows go, batches of which nothing is left are on record no more."""
     ref = one.entity
-    left = {*raw.batches(platform.raw, ref.source)}
+    left = {*raw.batches(platform.raw, ref.source, ref.name)}
     with transaction(platform.engine) as conn:
         found = horizon.of(conn, ref)
         closed = one.history_before or found.closed_before

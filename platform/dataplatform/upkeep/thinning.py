@@ -160,9 +160,5 @@ def _named(entity: Entity, doc: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rejects(platform: Platform, batch: BatchRef) -> list[dict[str, Any]]:
     """What the batch has in quarantine and could not be read; it goes on waiting after a replay."""
-    found = bronze_upkeep.quarantined(platform.bronze, batch.source, batch.name)
-    return [
-        {"line": None, "reason": bad.reason, "text": bad.record}
-        for bad in found
-        if bad.layer == "bronze" and bad.batch_id == batch.batch_id
-    ]
+    found = bronze_upkeep.unread(platform.bronze, batch)
+    return [{"line": None, "reason": bad.reason, "text": bad.record} for bad in found]

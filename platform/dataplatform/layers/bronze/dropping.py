@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +75,12 @@ def _without(piece: Mapping[str, Any], keys: hs.Hashes, versions: hs.Hashes) -> 
     return {"_id": piece["_id"], **{n: Binary(np.ascontiguousarray(a).tobytes()) for n, a in arrays.items()}}
 
 
-def versions_of(bronze: Bronze, ref: EntityRef, keys: list[bytes]) -> list[bytes]:
-    """Ids of the versions of some keys; every version is looked at, for there is no index of keys."""
-    return [bytes(found["_id"]) for found in bronze.versions(ref).find({"key": {"$in": keys}}, {"_id": 1})]
+def versions_of(
+    bronze: Bronze, ref: EntityRef, keys: list[bytes], content: Iterable[bytes] = ()
+) -> list[bytes]:
+    """Ids of the versions of some keys, or of some content; all are looked at, for there is no index of keys."""
+    either = {"$or": [{"key": {"$in": keys}}, {"_id": {"$in": list(content)}}]}
+    return [bytes(found["_id"]) for found in bronze.versions(ref).find(either, {"_id": 1})]
 
 
 def equals_of(bronze: Bronze, ref: EntityRef, keys: hs.Hashes) -> tuple[hs.Hashes, hs.Hashes]:

@@ -121,6 +121,14 @@ def quarantined(
     return [item.as_record() for item in found]
 
 
+def unread(bronze: Bronze, batch: BatchRef) -> list[QuarantinedRecord]:
+    """What waits of a batch because it could not be read."""
+    mine = within(bronze.db, Quarantined).filter(
+        source=batch.source, entity=batch.name, batch_id=batch.batch_id
+    )
+    return [item.as_record() for item in mine.filter(layer="bronze", status="open").order_by("id")]
+
+
 def quarantined_as(bronze: Bronze, id_: str) -> QuarantinedRecord | None:
     """The one with that id, whatever its status."""
     found = within(bronze.db, Quarantined).filter(id=id_).first()

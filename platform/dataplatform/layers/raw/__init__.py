@@ -2,7 +2,7 @@
 
 from dataplatform.layers.raw.holdings import RawManifest, RawPart, baseline, batches, entities, manifest
 from dataplatform.layers.raw.landing import Landing, Screen, land, land_together, reland
-from dataplatform.layers.raw.reading import PageLines, read
+from dataplatform.layers.raw.reading import PageLines, checksum_of, read
 
 __all__ = [
     "Landing",
@@ -12,6 +12,7 @@ __all__ = [
     "Screen",
     "baseline",
     "batches",
+    "checksum_of",
     "entities",
     "land",
     "land_together",

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from hashlib import sha256
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import IO, Any, cast
 
-import orjson
 import zstandard
 
 from dataplatform.layers.raw.holdings import BASELINES, RawManifest, RawPart, baseline, index_path
+from dataplatform.layers.raw.pages import Tally, block_of
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage import FileStore
 
@@ -35,25 +35,6 @@ class _Counting:
         self.at += len(data)
         self.file.write(data)
         return len(data)
-
-
-@dataclass
-class _Frame:
-    """The pages of a batch on their way into the pack."""
-
-    counts: dict[str, Any] = field(
-        default_factory=lambda: dict.fromkeys(("pages", "records", "rejects", "bytes", "deleted"), 0)
-    )
-    hasher: Any = field(default_factory=sha256)
-
-    def block(self, header: Mapping[str, Any], lines: Sequence[bytes]) -> bytes:
-        block = b"\n".join([orjson.dumps({**header, "lines": len(lines)}), *lines]) + b"\n"
-        self.hasher.update(block)
-        self.counts["pages"] += 1
-        self.counts["bytes"] += len(block)
-        self.counts["deleted" if header["kind"] == "deleted" else "records"] += len(lines)
-        self.counts["rejects"] += len(header.get("rejects", ()))
-        return block
 
 
 def write(store: FileStore, ref: EntityRef, batches: Iterable[tuple[RawManifest, Iterator[Page]]]) -> None:
@@ -83,14 +64,13 @@ def _put(file: _Counting, path: str, pages: Iterator[Page]) -> RawPart | None:
     first = next(pages, None)
     if first is None:
         return None
-    frame, offset = _Frame(), file.at
+    tally, offset = Tally(), file.at
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     with compressor.stream_writer(cast(IO[bytes], file), closefd=False) as stream:
-        stream.write(frame.block(*first))
-        for page in pages:
-            stream.write(frame.block(*page))
-    length = file.at - offset
-    return RawPart(path, checksum=frame.hasher.hexdigest(), offset=offset, length=length, **frame.counts)
+        for header, lines in chain([first], pages):
+            header = {**header, "lines": len(lines)}
+            stream.write(tally.note(header, lines, block_of(header, lines)))
+    return replace(tally.part(path), offset=offset, length=file.at - offset)
 
 
 def _next(store: FileStore, ref: EntityRef) -> int:

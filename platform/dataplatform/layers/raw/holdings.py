@@ -137,13 +137,12 @@ def index_path(ref: EntityRef) -> str:
     return f"{ref.source}/{BASELINES}/{ref.name}.json"
 
 
-def batches(store: FileStore, source: str) -> list[str]:
-    """Ids of all batches of a source, oldest first."""
+def batches(store: FileStore, source: str, entity: str = "") -> list[str]:
+    """Ids of all batches of a source, oldest first; of those in baselines, only one entity's where it is named."""
     dates = (name for name in store.names(source) if name not in (ORIGINALS, BASELINES))
     loose = {batch for date in dates for batch in store.names(f"{source}/{date}")}
-    packed = {
-        batch for name in with_baseline(store, source) for batch in baseline(store, EntityRef(source, name))
-    }
+    names = [entity] if entity else with_baseline(store, source)
+    packed = {batch for name in names for batch in baseline(store, EntityRef(source, name))}
     return sorted(loose | packed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,8 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
-
-import orjson
 
 from dataplatform.connectors import Deleted, Item, Part, Records, Schema, State, encode
 from dataplatform.errors import SourceError
@@ -24,9 +21,11 @@ from dataplatform.layers.raw.holdings import (
     manifest,
     put_manifest,
 )
+from dataplatform.layers.raw.pages import Tally, block_of
 from dataplatform.records.refs import BatchRef
 from dataplatform.secrets.masking import Masker, Noted
 from dataplatform.storage import FileStore
+from dataplatform.storage.packed import compressed_writer
 
 # the header and the lines of a page → those that may be written
 Screen = Callable[[Mapping[str, Any], Sequence[bytes]], tuple[Mapping[str, Any], Sequence[bytes]]]
@@ -100,7 +99,7 @@ def _keep(store: FileStore, source: str, part: Part, masker: Masker) -> str:
         return ""
     path = f"{source}/{ORIGINALS}/{part.digest.partition('-')[0]}.zst"
     if not store.exists(path):
-        with open(part.original, "rb") as original, store.compressed_writer(path) as kept:
+        with open(part.original, "rb") as original, compressed_writer(store, path) as kept:
             if masker.needles:
                 kept.writelines(map(masker.data, original))
             else:
@@ -117,27 +116,18 @@ class _File:
     stream: Any
     noted: Noted
     original: str = ""
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("pages", "records", "rejects", "bytes", "deleted"), 0)
-    )
-    hasher: Any = field(default_factory=hashlib.sha256)
+    tally: Tally = field(default_factory=Tally)
 
     def write(self, header: Mapping[str, Any], lines: Sequence[bytes]) -> None:
-        block = b"\n".join([orjson.dumps(header), *lines]) + b"\n"
+        block = block_of(header, lines)
         masker = self.noted.masker  # the newest: tokens come while pages do
         if masker.found_in(block):
-            block = b"\n".join([orjson.dumps(_masked(header, masker)), *masker.lines(list(lines))]) + b"\n"
-        self.stream.write(block)
-        self.hasher.update(block)
-        self.counts["pages"] += 1
-        self.counts["bytes"] += len(block)
-        self.counts["deleted" if header["kind"] == "deleted" else "records"] += len(lines)
-        self.counts["rejects"] += len(header.get("rejects", ()))
+            block = block_of(_masked(header, masker), masker.lines(list(lines)))
+        self.stream.write(self.tally.note(header, lines, block))
 
     def as_part(self) -> RawPart:
         name, digest = (self.part.name, self.part.digest) if self.part else ("", "")
-        checksum = self.hasher.hexdigest()
-        return RawPart(self.path, name, digest, checksum=checksum, original=self.original, **self.counts)
+        return self.tally.part(self.path, name, digest, self.original)
 
 
 class _Writer:
@@ -226,7 +216,7 @@ class _Writer:
         noted = self.landing.noted
         keeps = part is not None and self.landing.screen is None  # an original is whole
         original = _keep(self.store, self.ref.source, part, noted.masker) if part and keeps else ""
-        stream = self.stack.enter_context(self.store.compressed_writer(path))
+        stream = self.stack.enter_context(compressed_writer(self.store, path))
         self.file = _File(path, part, stream, noted, original)
         return self.file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from dataplatform.errors import StorageError
 from dataplatform.layers.raw.holdings import RawManifest, RawPart
 from dataplatform.storage import FileStore
+from dataplatform.storage.packed import compressed_lines
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def read(store: FileStore, raw: RawManifest) -> Generator[PageLines]:
 
 def read_part(store: FileStore, part: RawPart) -> Generator[PageLines]:
     """The pages of one of its files."""
-    with store.compressed_lines(part.file, part.offset, part.length) as blocks:
+    with compressed_lines(store, part.file, part.offset, part.length) as blocks:
         yield from _read_pages(part.file, blocks)
 
 
@@ -50,3 +52,12 @@ def _read_pages(file: str, blocks: Iterator[list[bytes]]) -> Iterator[PageLines]
             buffer = buffer[end:]
     if buffer:
         raise StorageError(f"{file} is cut off", "restore it from a backup")
+
+
+def checksum_of(store: FileStore, part: RawPart) -> str:
+    """SHA-256 of a file's text, as its manifest has it; raises StorageError where the file cannot be read."""
+    hasher = sha256()
+    with compressed_lines(store, part.file, part.offset, part.length) as blocks:
+        for block in blocks:
+            hasher.update(b"".join(line + b"\n" for line in block))
+    return hasher.hexdigest()

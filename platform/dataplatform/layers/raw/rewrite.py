@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
-
-import orjson
 
 from dataplatform.layers.raw import baselines
 from dataplatform.layers.raw.baselines import Page
@@ -24,9 +21,11 @@ from dataplatform.layers.raw.holdings import (
     manifest,
     put_manifest,
 )
-from dataplatform.layers.raw.reading import read_part
+from dataplatform.layers.raw.pages import Tally, block_of
+from dataplatform.layers.raw.reading import checksum_of, read_part
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage import FileStore
+from dataplatform.storage.packed import compressed_writer
 
 # a page → its header and the lines that stay, and how many records went
 Change = Callable[[Mapping[str, Any], Sequence[bytes]], tuple[Mapping[str, Any], Sequence[bytes], int]]
@@ -61,7 +60,7 @@ def _parts(store: FileStore, ref: EntityRef) -> dict[str, RawPart]:
 
 
 def _manifests(store: FileStore, ref: EntityRef) -> Iterator[RawManifest]:
-    for batch_id in batches(store, ref.source):
+    for batch_id in batches(store, ref.source, ref.name):
         found = manifest(store, BatchRef(ref, batch_id))
         if found is not None:
             yield found
@@ -90,39 +89,19 @@ def rewrite(store: FileStore, ref: EntityRef, change: Change) -> Rewritten:
 
 def _file(store: FileStore, part: RawPart, change: Change) -> tuple[RawPart, int]:
     """The part as it is now; where something goes, its original goes, too: that cannot be read but as a whole."""
-    counts = dict.fromkeys(("pages", "records", "rejects", "bytes", "deleted"), 0)
-    gone, hasher = 0, sha256()
-
-    def pages() -> Iterator[bytes]:
-        nonlocal gone
+    gone = sum(change(page.header, page.lines)[2] for page in read_part(store, part))
+    if (
+        not gone
+    ):  # its checksum may be of before, where a rewriting broke off between the file and its manifest
+        checksum = checksum_of(store, part)
+        return part if checksum == part.checksum else replace(part, checksum=checksum, original=""), 0
+    tally = Tally()
+    with compressed_writer(store, part.file) as stream:
         for page in read_part(store, part):
-            header, lines, went = change(page.header, page.lines)
-            gone += went
-            block = b"\n".join([orjson.dumps({**header, "lines": len(lines)}), *lines]) + b"\n"
-            hasher.update(block)
-            counts["pages"] += 1
-            counts["bytes"] += len(block)
-            counts["deleted" if header["kind"] == "deleted" else "records"] += len(lines)
-            counts["rejects"] += len(header.get("rejects") or ())
-            yield block
-
-    if not any(change(page.header, page.lines)[2] for page in read_part(store, part)):
-        return _as_it_is(store, part), 0
-    with store.compressed_writer(part.file) as stream:
-        for block in pages():
-            stream.write(block)
-    return replace(part, checksum=hasher.hexdigest(), original="", **counts), gone  # type: ignore[arg-type]  # numbers
-
-
-def _as_it_is(store: FileStore, part: RawPart) -> RawPart:
-    """Its checksum may be of before, where a rewriting broke off between the file and its manifest."""
-    hasher = sha256()
-    with store.compressed_lines(part.file, part.offset, part.length) as blocks:
-        for block in blocks:
-            for line in block:
-                hasher.update(line + b"\n")
-    found = hasher.hexdigest()
-    return part if found == part.checksum else replace(part, checksum=found, original="")
+            header, lines, _ = change(page.header, page.lines)
+            header = {**header, "lines": len(lines)}
+            stream.write(tally.note(header, lines, block_of(header, lines)))
+    return tally.part(part.file, part.name, part.digest), gone
 
 
 def _packed(store: FileStore, ref: EntityRef, change: Change) -> Rewritten:

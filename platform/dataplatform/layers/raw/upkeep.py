@@ -20,6 +20,7 @@ from dataplatform.layers.raw.holdings import (
 )
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.storage import FileStore
+from dataplatform.storage.packed import compressed_lines, compressed_writer
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def files_of(store: FileStore, ref: EntityRef) -> list[RawFiles]:
     """What raw holds of an entity, newest batch first: a manifest may point at pages of older batches, never newer."""
     its_own = re.compile(rf"{re.escape(ref.name)}(-\d+\.jsonl\.zst|{re.escape(SUFFIX)})")
     found = []
-    for batch_id in reversed(batches(store, ref.source)):  # of one in the baseline there are none, usually
+    for batch_id in reversed(
+        batches(store, ref.source, ref.name)
+    ):  # of one in the baseline there are none, usually
         sizes = store.sizes(folder(ref.source, batch_id))
         mine = {name: size for name, size in sizes.items() if its_own.fullmatch(name)}
         if mine:
@@ -61,7 +64,7 @@ def files_named(store: FileStore, ref: EntityRef, but: set[str]) -> set[str]:
     """Files that the manifests of an entity point at, those of the batches `but` left out."""
     return {
         part.file
-        for batch_id in batches(store, ref.source)
+        for batch_id in batches(store, ref.source, ref.name)
         if batch_id not in but and (raw := manifest(store, BatchRef(ref, batch_id)))
         for part in raw.parts
     }
@@ -72,7 +75,7 @@ def originals_of(store: FileStore, refs: Iterable[EntityRef], only: set[str] | N
     return {
         part.original
         for ref in refs
-        for batch_id in batches(store, ref.source)
+        for batch_id in batches(store, ref.source, ref.name)
         if (only is None or batch_id in only) and (raw := manifest(store, BatchRef(ref, batch_id)))
         for part in raw.parts
         if part.original
@@ -99,7 +102,7 @@ def copied(store: FileStore, raw: RawManifest, to: BatchRef, done: dict[str, str
             done[place] = f"{folder(to.source, to.batch_id)}/{to.name}-{number:04d}.jsonl.zst"
             _copy(store, part, done[place])
         original = part.original and f"{to.source}/{ORIGINALS}/{part.original.rpartition('/')[2]}"
-        if original and not store.exists(original):
+        if original and store.exists(part.original) and not store.exists(original):  # it may be forgotten
             store.copy(part.original, original)
         parts.append(replace(part, file=done[place], original=original, offset=0, length=0))
     named = replace(raw, source=to.source, entity=to.name, parts=tuple(parts))
@@ -113,8 +116,8 @@ def _copy(store: FileStore, part: RawPart, to: str) -> None:
         store.copy(part.file, to)
         return
     with (
-        store.compressed_lines(part.file, part.offset, part.length) as blocks,
-        store.compressed_writer(to) as stream,
+        compressed_lines(store, part.file, part.offset, part.length) as blocks,
+        compressed_writer(store, to) as stream,
     ):
         for block in blocks:
             stream.write(b"".join(line + b"\n" for line in block))

@@ -17,7 +17,7 @@ from dataplatform.errors import LoadError
 from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import SCHEMA
 from dataplatform.layers.silver.rows import micros
-from dataplatform.layers.silver.upkeep import tables_there
+from dataplatform.layers.silver.upkeep import place, tables_there
 from dataplatform.names import qualified, quote
 from dataplatform.records import hashes as hs
 from dataplatform.records.refs import BatchRef, EntityRef
@@ -77,7 +77,7 @@ def alive(conn: sa.Connection, ref: EntityRef, at: datetime) -> Alive:
     """Rows of lists count for the record that holds them."""
     parts = [
         f"select {'dp_key' if name == ref.table else 'dp_root_key'} as k, min(dp_valid_from) as f "
-        f"from {_place(name)} where dp_valid_to is null or dp_valid_to > :at group by 1"
+        f"from {place(name)} where dp_valid_to is null or dp_valid_to > :at group by 1"
         for name in tables_there(conn, ref)
     ]
     if not parts:
@@ -98,7 +98,7 @@ def ended(conn: sa.Connection, ref: EntityRef, before: datetime) -> dict[str, in
     """Rows by table that ended by then."""
     found = {}
     for name in tables_there(conn, ref):
-        query = sa.text(f"select count(*) from {_place(name)} where dp_valid_to <= :before")
+        query = sa.text(f"select count(*) from {place(name)} where dp_valid_to <= :before")
         found[name] = int(conn.execute(query, {"before": before}).scalar_one())
     return found
 
@@ -107,7 +107,7 @@ def drop_ended(conn: sa.Connection, ref: EntityRef, before: datetime) -> int:
     """Deletes them; returns how many."""
     return sum(
         conn.execute(
-            sa.text(f"delete from {_place(name)} where dp_valid_to <= :before"), {"before": before}
+            sa.text(f"delete from {place(name)} where dp_valid_to <= :before"), {"before": before}
         ).rowcount
         for name in tables_there(conn, ref)
     )
@@ -117,7 +117,7 @@ def drop_closed_by(conn: sa.Connection, batch: BatchRef, at: int) -> None:
     """What a batch closed by a time of its source's that lies before the horizon: it ended there, and is not kept."""
     for name in tables_there(conn, batch.entity):
         query = sa.text(
-            f"delete from {_place(name)} where dp_updated_batch_id = :batch "
+            f"delete from {place(name)} where dp_updated_batch_id = :batch "
             "and dp_valid_to <= timestamptz 'epoch' + :at * interval '1 microsecond'"
         )
         conn.execute(query, {"batch": batch.batch_id, "at": at})
@@ -132,7 +132,7 @@ def set_aside(conn: sa.Connection, ref: EntityRef) -> dict[str, str]:
     for number, name in enumerate(tables_there(conn, ref)):
         copies[name] = f"dp_settled_{number}"
         conn.execute(sa.text(f"drop table if exists {copies[name]}"))
-        query = f"create temporary table {copies[name]} on commit drop as select * from {_place(name)}"
+        query = f"create temporary table {copies[name]} on commit drop as select * from {place(name)}"
         conn.execute(sa.text(f"{query} where dp_valid_to <= '{at.isoformat()}'::timestamptz"))
     return copies
 
@@ -147,7 +147,7 @@ def put_back(conn: sa.Connection, ref: EntityRef, copies: dict[str, str]) -> Non
         columns = ", ".join(map(_quoted, _columns(conn, copies[name], name)))
         conn.execute(
             sa.text(
-                f"insert into {_place(name)} ({columns}) overriding system value select {columns} from {copies[name]}"
+                f"insert into {place(name)} ({columns}) overriding system value select {columns} from {copies[name]}"
             )
         )
 
@@ -160,10 +160,6 @@ def _columns(conn: sa.Connection, copy: str, table: str) -> list[str]:
         "select attname from pg_attribute where attrelid = to_regclass(:b) and attnum > 0 and not attisdropped"
     )
     return list(conn.execute(query, {"a": copy, "b": qualified(SCHEMA, table)}).scalars())
-
-
-def _place(table: str) -> str:
-    return qualified(SCHEMA, table).replace(":", r"\:")
 
 
 def _quoted(column: str) -> str:

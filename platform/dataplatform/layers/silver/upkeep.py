@@ -22,6 +22,11 @@ _READERS = sa.text(
 )
 
 
+def place(table: str) -> str:
+    """A table of silver as `text()` wants it: a colon would begin a parameter."""
+    return qualified(SCHEMA, table).replace(":", r"\:")
+
+
 def tables_there(conn: sa.Connection, ref: EntityRef) -> list[str]:
     """Its tables that are there, its own first. The metadata need not know of them any more."""
     named = set()
@@ -62,8 +67,7 @@ def _of_keys(
     conn: sa.Connection, ref: EntityRef, table: str, keys: list[bytes], query: str
 ) -> sa.CursorResult[Any]:
     column = "dp_key" if table == ref.table else "dp_root_key"
-    place = qualified(SCHEMA, table).replace(":", r"\:")
-    return conn.execute(sa.text(query.format(place, column)), {"keys": [key.hex() for key in keys]})
+    return conn.execute(sa.text(query.format(place(table), column)), {"keys": [key.hex() for key in keys]})
 
 
 def readers_of(conn: sa.Connection, tables: list[str]) -> list[str]:

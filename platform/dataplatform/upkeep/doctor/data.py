@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import partial
-from hashlib import sha256
 
 from dataplatform import pipeline
 from dataplatform.audit import record as audit
@@ -71,7 +70,7 @@ def _some(batches: list[str], number: int) -> list[str]:
 
 
 def _lost(platform: Platform, ref: EntityRef, landed: list[str]) -> Iterator[Finding]:
-    there = set(raw.batches(platform.raw, ref.source))
+    there = set(raw.batches(platform.raw, ref.source, ref.name))
     lost = [batch for batch in landed if batch not in there]
     if lost:
         text = f"raw no longer holds {len(lost)} of {len(landed)} batches, {lost[0]} first"
@@ -92,15 +91,13 @@ def _raw(platform: Platform, ref: EntityRef, batches: list[str]) -> Iterator[Fin
 
 
 def _file(platform: Platform, ref: EntityRef, part: RawPart) -> Iterator[Finding]:
-    hasher, remedy = sha256(), "put it back from a backup, or from the archive"
+    remedy = "put it back from a backup, or from the archive"
     try:
-        with platform.raw.compressed_lines(part.file, part.offset, part.length) as blocks:
-            for block in blocks:
-                hasher.update(b"".join(line + b"\n" for line in block))
+        checksum = raw.checksum_of(platform.raw, part)
     except DataplatformError as error:
         yield Finding("problem", str(ref), error.message, error.remedy or remedy)
         return
-    if part.checksum and hasher.hexdigest() != part.checksum:
+    if part.checksum and checksum != part.checksum:
         place = platform.raw.location(part.file)
         yield Finding(
             "problem", str(ref), f"{place} is not what was landed: its checksum is another one", remedy
