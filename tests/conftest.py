@@ -130,6 +130,12 @@ class World:
         return upkeep.quarantined(self.platform.bronze)
 
 
+def execute(world: World, text: str) -> None:
+    """SQL that gives nothing back, of several statements if need be; `%` is only itself."""
+    with world.platform.engine.begin() as conn:
+        conn.exec_driver_sql(text.replace("%", "%%"))
+
+
 def move_of(layer: Any, entity: str, batch_id: str, **flags: bool) -> Move:
     """A move of the source `s`."""
     from dataplatform.pipeline import Flags, Move

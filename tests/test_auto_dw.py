@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, execute
 from dataplatform.auto_dw.build import builds, export, plans, sql_api, totals
 from dataplatform.auto_dw.judge import report
 from dataplatform.auto_dw.look import kept
@@ -53,11 +53,6 @@ def world(make_world: MakeWorld) -> World:
     found = make_world()
     execute(found, SHOP)
     return found
-
-
-def execute(world: World, text: str) -> None:
-    with world.platform.engine.begin() as conn:
-        conn.exec_driver_sql(text.replace("%", "%%"))
 
 
 def root(world: World) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, execute
 from dataplatform.auto_dw.build import builds, export, plans, totals
 from dataplatform.auto_dw.said import outcome
 from dataplatform.auto_dw.styles.common import MARK, digest_of
@@ -47,11 +47,6 @@ def world(make_world: MakeWorld) -> World:
     return found
 
 
-def execute(world: World, text: str) -> None:
-    with world.platform.engine.begin() as conn:
-        conn.exec_driver_sql(text.replace("%", "%%"))
-
-
 def club(world: World) -> Workspace:
     return Workspace.of(world.platform, "club")
 
@@ -78,10 +73,10 @@ def everything_in_gold(world: World) -> str:
 
 
 def columns(world: World, model: str) -> dict[str, str]:
-    return dict(world.rows(  # type: ignore[arg-type]
+    return world.pairs(
         "select column_name, data_type from information_schema.columns where table_schema = 'gold' "
         f"and table_name = '{model}' order by ordinal_position"
-    ))  # fmt: skip
+    )
 
 
 # private columns

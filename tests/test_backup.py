@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,10 @@ def rewritten(world: World, archive: str, name: str, change: Callable[[Member], 
     return store.location(name)
 
 
+def with_header(header: Header, found: a.Member) -> a.Member:
+    return a.as_member(a.HEADER, header) if found.name == a.HEADER else found
+
+
 def test_an_archive_of_a_newer_release_is_refused(world: World, tmp_path: Path) -> None:
     settings, archive = world.platform.settings, back_up(world, tmp_path / "b")
     for header in (
@@ -242,9 +247,7 @@ def test_an_archive_of_a_newer_release_is_refused(world: World, tmp_path: Path) 
         Header("9.2.0", HEAD, "2027"),
         Header("0.3.0", HEAD, "2027", (), 2),
     ):
-        newer = rewritten(
-            world, archive, "n", lambda m, h=header: a.as_member(a.HEADER, h) if m.name == a.HEADER else m
-        )  # type: ignore[misc]
+        newer = rewritten(world, archive, "n", partial(with_header, header))
         with pytest.raises(DataplatformError, match=f"made by dataplatform {header.platform}") as told:
             put_back(settings, newer, secrets(world))
         assert "update dataplatform" in told.value.remedy

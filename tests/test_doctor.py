@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, execute
 from dataplatform.connectors import page_of
 from dataplatform.layers import raw
 from dataplatform.names import new_batch_id
@@ -123,11 +123,6 @@ def rest(world: World) -> None:
         "source: r\nconnector: {type: rest, base_url: 'http://127.0.0.1:9', auth: {type: bearer, token: "
         "{secret: api/token}}}\nentities:\n  x: {request: {path: /x}, key: [id]}\n"
     )
-
-
-def execute(world: World, statement: str) -> None:
-    with world.platform.engine.begin() as conn:
-        conn.exec_driver_sql(statement)
 
 
 BROKEN: list[tuple[Callable[[World], None], str, str]] = [

@@ -29,14 +29,13 @@ def reading(platform: Platform, batch: BatchRef, full: bool, force: bool) -> tup
     since = replace(since, digests=before.digests() if before else {})
     load: Literal["full", "delta"] = "full" if full else entity.load
     request = request_of(platform, batch.entity)
-    landing = raw_layer.Landing(
-        load, since.cursor, before, request.noted, _screen(platform, batch.entity, entity)
-    )
+    landing = raw_layer.Landing(load, since.cursor, before, request.noted, screen_of(platform, batch.entity))
     return Wanted(request, since), landing
 
 
-def _screen(platform: Platform, ref: EntityRef, entity: Entity) -> raw_layer.Screen | None:
+def screen_of(platform: Platform, ref: EntityRef) -> raw_layer.Screen | None:
     """Keeps out of raw what a person had forgotten; None where that is nothing."""
+    entity = platform.catalog.source(ref.source).entities[ref.name]
     with connected(platform.engine) as conn:
         out = out_of(conn, ref)
     if not out:

@@ -15,7 +15,7 @@ from dataplatform.records.refs import BatchRef, EntityRef, RunRef
 from dataplatform.runs.chains import Chain
 from dataplatform.runs.locks import locked
 from dataplatform.runs.run import left_lying, perform_all
-from dataplatform.storage.postgres import connected, transaction
+from dataplatform.storage.postgres import connected, removing, transaction
 from dataplatform.upkeep.follow import follow
 
 
@@ -63,7 +63,7 @@ def _adopt(platform: Platform, ref: EntityRef, run: RunRef) -> None:
 def reprocess(platform: Platform, ref: EntityRef, batches: list[str]) -> Counts:
     """Loads batches again from raw, under today's metadata (after a retry of quarantine)."""
     run, total = RunRef(), Counts()
-    with locked(platform, [ref]):
+    with removing(platform.engine, 1.0), locked(platform, [ref]):
         concerned = upkeep.leaning_on(platform.bronze, ref, set(batches))
         again = [BatchRef(ref, batch_id) for batch_id in concerned]
         for batch in again:

@@ -18,7 +18,7 @@ from dataplatform.layers.silver.task import Mode
 from dataplatform.pipeline import Flags, Move
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
-from dataplatform.requesting import request_of
+from dataplatform.requesting import request_of, screen_of
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, RunResult
 from dataplatform.storage.packed import unpacked
@@ -61,18 +61,19 @@ def replay_entity(
                 f"replay what is left: dataplatform replay {ref.source} "
                 f"--from {batches[0] if batches else '…'}",
             )
-        if not since:
-            upkeep.forget(platform.bronze, ref)
-        else:
-            upkeep.forget_batches(platform.bronze, ref, since)
-        for batch_id in batches:
-            if batch_id >= since:
-                _read_again(platform, BatchRef(ref, batch_id))
-                pipeline.load_bronze(platform, Move("bronze", BatchRef(ref, batch_id), run))
-        wanted = sorted({*applied, *batches} - refused)
-        counts = _silver(platform, ref, wanted, run)
-        for batch_id in wanted:
-            pipeline.settle(platform, BatchRef(ref, batch_id))
+        with removing(platform.engine, 60.0):  # a backup made meanwhile would lack what is taken out first
+            if not since:
+                upkeep.forget(platform.bronze, ref)
+            else:
+                upkeep.forget_batches(platform.bronze, ref, since)
+            for batch_id in batches:
+                if batch_id >= since:
+                    _read_again(platform, BatchRef(ref, batch_id))
+                    pipeline.load_bronze(platform, Move("bronze", BatchRef(ref, batch_id), run))
+            wanted = sorted({*applied, *batches} - refused)
+            counts = _silver(platform, ref, wanted, run)
+            for batch_id in wanted:
+                pipeline.settle(platform, BatchRef(ref, batch_id))
         return EntityResult(counts)
     except DataplatformError as error:
         log.error("replay of %s: %s", ref, error)
@@ -95,7 +96,7 @@ def _read_again(platform: Platform, batch: BatchRef) -> None:
                 if items is not None:
                     again[part.name] = items
         if again:
-            raw_layer.reland(platform.raw, raw, again)
+            raw_layer.reland(platform.raw, raw, again, screen_of(platform, batch.entity))
 
 
 def _silver(platform: Platform, ref: EntityRef, batches: list[str], run: RunRef) -> Counts:

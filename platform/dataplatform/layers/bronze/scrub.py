@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dataplatform.layers.bronze.parse import Record, items_of, parse
@@ -82,25 +82,12 @@ def _holds(document: Any, found: list[Any]) -> bool:
     return any(_holds(value, found) for value in inner)
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of raw as it is read on."""
-
-    header: dict[str, Any]
-    lines: list[bytes]
-    file: str
-    line: int
-
-
-def without(pages: Iterable[Any], entity: Entity, out: Out) -> Iterator[Page]:
+def without(pages: Iterable[Any], entity: Entity, out: Out) -> Iterator[Any]:
     """Pages read back from raw, without records that are to stay out: one may come from a copy of before."""
     for page in pages:
         left = scrubbed(entity, page.header, page.lines, out)
-        yield (
-            page
-            if not left.gone
-            else Page({**left.header, "lines": len(left.lines)}, left.lines, page.file, page.line)
-        )
+        header = {**left.header, "lines": len(left.lines)}
+        yield replace(page, header=header, lines=left.lines) if left.gone else page
 
 
 def records_of(header: Mapping[str, Any], lines: Sequence[bytes], entity: Entity) -> Iterator[Record | Bad]:

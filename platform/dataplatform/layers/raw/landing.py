@@ -74,9 +74,12 @@ def land_together(
     return [writer.commit() for writer in writers.values()]
 
 
-def reland(store: FileStore, raw: RawManifest, again: Mapping[str, Iterable[Item]]) -> RawManifest:
+def reland(
+    store: FileStore, raw: RawManifest, again: Mapping[str, Iterable[Item]], screen: Screen | None = None
+) -> RawManifest:
     """The batch with parts that were read again, by name; what was landed before stays beside, of no manifest."""
-    with _Writer(store, raw.ref, Landing(raw.load, raw.since), first=_next_file(raw)) as writer:
+    landing = Landing(raw.load, raw.since, screen=screen)
+    with _Writer(store, raw.ref, landing, first=_next_file(raw)) as writer:
         for items in again.values():
             for item in items:
                 writer.add(item)
