@@ -49,7 +49,7 @@ def test_only_what_is_named_as_ours_goes(tmp_path: Path) -> None:
         "dataplatform-20260101T000000000Z.tar.zst.age.old",
     ]
     half = [
-        ".dataplatform-20260101T000000000Z.tar.zst.age.123.tmp",
+        ".dataplatform-20260101T000000000Z.tar.zst.age.123-45.tmp",
         ".dataplatform-20260101T000000000Z.tar.zst.age.part",
     ]
     for name in [*ours, *others, *half]:

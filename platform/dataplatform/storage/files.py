@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,7 +138,9 @@ class FileStore:
 
 @contextmanager
 def _local_writer(full: str) -> Iterator[IO[bytes]]:
-    temporary = f"{full.rsplit('/', 1)[0]}/.{full.rsplit('/', 1)[1]}.{os.getpid()}.tmp"
+    folder, _, name = full.rpartition("/")
+    # two entities of a source may keep the original of one file at the same time
+    temporary = f"{folder}/.{name}.{os.getpid()}-{threading.get_ident()}.tmp"
     try:
         with open(temporary, "wb") as file:
             yield file

@@ -12,7 +12,7 @@ from dataplatform.storage import FileStore
 from dataplatform.upkeep.backup.archive import NAME, SUFFIX
 
 OURS = re.compile(rf"{re.escape(NAME)}(\d{{8}}T\d{{9}})Z{re.escape(SUFFIX)}")
-UNFINISHED = re.compile(rf"\.{OURS.pattern}\.(\d+\.tmp|part)")
+UNFINISHED = re.compile(rf"\.{OURS.pattern}\.([\d-]+\.tmp|part)")
 RULE = re.compile(r"(\d+)([dwm])")
 YOUNG = timedelta(days=1)  # what was made before an upgrade or a restore is not to go with the next backup
 # what two backups have in common of which one is enough
