@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
+from dataplatform import project
 from test_purge import environment
 
 PROGRAM = Path(sys.executable).with_name("dataplatform")
@@ -169,6 +170,21 @@ def test_a_worker_with_other_metadata_refuses_in_words(world: World, prefect_env
         path.write_text(Path(env["DATAPLATFORM_METADATA"], "sources", "s.yaml").read_text())
         again = result(started(env | {"DATAPLATFORM_TASK_RUNNER": address}, world))
     assert again["status"] == "done", "the worker did not read its metadata again"
+
+
+def test_a_worker_with_other_code_refuses_in_words(world: World, prefect_env: dict[str, str]) -> None:
+    env = environment(world) | prefect_env
+    theirs = world.folder / "theirs"
+    shutil.copytree(project.PACKAGE, theirs / "dataplatform", ignore=shutil.ignore_patterns("__pycache__"))
+    with (theirs / "dataplatform" / "names.py").open("a") as file:
+        file.write("# as of another day\n")
+    with cluster(world, env | {"PYTHONPATH": str(theirs)}, workers=1) as (address, _):
+        told = result(started(env | {"DATAPLATFORM_TASK_RUNNER": address}, world))
+    assert told["status"] == "failed"
+    said = json.dumps(told)
+    assert "has another dataplatform" in said, told
+    assert "install the same on every machine" in said, told
+    assert world.rows("select count(*) from audit.load where status = 'done'") == [(0,)]
 
 
 def test_processes_of_this_machine(world: World, prefect_env: dict[str, str]) -> None:
