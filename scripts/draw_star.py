@@ -1,6 +1,6 @@
 """Draws a planned warehouse as SVG: facts in the middle, dimensions at both sides, what waits below.
 
-usage: dataplatform auto-dw plan --json | scripts/draw_star.py > star.svg
+usage: dataplatform auto-dw plan --json | python scripts/draw_star.py > star.svg
 """
 
 from __future__ import annotations
