@@ -113,6 +113,24 @@ def test_a_record_is_gone_from_every_layer_and_stays_out(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "remedy"),
+    [
+        ("s.table", "7", "the key is id, part; several fields are written a,b"),
+        ("s.table", "7,a,b", "the key is id, part; several fields are written a,b"),
+        (
+            "s.bank",
+            NAME,
+            "its records have no key: name one by its dp_key, which `show s.bank --system` lists",
+        ),
+    ],
+)
+def test_what_cannot_be_a_key_is_nobody_forgotten(world: World, text: str, key: str, remedy: str) -> None:
+    told = program(world, "forget", text, key, "--yes", code=1)
+    assert told["remedy"] == remedy
+    assert world.rows("select count(*) from audit.forgotten") == [(0,)]
+
+
 def test_what_comes_late_is_left_out(world: World) -> None:
     from dataplatform.connectors import page_of
     from dataplatform.layers import raw

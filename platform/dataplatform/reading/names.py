@@ -66,12 +66,14 @@ def entity_named(catalog: Catalog, text: str) -> tuple[EntityRef, Entity]:
 
 
 def key_hashes(key: str, fields: int) -> list[str]:
-    """The hashes that the text may mean: dp_key itself, or `fields` values (a,b) as text or as numbers."""
+    """The hashes that the text may mean: dp_key itself, or `fields` values (a,b) as text or as numbers; else none."""
     try:
         return [str(UUID(key))]
     except ValueError:
         pass
     parts = key.split(",") if fields > 1 else [key]
+    if len(parts) != fields:
+        return []
     options: list[list[Any]] = [[]]
     for part in parts:
         options = [[*option, value] for option in options for value in _readings(part)]

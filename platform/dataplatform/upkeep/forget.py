@@ -26,7 +26,7 @@ from dataplatform.layers.bronze.scrub import scrubbed
 from dataplatform.layers.raw import rewrite
 from dataplatform.layers.silver import upkeep as silver
 from dataplatform.metadata.source import Entity
-from dataplatform.reading.names import entity_named, key_hashes
+from dataplatform.reading.names import entity_named, key_hashes, no_record
 from dataplatform.records import hashes as hs
 from dataplatform.records.forgotten import Forgotten, Out
 from dataplatform.records.refs import EntityRef
@@ -91,6 +91,8 @@ def find(platform: Platform, text: str, key: str) -> Found:
     """`text`: the entity (source.entity), `key`: as `trace` takes it. Raises MetadataError where that is none."""
     ref, entity = entity_named(platform.catalog, text)
     keys = [UUID(one).bytes for one in key_hashes(key, len(entity.key))]
+    if not keys:  # whoever is to be forgotten must not be taken for forgotten
+        raise no_record(ref, entity, key)
     return found_of(platform, ref, entity, keys)
 
 
