@@ -25,6 +25,7 @@ from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.orchestration.blocks import known_secrets
 from dataplatform.pipeline import Move
+from dataplatform.processes import Processes
 from dataplatform.records.counts import Counts
 from dataplatform.secrets import Secrets
 from dataplatform.secrets.masking import PROCESS, masked_logs
@@ -62,6 +63,7 @@ def open_platform(
             with _lent_to_this_process(platform), masked_logs():
                 yield platform
         finally:
+            platform.processes.close()
             platform.engine.dispose()
             platform.bronze.close()
     finally:
@@ -201,8 +203,9 @@ def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Contai
     container[FileStore] = lambda c: FileStore(c[Settings].raw_location)
     container[Engine] = lambda _: _engine(servers.postgres_url)
     container[Bronze] = lambda _: Bronze.connect(servers.mongo_url)
+    container[Processes] = lambda c: Processes(c[Settings].processes)
     container[Platform] = lambda c: Platform(
-        c[Settings], c[Catalog], c[Engine], c[Bronze], c[FileStore], c[Secrets]
+        c[Settings], c[Catalog], c[Engine], c[Bronze], c[FileStore], c[Secrets], c[Processes]
     )
     return container
 

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.layers.bronze import Bronze
 from dataplatform.metadata import Catalog
+from dataplatform.processes import Processes
 from dataplatform.secrets import Secrets
 from dataplatform.settings import Settings
 from dataplatform.storage import FileStore
@@ -24,6 +25,7 @@ class Platform:
     bronze: Bronze
     raw: FileStore
     secrets: Secrets
+    processes: Processes
 
     @property
     def base_dirs(self) -> tuple[Path, ...]:

@@ -27,6 +27,7 @@ from dataplatform.events.outbox import emit
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze import quarantine, upkeep
+from dataplatform.layers.bronze.store import records_of
 from dataplatform.layers.bronze.walk import stored, walk
 from dataplatform.layers.gold.lock import hold_back
 from dataplatform.layers.gold.tables import is_stale
@@ -155,7 +156,8 @@ def load_bronze(platform: Platform, move: Move) -> Counts:
     with connected(platform.engine) as conn:
         out = out_of(conn, move.batch.entity)
     with closing(raw_layer.read(platform.raw, raw)) as pages:
-        manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole_paths(entity), out)
+        whole, processes = whole_paths(entity), platform.processes
+        manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole, out, processes)
     counts = Counts(
         read=manifest.records,
         inserted=manifest.new_versions,
@@ -225,7 +227,17 @@ def apply_silver(
     hold_back(conn)
     screening = partial(screening_of, entity.checks, entity=str(batch.entity))
     refused = frozenset(audit.refused_batches(conn, batch.entity) - {batch.batch_id})
-    task = Task(batch, entity, move.run, applied, move.flags.allow_deletes, mode, screening, refused)
+    task = Task(
+        batch,
+        entity,
+        move.run,
+        applied,
+        move.flags.allow_deletes,
+        mode,
+        screening,
+        refused,
+        platform.processes,
+    )
     with server_errors():
         history = history_of(platform, batch.entity)
         manifest = history.manifest(batch.batch_id)
@@ -306,6 +318,8 @@ def history_of(platform: Platform, ref: EntityRef) -> History:
         walk=lambda batches: walk(bronze, ref, batches),
         stored=lambda: stored(bronze, ref),
         documents=lambda ids: bronze.documents(ref, ids),
+        encoded=lambda ids: bronze.encoded(ref, ids),
+        decode=records_of,
         quarantine=set_aside,
         set_aside=lambda: upkeep.versions_aside(bronze, ref),
     )

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     parallel: int = Field(
         default=4, ge=1, description="Entities of a source that are loaded at the same time."
     )
+    processes: int = Field(
+        default=0,
+        ge=0,
+        description="Processes that share the work on one large batch, from 250,000 records on. 0: one a core, four at "
+        "most; 1: none beside the one that loads. Each takes about 100 MB.",
+    )
     task_runner: str = Field(
         default="threads",
         description="Where the tasks of a run are done: `threads` of the process that runs the flow; `dask`: processes "

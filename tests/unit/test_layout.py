@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "platform" / "dataplatform"
 
 LEVELS = [
-    {"errors", "names", "project", "settings"},
+    {"errors", "names", "processes", "project", "settings"},
     {"metadata", "records"},
     {"audit", "events", "secrets", "storage", "embedded"},
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},

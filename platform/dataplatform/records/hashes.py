@@ -15,6 +15,9 @@ EMPTY: Hashes = np.empty((0, 2), np.uint64)
 _PIECE = 1 << 17  # needles looked for together: what is made for them on the way stays small
 
 
+SIZE = 16  # bytes of a hash
+
+
 def hashes(data: bytes | bytearray | Iterable[bytes]) -> Hashes:
     """Joined 16-byte hashes as an array (n, 2); it shares the memory of what is joined already."""
     joined = data if isinstance(data, (bytes, bytearray)) else b"".join(data)

@@ -139,8 +139,9 @@ class History:
     """Bronze as silver sees it, of one entity; handed in by the pipeline: the layers do not know one another.
 
     `heads`: all manifests, `walk`: those of batches with their entries, oldest first; `stored`: the entries of all
-    batches, those that a batch has in common with the one it leans on counted once; `quarantine` sets versions of a
-    batch aside, `set_aside` names those that are.
+    batches, those that a batch has in common with the one it leans on counted once; `documents`: records of some
+    versions, in blocks; `encoded`: the same as 16 bytes a version and what `decode` makes their records of, in any
+    process; `quarantine` sets versions of a batch aside, `set_aside` names those that are.
     """
 
     manifest: Callable[[str], Manifest]
@@ -149,5 +150,7 @@ class History:
     walk: Callable[[list[str]], Iterator[tuple[Manifest, Held]]]
     stored: Callable[[], int]
     documents: Callable[[Hashes], Iterator[Found]]
+    encoded: Callable[[Hashes], Iterator[tuple[bytes, bytes]]]
+    decode: Callable[[bytes], Found]
     quarantine: Callable[[str, list[BadVersion]], None]
     set_aside: Callable[[], list[bytes]]

@@ -7,15 +7,17 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
 import fsspec
 import zstandard
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile
 
-from dataplatform.errors import StorageError
+from dataplatform.errors import DataplatformError, ServerError, SettingsError, StorageError
+from dataplatform.secrets import redact
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ class FileStore:
         return isinstance(self._system()[0], LocalFileSystem)
 
     def _system(self) -> tuple[Any, str]:
-        system, base = fsspec.core.url_to_fs(self.root)
+        try:
+            system, base = fsspec.core.url_to_fs(self.root)
+        except (ImportError, ValueError) as error:  # no library for such addresses, or none of that name
+            raise SettingsError(
+                f"{self.setting} is {redact(self.root)}, which cannot be used: {error}",
+                "pip install 'dataplatform[s3]' for s3://; the library that fsspec names for others",
+            ) from None
         return system, str(base).rstrip("/")
 
     def location(self, path: str) -> str:
@@ -38,14 +46,16 @@ class FileStore:
 
     def exists(self, path: str) -> bool:
         system, base = self._system()
-        return bool(system.exists(f"{base}/{path}"))
+        with self._errors(path):
+            return bool(system.exists(f"{base}/{path}"))
 
     def names(self, path: str = "") -> list[str]:
         """Names directly below `path`, sorted; empty where it does not exist."""
         system, base = self._system()
         full = f"{base}/{path}".rstrip("/")
         try:
-            paths = system.ls(full, detail=False, refresh=True)
+            with self._errors_but_missing(path):
+                paths = system.ls(full, detail=False, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
         names = {str(f).rstrip("/").rsplit("/", 1)[-1] for f in paths}
@@ -55,7 +65,8 @@ class FileStore:
         """Bytes of each file directly below `path`, by name; empty where it does not exist."""
         system, base = self._system()
         try:
-            found = system.ls(f"{base}/{path}".rstrip("/"), detail=True, refresh=True)
+            with self._errors_but_missing(path):
+                found = system.ls(f"{base}/{path}".rstrip("/"), detail=True, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         files = [f for f in found if f["type"] == "file"]
@@ -65,7 +76,8 @@ class FileStore:
         """Path and bytes of every file below `path`, in order; what is hidden (unfinished) is left out."""
         system, base = self._system()
         try:
-            found = system.find(f"{base}/{path}".rstrip("/"), detail=True)
+            with self._errors_but_missing(path):
+                found = system.find(f"{base}/{path}".rstrip("/"), detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return
         for full in sorted(found):
@@ -96,9 +108,21 @@ class FileStore:
     def _errors(self, path: str) -> Any:
         return storage_errors(self.location(path), self.setting)
 
+    @contextmanager
+    def _errors_but_missing(self, path: str) -> Iterator[None]:
+        """The same, for a caller to whom nothing there is no error."""
+        missing: OSError | None = None
+        with self._errors(path):
+            try:
+                yield
+            except (FileNotFoundError, NotADirectoryError) as error:
+                missing = error
+        if missing is not None:
+            raise missing
+
     def read_bytes(self, path: str) -> bytes:
         system, base = self._system()
-        with storage_errors(self.location(path)):
+        with self._errors(path):
             return bytes(system.cat_file(f"{base}/{path}"))
 
     def write_bytes(self, path: str, data: bytes) -> None:
@@ -127,13 +151,14 @@ class FileStore:
                 with _local_writer(full) as file:
                     yield file
             else:
-                with system.open(full, "wb") as file:
+                with _remote_writer(system, full) as file:
                     yield file
 
     def delete(self, path: str) -> None:
         system, base = self._system()
-        if system.exists(f"{base}/{path}"):
-            system.rm(f"{base}/{path}", recursive=True)
+        with self._errors(path):
+            if system.exists(f"{base}/{path}"):
+                system.rm(f"{base}/{path}", recursive=True)
 
 
 @contextmanager
@@ -151,6 +176,24 @@ def _local_writer(full: str) -> Iterator[IO[bytes]]:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def _remote_writer(system: Any, full: str) -> Iterator[IO[bytes]]:
+    """Left by an error, fsspec's own block would put what was written so far under the file's name."""
+    file = system.open(full, "wb")
+    try:
+        yield file
+    except BaseException:
+        if isinstance(file, AbstractBufferedFile):  # put at the end, or in parts that are joined then
+            with suppress(Exception):  # what is left of an upload is the store's own to forget
+                file.discard()
+            file.closed = True
+        else:  # written in place
+            file.close()
+            system.rm(full)
+        raise
+    file.close()
 
 
 @contextmanager
@@ -175,3 +218,25 @@ def storage_errors(where: str, setting: str = "DATAPLATFORM_RAW_URL") -> Iterato
         if error.errno is None:
             raise
         raise StorageError(f"{where}: {error.strerror or error}", remedy) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _OBJECT_STORES or "://" not in where:
+            raise
+        raise _of_object_store(error, where, setting) from None
+
+
+_OBJECT_STORES = (
+    "botocore",
+    "aiobotocore",
+)  # whose errors s3fs hands on, where they are no answers of the server
+
+
+def _of_object_store(error: Exception, where: str, setting: str) -> DataplatformError:
+    if "Credentials" in type(error).__name__:
+        return StorageError(
+            f"{where} asks for credentials, and none were found",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for a server of your own)",
+        )
+    return ServerError(
+        f"{where} cannot be reached: {redact(str(error))}",
+        f"check that its server runs, AWS_ENDPOINT_URL and {setting}, then run again",
+    )

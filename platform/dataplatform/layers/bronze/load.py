@@ -5,27 +5,27 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
 
 import numpy as np
 import xxhash
 
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
+from dataplatform.layers.bronze.delivered import Lookup, RawBatch, RawPage
 from dataplatform.layers.bronze.manifest import Difference
 from dataplatform.layers.bronze.parse import Record, Rule, items_of, parse, parse_block
 from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.rules import page_rule
 from dataplatform.layers.bronze.scrub import without
+from dataplatform.layers.bronze.spread import Stored, Storing, document_of, first_of_each, joined
 from dataplatform.layers.bronze.store import Bronze, Inserted
-from dataplatform.layers.bronze.texts import to_bson
 from dataplatform.metadata.source import Entity
+from dataplatform.processes import ALONE, Processes, Team
 from dataplatform.records import hashes as hs
 from dataplatform.records.forgotten import NOBODY, Out
 from dataplatform.records.holdings import DELETED, Held, Manifest
 from dataplatform.records.record import content_id, content_ids
-from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
 MAX_CHAIN = 20  # manifests that lean on one another before a whole one is written again
@@ -33,31 +33,6 @@ _BLOCK = 5_000  # lines looked up together
 # records handled together, and bytes of their lines: few enough to stay in the processor's cache, for out of it all
 # that is done with them takes up to twice as long
 _PIECE, _PIECE_BYTES = 500, 128_000
-
-
-class RawBatch(Protocol):
-    """What bronze needs to know of a landed batch."""
-
-    @property
-    def ref(self) -> BatchRef: ...
-    @property
-    def load(self) -> Literal["full", "delta"]: ...
-    @property
-    def state(self) -> Any: ...
-    def fingerprint(self) -> str: ...
-
-
-class RawPage(Protocol):
-    """A page read back from raw."""
-
-    @property
-    def header(self) -> dict[str, Any]: ...
-    @property
-    def lines(self) -> list[bytes]: ...
-    @property
-    def file(self) -> str: ...
-    @property
-    def line(self) -> int: ...
 
 
 @dataclass
@@ -88,6 +63,7 @@ class _Work:
     new_versions: int = 0
     quarantined: int = 0
     unreadable: int = 0
+    team: Team[_Piece, Stored | None] | None = None
 
 
 def load(
@@ -97,21 +73,27 @@ def load(
     entity: Entity,
     whole: frozenset[str],
     out: Out = NOBODY,
+    processes: Processes = ALONE,
 ) -> Manifest:
     """Stores versions never seen before, then the batch's manifest.
 
-    `whole`: paths that stay JSON values; `out`: records that are left out, whatever raw holds. Raises ServerError where
-    MongoDB fails.
+    `whole`: paths that stay JSON values; `out`: records that are left out, whatever raw holds; `processes` share the
+    work of a large first batch. Raises ServerError where MongoDB fails.
     """
     with server_errors():
         done = bronze.manifests.of(raw.ref)
         if done is not None:
             return done
-        return _load(bronze, raw, without(pages, entity, out) if out else pages, entity, whole)
+        return _load(bronze, raw, without(pages, entity, out) if out else pages, entity, whole, processes)
 
 
 def _load(
-    bronze: Bronze, raw: RawBatch, pages: Iterable[RawPage], entity: Entity, whole: frozenset[str]
+    bronze: Bronze,
+    raw: RawBatch,
+    pages: Iterable[RawPage],
+    entity: Entity,
+    whole: frozenset[str],
+    processes: Processes,
 ) -> Manifest:
     stream = iter(pages)
     first = next(stream, None)
@@ -125,9 +107,11 @@ def _load(
     paths, kinds = (list(base.paths), dict(base.kinds)) if base else ([], {})
     work = _Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds))
     work.first = bronze.count(raw.ref.entity) == 0
-    lookup = _Lookup(before)
-    for page in _chain(first, stream):
-        _take(work, page, lookup)
+    lookup = Lookup(before)
+    with processes.lent(raw.records if work.first else 0, Storing, bronze.url, raw.ref, rule) as work.team:
+        for page in _chain(first, stream):
+            _take(work, page, lookup)
+        _settle(work)
     del lookup  # as large as half of what it looks in
     return _finish(work, base, before)
 
@@ -155,21 +139,7 @@ def _same(bronze: Bronze, raw: RawBatch, base: Manifest) -> Manifest:
     return bronze.manifests.put(same, Held(held=held), hs.EMPTY)
 
 
-class _Lookup:
-    """Finds the entry of a raw line that an earlier batch held already."""
-
-    def __init__(self, before: Held) -> None:
-        self.before = before
-        self.ordering = hs.prepared(before.lines) if len(before) else None
-
-    def find(self, lines: list[bytes]) -> list[int]:
-        if self.ordering is None:
-            return [-1] * len(lines)
-        found: list[int] = hs.find(hs.hashes(lines), self.before.lines, self.ordering).tolist()
-        return found
-
-
-def _take(work: _Work, page: RawPage, lookup: _Lookup) -> None:
+def _take(work: _Work, page: RawPage, lookup: Lookup) -> None:
     """One page, of whatever kind."""
     for name in page.header.get("columns") or ():
         work.columns.setdefault(name)
@@ -177,6 +147,8 @@ def _take(work: _Work, page: RawPage, lookup: _Lookup) -> None:
     work.types |= types
     work.profile.whole |= {name for name, type_ in types.items() if type_ == "jsonb"}
     _rejects(work, page)
+    if page.header["kind"] in ("deleted", "document"):
+        _settle(work)  # paths are numbered in the order of the records
     if page.header["kind"] == "deleted":
         _deleted(work, page)
     elif page.header["kind"] == "document":
@@ -208,16 +180,16 @@ def _quarantine(work: _Work, bad: list[Bad]) -> None:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Some records of a page. `numbers`: their lines in the raw file; `places`: their positions in the block."""
+    """Some records of a page. `numbers`: their lines in the raw file; `positions`: in the batch."""
 
     file: str
-    parsed: list[Record | Bad]
-    numbers: list[int]
-    places: Sequence[int]
-    digests: list[bytes] | None = None
+    numbers: Sequence[int]
+    positions: Sequence[int]
+    lines: Sequence[bytes] = ()
+    digests: Sequence[bytes] | None = None
 
 
-def _lines(work: _Work, page: RawPage, lookup: _Lookup) -> None:
+def _lines(work: _Work, page: RawPage, lookup: Lookup) -> None:
     """Known lines are taken over without parsing; the others are parsed, stored and profiled."""
     for start in range(0, len(page.lines), _BLOCK):
         block = page.lines[start : start + _BLOCK]
@@ -228,10 +200,41 @@ def _lines(work: _Work, page: RawPage, lookup: _Lookup) -> None:
         size = _piece_size(block)
         for at in range(0, len(fresh), size):
             places = fresh[at : at + size]
-            parsed = parse_block([block[i] for i in places], work.rule)
             numbers = [page.line + start + i for i in places]
-            _parsed(work, _Piece(page.file, parsed, numbers, places, [digests[i] for i in places]))
+            positions = [work.delivered + i for i in places]
+            lines, found = [block[i] for i in places], [digests[i] for i in places]
+            _fresh_lines(work, _Piece(page.file, numbers, positions, lines, found))
         work.delivered += len(block)
+
+
+def _fresh_lines(work: _Work, piece: _Piece) -> None:
+    """Here or, where other processes share the work, there: then what comes back is that of an earlier piece."""
+    if work.team is None:
+        _parsed(work, piece, parse_block(list(piece.lines), work.rule))
+        return
+    for done in work.team.put(piece, (piece.lines, work.profile.whole)):
+        _join(work, *done)
+
+
+def _settle(work: _Work) -> None:
+    """Waits for what is on its way."""
+    for done in work.team.rest() if work.team else ():
+        _join(work, *done)
+
+
+def _join(work: _Work, piece: _Piece, stored: Stored | None) -> None:
+    """A piece that another process has stored, or gave back for a closer look."""
+    if stored is None:
+        _parsed(work, piece, parse_block(list(piece.lines), work.rule))
+        return
+    work.records += len(piece.lines)
+    work.new_versions += stored.new
+    work.keys += stored.keys
+    work.versions += stored.versions
+    work.lines += b"".join(piece.digests or ())
+    work.positions.extend(piece.positions)
+    masks = joined(work.profile, stored)
+    work.masks.extend(map(work.seen_masks.setdefault, masks, masks))
 
 
 def _piece_size(lines: list[bytes]) -> int:
@@ -244,7 +247,8 @@ def _documents(work: _Work, page: RawPage) -> None:
     for offset, line in enumerate(page.lines):
         items = list(items_of(line, page.header.get("records_path"), work.rule))
         numbers = [page.line + offset] * len(items)
-        _parsed(work, _Piece(page.file, items, numbers, range(len(items))))
+        positions = range(work.delivered, work.delivered + len(items))
+        _parsed(work, _Piece(page.file, numbers, positions), items)
         work.delivered += len(items)
 
 
@@ -266,7 +270,7 @@ def _deleted(work: _Work, page: RawPage) -> None:
         if isinstance(item, Record):
             version = content_id({DELETED: item.doc})
             _enter(work, item.key, version, version, work.delivered + i)
-            documents.append({**_document(version, item, work.raw.ref.batch_id), "deleted": True})
+            documents.append({**document_of(version, item, work.raw.ref.batch_id), "deleted": True})
     work.masks.extend([mask_of(work.profile, "", (DELETED,))] * len(documents))
     work.delivered += len(parsed)
     work.records += len(bad)
@@ -295,28 +299,24 @@ def _known(work: _Work, before: Held, found: list[int]) -> None:
     work.masks.extend(map(work.seen_masks.setdefault, masks, masks))
 
 
-def _parsed(work: _Work, piece: _Piece) -> None:
+def _parsed(work: _Work, piece: _Piece, parsed: Sequence[Record | Bad]) -> None:
     """Stores what is new."""
-    work.records += len(piece.parsed)
+    work.records += len(parsed)
     before, batch = len(work.versions), work.raw.ref
-    good = [(i, item) for i, item in enumerate(piece.parsed) if isinstance(item, Record)]
+    good = [(i, item) for i, item in enumerate(parsed) if isinstance(item, Record)]
     records = [item.doc for _, item in good]
     versions = content_ids(records)
     work.keys += b"".join([item.key for _, item in good])
     work.versions += b"".join(versions)
     work.lines += b"".join(versions if piece.digests is None else [piece.digests[i] for i, _ in good])
-    work.positions.extend([work.delivered + piece.places[i] for i, _ in good])
+    work.positions.extend([piece.positions[i] for i, _ in good])
     found = zip(versions, good, strict=True)
-    documents = [_document(version, item, batch.batch_id) for version, (_, item) in found]
+    documents = [document_of(version, item, batch.batch_id) for version, (_, item) in found]
     inserted = work.bronze.insert(batch, documents, work.first)
     fresh = _fresh(work, inserted, before)
-    flags = [version in fresh for version in versions]
-    if len(fresh) < len(versions):  # the same version twice: it counts once
-        first = {version: i for i, version in reversed(list(enumerate(versions)))}
-        flags = [flags[i] and first[version] == i for i, version in enumerate(versions)]
-    work.masks.extend(noted(work.profile, records, flags))
+    work.masks.extend(noted(work.profile, records, first_of_each(versions, fresh)))
     work.new_versions += len(inserted.new)
-    bad = [(i, item) for i, item in enumerate(piece.parsed) if isinstance(item, Bad)]
+    bad = [(i, item) for i, item in enumerate(parsed) if isinstance(item, Bad)]
     if bad:
         _quarantine(work, [replace(b, raw_file=piece.file, raw_line=piece.numbers[i]) for i, b in bad])
 
@@ -333,13 +333,6 @@ def _fresh(work: _Work, inserted: Inserted, before: int) -> Set[bytes]:
     fresh = inserted.new | (inserted.mine - work.seen)
     work.seen |= fresh
     return fresh
-
-
-def _document(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
-    if record.exotic:
-        doc = to_bson(record.doc)
-        return {"_id": version, "key": record.key, "batch": batch_id, "exotic": True, "doc": doc}
-    return {"_id": version, "key": record.key, "batch": batch_id, "doc": record.doc}
 
 
 def _finish(work: _Work, base: Manifest | None, before: Held) -> Manifest:

@@ -76,14 +76,19 @@ class Record(NamedTuple):
 
 def parse_block(lines: list[bytes], rule: Rule) -> list[Record | Bad]:
     """Many JSON texts at once: what is plain for all of them is not asked of each."""
+    plain = plain_block(lines, rule)
+    return [*plain] if plain is not None else [parse(line, rule) for line in lines]
+
+
+def plain_block(lines: list[bytes], rule: Rule) -> list[Record] | None:
+    """The same, where all of them are plain; else None."""
     try:
-        found = _plain(lines, rule)
+        return _plain(lines, rule)
     except Exception:  # one by one we see whose it is, and say so
-        found = None
-    return found or [parse(line, rule) for line in lines]
+        return None
 
 
-def _plain(lines: list[bytes], rule: Rule) -> list[Record | Bad] | None:
+def _plain(lines: list[bytes], rule: Rule) -> list[Record] | None:
     """The records where all lines are ordinary; None where one needs a closer look."""
     joined = b"\n".join(lines)
     if len(joined) > MAX_BYTES or (not rule.textual and precise_needed(joined)):

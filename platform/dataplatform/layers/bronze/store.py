@@ -6,13 +6,17 @@ import atexit
 import contextlib
 import struct
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any
 
 import bson
+import numpy as np
 import pymongo
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DocumentTooLarge
@@ -34,6 +38,10 @@ MOST = 0.3  # share of a collection from which reading all of it is cheaper
 
 _DUPLICATE = 11000
 _LENGTH = struct.Struct("<i").unpack_from  # how a BSON document begins
+_ID = (
+    4 + 1 + 4 + 4 + 1
+)  # then a type, `_id` and its end, the length of the value, its subtype: there that begins
+_OPTIONS: CodecOptions[Any] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
 
@@ -50,18 +58,24 @@ class Bronze:
     """A connection to bronze's database."""
 
     db: Database[Any]
+    url: str = field(default="", repr=False)
 
     @classmethod
     def connect(cls, url: str) -> Bronze:
         """Connects and makes the indexes; raises SettingsError or ServerError."""
         with server_errors(url):
-            client: pymongo.MongoClient[Any] = pymongo.MongoClient(
-                url, serverSelectionTimeoutMS=SELECTION_MS, tz_aware=True, uuidRepresentation="standard"
-            )
-            client.admin.command("ping")
-            db = client.get_default_database("dataplatform")
-            make_indexes(db)
-            return cls(db)
+            bronze = cls.opened(url)
+            bronze.db.client.admin.command("ping")
+            make_indexes(bronze.db)
+            return bronze
+
+    @classmethod
+    def opened(cls, url: str) -> Bronze:
+        """One that is known to be there, from another process of the same work."""
+        client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+            url, serverSelectionTimeoutMS=SELECTION_MS, tz_aware=True, uuidRepresentation="standard"
+        )
+        return cls(client.get_default_database("dataplatform"), url)
 
     def close(self) -> None:
         """Lets go of the server at once; pymongo's threads, which are daemons, end by themselves."""
@@ -127,15 +141,18 @@ class Bronze:
 
     def documents(self, ref: EntityRef, versions: hs.Hashes) -> Iterator[Found]:
         """Version id and record of each distinct version wanted, in blocks, in any order."""
+        for _, data in self.encoded(ref, versions):
+            yield records_of(data)
+
+    def encoded(self, ref: EntityRef, versions: hs.Hashes) -> Iterator[tuple[bytes, bytes]]:
+        """The same, as 16 bytes a version and BSON, in small pieces; `records_of` decodes these."""
         collection = self.versions(ref)
         wanted = hs.unique(versions)
         most = len(wanted) > MOST * max(1, collection.estimated_document_count())
-        blocks = _scanned(collection, wanted) if most else _looked_up(collection, wanted)
         number = 0
-        for block in blocks:
-            number += len(block)
-            plain = all(map(_PLAIN.__eq__, map(tuple, block)))
-            yield [(d["_id"], d["doc"] if plain else _record(d)) for d in block]
+        for ids, data in _scanned(collection, wanted) if most else _looked_up(collection, wanted):
+            number += len(ids) // hs.SIZE
+            yield ids, data
         if number < len(wanted):
             raise StorageError(
                 f"bronze lacks {len(wanted) - number} versions of {ref}",
@@ -169,28 +186,58 @@ def _inserted(collection: Collection[Any], documents: list[dict[str, Any]]) -> l
     return []
 
 
-def _looked_up(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
+def _looked_up(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[tuple[bytes, bytes]]:
     for start in range(0, len(wanted), FETCH):
         ids = hs.pieces(wanted[start : start + FETCH])
-        yield from _decoded(collection.find_raw_batches({"_id": {"$in": ids}}), collection)
+        for piece in _pieces(collection.find_raw_batches({"_id": {"$in": ids}})):
+            yield piece.ids(), piece.data
 
 
-def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[list[dict[str, Any]]]:
+def _scanned(collection: Collection[Any], wanted: hs.Hashes) -> Iterator[tuple[bytes, bytes]]:
     """Reads everything in its natural order: cheaper than asking for most of it by id."""
     ordering = hs.prepared(wanted)
-    for block in _decoded(collection.find_raw_batches({}, batch_size=SCAN), collection):
-        known = hs.find(hs.hashes(d["_id"] for d in block), wanted, ordering) >= 0
-        yield block if known.all() else [d for d, hit in zip(block, known.tolist(), strict=True) if hit]
+    for piece in _pieces(collection.find_raw_batches({}, batch_size=SCAN)):
+        ids = piece.ids()
+        known = hs.find(hs.hashes(ids), wanted, ordering) >= 0
+        if known.all():
+            yield ids, piece.data
+        elif known.any():
+            part = piece.only(np.flatnonzero(known).tolist())
+            yield part.ids(), part.data
 
 
-def _decoded(batches: Iterable[bytes], collection: Collection[Any]) -> Iterator[list[dict[str, Any]]]:
-    """The documents of answers, in small pieces. An answer is BSON documents, one after the other."""
-    options = collection.codec_options
+@dataclass(frozen=True)
+class _Answered:
+    """Documents of an answer as BSON, one after the other, and where each begins."""
+
+    data: bytes
+    starts: list[int]
+
+    def ids(self) -> bytes:
+        """Of each its `_id`: it comes first, as MongoDB keeps it, and is binary of 16 bytes."""
+        return b"".join([self.data[at + _ID : at + _ID + hs.SIZE] for at in self.starts])
+
+    def only(self, places: list[int]) -> _Answered:
+        ends = [*self.starts[1:], len(self.data)]
+        cut = [self.data[self.starts[place] : ends[place]] for place in places]
+        return _Answered(b"".join(cut), list(accumulate(map(len, cut[:-1]), initial=0)))
+
+
+def _pieces(batches: Iterable[bytes]) -> Iterator[_Answered]:
+    """The documents of answers, in small pieces."""
     for data in batches:
-        start = at = number = 0
+        starts: list[int] = []
+        begin = at = 0
         while at < len(data):
+            starts.append(at - begin)
             at += _LENGTH(data, at)[0]
-            number += 1
-            if number == PIECE or at - start >= PIECE_BYTES or at >= len(data):
-                yield bson.decode_all(data[start:at], options)
-                start, number = at, 0
+            if len(starts) == PIECE or at - begin >= PIECE_BYTES or at >= len(data):
+                yield _Answered(data[begin:at], starts)
+                begin, starts = at, []
+
+
+def records_of(data: bytes) -> Found:
+    """Version id and record of each document of a piece."""
+    block = bson.decode_all(data, _OPTIONS)
+    plain = all(map(_PLAIN.__eq__, map(tuple, block)))
+    return [(d["_id"], d["doc"] if plain else _record(d)) for d in block]

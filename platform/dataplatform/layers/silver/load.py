@@ -25,11 +25,11 @@ from dataplatform.layers.silver.observe import Screen, effective_at, present_pat
 from dataplatform.layers.silver.plan import UNBORN, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
+from dataplatform.layers.silver.spread import Converting, paths_of, refused, staged_elsewhere, starts
 from dataplatform.layers.silver.task import Mode, Task, Work, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
-from dataplatform.records.columnar import grouped
 from dataplatform.records.counts import Counts
 from dataplatform.records.holdings import Found, Held, History, Manifest
 from dataplatform.records.record import ITEM, flatten
@@ -101,8 +101,7 @@ def _counted_so_far(
 
 
 def _screen(task: Task, plan: Plan) -> Screen | None:
-    paths = {key: column.path for column in plan.root.columns for key in (column.name, column.path)}
-    return task.screening(paths)
+    return task.screening(paths_of(plan))
 
 
 def _same_key(task: Task, new: Manifest, old: Manifest) -> None:
@@ -199,8 +198,7 @@ def _merge(work: Work) -> Done:
         candidate[:] = False
     merger = Merger(work.conn, plan, work.batch, first)
     chosen = np.flatnonzero(candidate & single)
-    for owners, block in _blocks(work, entries.keys[chosen], entries.versions[chosen]):
-        _stage(work, merger, owners, block)
+    _stage_all(work, merger, entries.keys[chosen], entries.versions[chosen])
     oldest = min((k.first_batch for k in plan.known.values()), default="")
     done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
@@ -279,6 +277,19 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
     return True
 
 
+def _stage_all(work: Work, merger: Merger, keys: hs.Hashes, versions: hs.Hashes) -> None:
+    """Stages the records of some keys; those of many with other processes, where these are free."""
+    task, history = work.task, work.history
+    number = 0 if task.entity.by_row else len(keys)  # equal records without a key are told apart here
+    told = (work.plan, task.entity, work.batch.at, task.screening, history.decode)
+    with task.processes.lent(number, Converting, *told) as team:
+        blocks = (
+            staged_elsewhere(work, merger, team, keys, versions) if team else _blocks(work, keys, versions)
+        )
+        for owners, block in blocks:
+            _stage(work, merger, owners, block)
+
+
 def _blocks(work: Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:
     """Keys and records, in blocks; the keys are the manifest's, read by the rule of today."""
     ordering = hs.prepared(versions)
@@ -310,7 +321,9 @@ def _stage(work: Work, merger: Merger, keys: list[bytes], found: Found) -> None:
     keys, found = _screened(work, keys, found)
     docs = [doc for _, doc in found]
     try:
-        merger.add_lines(copy_lines(work.plan, Block(docs, keys, _starts(work, docs))))
+        merger.add_lines(
+            copy_lines(work.plan, Block(docs, keys, starts(work.task.entity, work.batch.at, docs)))
+        )
     except BadValue:
         for key, (version, doc) in zip(keys, found, strict=True):
             staged = _staged(work, key, version, doc)
@@ -322,22 +335,10 @@ def _screened(work: Work, keys: list[bytes], found: Found) -> tuple[list[bytes],
     """Those that pass the checks; the others are set aside."""
     if work.screen is None:
         return keys, found
-    bad: dict[int, str] = {}
-    for group in grouped([doc for _, doc in found], work.plan.whole):
-        failed = work.screen(group.scalars, len(group.places))
-        bad |= {group.places[at]: reason for at, reason in failed.items()}
+    bad = refused(work.screen, [doc for _, doc in found], work.plan.whole)
     work.bad.extend((reason, *found[place]) for place, reason in sorted(bad.items()))
     good = [place for place in range(len(found)) if place not in bad]
     return [keys[place] for place in good], [found[place] for place in good]
-
-
-def _starts(work: Work, docs: list[dict[str, Any]]) -> list[str]:
-    """When each record became valid, as COPY wants it. Raises BadValue where one says an impossible time."""
-    entity, usual = work.task.entity, moment_text(work.batch.at)
-    if entity.effective_at is None:
-        return [usual] * len(docs)
-    times = [effective_at(entity, doc) for doc in docs]
-    return [usual if at is None else moment_text(at) for at in times]
 
 
 def _staged(work: Work, key: bytes, version: bytes, doc: dict[str, Any]) -> Any:

@@ -101,6 +101,9 @@ def _fields(table: TablePlan, row: Row, root: bytes, start: str) -> list[str]:
     return head + texts(table, values)
 
 
+Text = Mapping[str, tuple[bytes, int]]  # of each table: COPY text, and how many rows it has
+
+
 class Merger:
     """Takes staged records, then merges them in one go."""
 
@@ -145,6 +148,11 @@ class Merger:
         """COPY lines by table."""
         for name, found in lines.items():
             self.buffers[name].add_lines(found)
+
+    def add_text(self, text: Text) -> None:
+        """The same, made elsewhere."""
+        for name, (data, rows) in text.items():
+            self.buffers[name].add_text(data, rows)
 
     def finish(self, gone: Iterable[bytes], clocked: Clocked, oldest: str) -> tuple[Done, list[bytes]]:
         """Merges; returns what was done, and the keys that the rebuild has to decide."""

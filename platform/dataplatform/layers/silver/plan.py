@@ -19,8 +19,15 @@ from dataplatform.records.refs import EntityRef
 UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
 
 
+class _Sendable:
+    """Goes to other processes as what it was made of, without what has been worked out since."""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}  # type: ignore[attr-defined]  # of those below
+
+
 @dataclass(frozen=True)
-class ColumnPlan:
+class ColumnPlan(_Sendable):
     """One column. `path` is relative to the table's records."""
 
     path: str
@@ -43,7 +50,7 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True)
-class TablePlan:
+class TablePlan(_Sendable):
     """One table: of the entity itself (`prefix` is empty) or of a nested list (`splits[].`)."""
 
     name: str
@@ -98,7 +105,7 @@ class TablePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(_Sendable):
     """All tables of an entity, and what is known of every path."""
 
     ref: EntityRef

@@ -44,6 +44,7 @@ class CopyBuffer:
     target: sql.Composable
     columns: Sequence[str]
     lines: list[str] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
     size: int = 0
     rows: int = 0
 
@@ -63,13 +64,24 @@ class CopyBuffer:
         if self.size >= FLUSH:
             self.flush()
 
+    def add_text(self, text: bytes, rows: int) -> None:
+        """Whole lines, each with its end."""
+        self.texts.append(text)
+        self.size += len(text)
+        self.rows += rows
+        if self.size >= FLUSH:
+            self.flush()
+
     def flush(self) -> None:
-        if not self.lines:
+        if not self.size:
             return
         statement = sql.SQL("copy {} ({}) from stdin").format(self.target, identifiers(self.columns))
         with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write("\n".join(self.lines) + "\n")
-        self.lines, self.size = [], 0
+            if self.lines:
+                copy.write("\n".join(self.lines) + "\n")
+            for text in self.texts:
+                copy.write(text)
+        self.lines, self.texts, self.size = [], [], 0
 
 
 def copy_keys(conn: psycopg.Connection, name: str, keys: Iterable[bytes]) -> None:

@@ -13,6 +13,7 @@ from dataplatform.layers.silver.merge import Batch
 from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.metadata.source import Entity
+from dataplatform.processes import ALONE, Processes
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import BadVersion, Held, History, Manifest
 from dataplatform.records.refs import BatchRef, RunRef
@@ -31,7 +32,8 @@ class Task:
     """What is to be loaded. `applied`: batches that silver holds, oldest first.
 
     `screening` makes the screen that keeps bad records out, given the path of each column's name; `refused`: batches
-    that silver would not take: versions that they brought first count for a column's type all the same.
+    that silver would not take: versions that they brought first count for a column's type all the same; `processes`
+    share the work of a large one.
     """
 
     batch: BatchRef
@@ -42,6 +44,7 @@ class Task:
     mode: Mode = Mode.APPEND
     screening: Callable[[Mapping[str, str]], Screen | None] = lambda _: None
     refused: frozenset[str] = frozenset()
+    processes: Processes = ALONE
 
 
 @dataclass

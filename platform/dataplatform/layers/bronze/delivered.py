@@ -1,0 +1,50 @@
+"""What bronze needs to know of a landed batch and its pages, and which of its lines an earlier batch held."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from dataplatform.records import hashes as hs
+from dataplatform.records.holdings import Held
+from dataplatform.records.refs import BatchRef
+
+
+class RawBatch(Protocol):
+    """What bronze needs to know of a landed batch."""
+
+    @property
+    def ref(self) -> BatchRef: ...
+    @property
+    def load(self) -> Literal["full", "delta"]: ...
+    @property
+    def state(self) -> Any: ...
+    @property
+    def records(self) -> int: ...
+    def fingerprint(self) -> str: ...
+
+
+class RawPage(Protocol):
+    """A page read back from raw."""
+
+    @property
+    def header(self) -> dict[str, Any]: ...
+    @property
+    def lines(self) -> list[bytes]: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+
+
+class Lookup:
+    """Finds the entry of a raw line that an earlier batch held already."""
+
+    def __init__(self, before: Held) -> None:
+        self.before = before
+        self.ordering = hs.prepared(before.lines) if len(before) else None
+
+    def find(self, lines: list[bytes]) -> list[int]:
+        if self.ordering is None:
+            return [-1] * len(lines)
+        found: list[int] = hs.find(hs.hashes(lines), self.before.lines, self.ordering).tolist()
+        return found
