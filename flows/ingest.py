@@ -12,11 +12,13 @@ from dataplatform.orchestration.auto_dw import ask_for_auto_dw
 from dataplatform.orchestration.events import send
 from dataplatform.orchestration.gold import ask_for_gold
 from dataplatform.orchestration.naming import by_source
+from dataplatform.orchestration.requests import only_told
 from dataplatform.orchestration.tasks import as_tasks, publish, quiet_errors, run_ref
 from dataplatform.pipeline import Flags
 from dataplatform.runs import Order, run
 from dataplatform.runs.locks import alive
 from dataplatform.stamp import stamp_of
+from dataplatform.triggers.actions import act
 from prefect import flow
 
 
@@ -39,6 +41,8 @@ def ingest(
         if result.changed:
             ask_for_gold(platform)
             ask_for_auto_dw(platform)
+        with only_told("what actions say"):
+            act(platform)
     if result.failed:
         errors = "; ".join(f"{name}: {error}" for name, error in result.failed.items())
         raise RunFailedError(errors, result=result.as_json())

@@ -1,5 +1,5 @@
 """Delivers events that were missed, processes batches that nobody processed, has gold built that nobody built,
-has auto_dw look at what nobody looked at."""
+has auto_dw look at what nobody looked at, does what actions are due."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataplatform.orchestration.naming import by_flow
 from dataplatform.orchestration.tasks import run_ref
 from dataplatform.runs.locks import alive
 from dataplatform.runs.recover import process_waiting
+from dataplatform.triggers.actions import act
 from prefect import flow
 
 
@@ -28,4 +29,11 @@ def sweep() -> dict[str, int]:
                 continue
         events = deliver(platform.engine, send)
         gold, auto_dw = ask_for_gold(platform), ask_for_auto_dw(platform)
-        return {"batches": batches, "events": events, "gold": int(gold), "auto_dw": len(auto_dw)}
+        acted = act(platform)["done"]
+        return {
+            "batches": batches,
+            "events": events,
+            "gold": int(gold),
+            "auto_dw": len(auto_dw),
+            "actions": acted,
+        }

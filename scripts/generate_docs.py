@@ -24,10 +24,11 @@ from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
 from dataplatform.layers.silver.tables import entity_column, entity_rule
-from dataplatform.metadata import check, gold, source
+from dataplatform.metadata import actions, check, gold, source
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.quality.results import check_result
 from dataplatform.settings import Settings
+from dataplatform.triggers.tables import condition, step
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -44,6 +45,8 @@ AUDIT = (
     forgotten,
     backup,
     release,
+    condition,
+    step,
 )
 AUTO_DW = (profile_table, build_table, request_table, answer_table, followed_table)
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
@@ -99,6 +102,15 @@ def metadata_page() -> str:
         ("Paginator: cursor", paging.Cursor),
         ("Paginator: next_url", paging.NextUrl),
         ("Header of a gold model", gold.GoldHeader),
+        ("actions.yaml", actions.Actions),
+        ("actions.yaml: a channel", actions.Channel),
+        ("actions.yaml: quiet hours", actions.Quiet),
+        ("actions.yaml: an action", actions.Action),
+        ("actions.yaml: a condition (`when`)", actions.When),
+        ("actions.yaml: nothing new", actions.NoData),
+        ("actions.yaml: quarantine", actions.Waiting),
+        ("actions.yaml: a step (`do`)", actions.Step),
+        ("actions.yaml: a call", actions.Call),
         ("auto_dw.yaml: a schema", decisions.SchemaDecision),
         ("auto_dw.yaml: the flow of a schema", decisions.FlowDecision),
         ("auto_dw.yaml: a table", decisions.TableDecision),

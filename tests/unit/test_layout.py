@@ -17,6 +17,7 @@ from dataplatform.events import tables as _events  # noqa: F401  # the tables of
 from dataplatform.layers.gold import tables as _gold  # noqa: F401
 from dataplatform.layers.silver import tables as _silver  # noqa: F401
 from dataplatform.quality import results as _results  # noqa: F401
+from dataplatform.triggers import tables as _triggers  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "platform" / "dataplatform"

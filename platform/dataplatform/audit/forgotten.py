@@ -67,6 +67,8 @@ _QUOTING = {
     "run": {"error": "text"},
     "outbox": {"payload": "jsonb"},
     "check_result": {"found": "text"},
+    "condition": {"text": "text"},
+    "action_step": {"payload": "jsonb", "what": "jsonb", "error": "text"},
 }
 
 

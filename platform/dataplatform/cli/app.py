@@ -69,6 +69,10 @@ COMMANDS = {
         "Puts a backup in the place of what is there, after making one of that; whole or not at all.",
     ),
     "auto-dw": ("auto_dw:app", "Evaluate a schema, then plan, build and maintain its warehouse."),
+    "actions": (
+        "actions:actions",
+        "Shows the actions of metadata/actions.yaml: conditions that hold, steps that wait, were done or failed.",
+    ),
     "init": (
         "init:init",
         "Makes .env for docker-compose.yml: random passwords, a key; what stands there stays. As scripts/init.sh does.",

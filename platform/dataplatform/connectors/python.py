@@ -47,16 +47,7 @@ def functions_in(connector: PythonConnector, folder: Path) -> dict[str, Any]:
 
     Raises SourceError where the file, or the function in it, is not there or fails.
     """
-    path = folder / f"{connector.module}.py"
-    spec = importlib.util.spec_from_file_location(f"dataplatform_user_{connector.module}", path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.py"))) or "none"
-        raise SourceError(f"there is no connector {path}", f"connectors there: {known}")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's module raises is the user's to mend
-        raise _theirs(path, error, "cannot be imported") from error
+    path, module = _module(connector.module, folder)
     offered: dict[str, Any] = {
         name: getattr(module, name) for name in _FUNCTIONS if callable(getattr(module, name, None))
     }
@@ -65,6 +56,40 @@ def functions_in(connector: PythonConnector, folder: Path) -> dict[str, Any]:
     if "extract" in offered:
         offered["extract"] = _with_state(offered["extract"])
     return {name: _guarded(function, path) for name, function in offered.items()}
+
+
+def function_named(name: str, folder: Path) -> Callable[..., Any]:
+    """`file.function` of the folder; raises SourceError where there is none, or what goes wrong in it."""
+    stem, _, wanted = name.partition(".")
+    path, module = _module(stem, folder)
+    function = getattr(module, wanted, None)
+    if not callable(function):
+        raise SourceError(f"{path} has no function {wanted!r}")
+
+    def called(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except DataplatformError:
+            raise
+        except Exception as error:
+            raise _theirs(path, error, "failed") from error
+
+    return called
+
+
+def _module(name: str, folder: Path) -> tuple[Path, Any]:
+    """A user's file, imported anew."""
+    path = folder / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"dataplatform_user_{name}", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.py"))) or "none"
+        raise SourceError(f"there is no connector {path}", f"connectors there: {known}")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's module raises is the user's to mend
+        raise _theirs(path, error, "cannot be imported") from error
+    return path, module
 
 
 _FUNCTIONS = ("extract", "extract_together")

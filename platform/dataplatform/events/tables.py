@@ -16,4 +16,5 @@ outbox = sa.Table(
     sa.Column("payload", JSONB, nullable=False, comment="Details"),
     sa.Column("created_at", moment, nullable=False, comment="UTC"),
     sa.Column("delivered_at", moment, comment="UTC; null until delivered"),
+    sa.Column("acted_at", moment, comment="UTC; when actions had seen it"),
 )

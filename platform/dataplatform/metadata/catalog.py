@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
 from dataplatform.errors import MetadataError
+from dataplatform.metadata.actions import Actions
 from dataplatform.metadata.gold import GoldHeader, GoldModel
 from dataplatform.metadata.kinds import KINDS, model_of
 from dataplatform.metadata.problem import Problem
@@ -36,6 +37,7 @@ class Catalog:
     root: Path
     sources: dict[str, Source] = field(default_factory=dict)
     models: dict[str, GoldModel] = field(default_factory=dict)
+    actions: Actions = field(default_factory=Actions)
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -114,7 +116,17 @@ def read_catalog(root: Path) -> tuple[Catalog, list[Problem]]:
         problems.append(Problem(str(root), 1, "", "the metadata folder does not exist"))
     sources = dict(_sources(root / "sources", problems))
     models = dict(_models(root / "gold", problems))
-    return Catalog(root, sources, models, tuple(problems)), problems
+    actions = _actions(root / "actions.yaml", problems)
+    return Catalog(root, sources, models, actions, tuple(problems)), problems
+
+
+def _actions(path: Path, problems: list[Problem]) -> Actions:
+    """None of them where the file is wrong."""
+    text = _read_text(path, problems) if path.exists() else None
+    document = _parse(text, path, 1, problems) if text is not None else None
+    if document is None or document.data is None:
+        return Actions()
+    return _validate(Actions, document, path, problems) or Actions()
 
 
 def _sources(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Source]]:
