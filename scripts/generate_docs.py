@@ -24,7 +24,7 @@ from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
 from dataplatform.layers.silver.tables import entity_column, entity_rule
-from dataplatform.metadata import actions, check, gold, source
+from dataplatform.metadata import actions, check, gold, source, triggers
 from dataplatform.metadata.catalog import source_schema
 from dataplatform.quality.results import check_result
 from dataplatform.settings import Settings
@@ -83,6 +83,10 @@ def metadata_page() -> str:
         ("Retention", source.Retention),
         ("Trigger: cron", source.CronTrigger),
         ("Trigger: interval", source.IntervalTrigger),
+        ("Trigger: rrule", triggers.RRuleTrigger),
+        ("Trigger: event", triggers.EventTrigger),
+        ("Trigger: file", triggers.FileTrigger),
+        ("Trigger: notify", triggers.NotifyTrigger),
         ("Connector: files", files.FilesConnector),
         ("Entity of a files source", files.FilesEntity),
         ("Connector: sql", sql.SqlConnector),

@@ -28,7 +28,7 @@ def times(schedule: dict[str, Any], since: datetime, hours: float) -> list[str]:
         ({"interval": 21600.0, "anchor_date": "2026-03-01T01:00:00Z"}, 13, ["28 01:00", "28 07:00", "28 13:00"]),
         ({"interval": 21600.0, "anchor_date": "2026-03-28T07:00:00+00:00"}, 13, ["28 07:00", "28 13:00"]),
         ({"interval": 21600.0, "anchor_date": "2027-01-01T00:00:00Z"}, 24, []),
-        ({"rrule": "FREQ=DAILY"}, 24, []),
+        ({"rrule": "FREQ=DAILY;BYHOUR=4", "timezone": "Europe/Amsterdam"}, 48, ["28 03:00", "29 02:00"]),
     ],
 )  # fmt: skip
 def test_due_times(schedule: dict[str, Any], hours: float, due: list[str]) -> None:

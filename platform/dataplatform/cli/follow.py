@@ -18,6 +18,7 @@ from dataplatform.errors import ServerError, SettingsError
 from dataplatform.orchestration.follow import follow
 from dataplatform.orchestration.watch import Watch
 from dataplatform.settings import load_settings
+from dataplatform.triggers.watching import Watching, asking
 
 PROGRAM = Path(sys.executable).with_name("dataplatform")
 log = logging.getLogger(__name__)
@@ -36,11 +37,17 @@ def stay(ready: Path | None) -> None:
     signal.signal(signal.SIGINT, end)
     with open_database(settings) as engine:
         watch = Watch(settings.prefect, engine, settings.work_pool, ready.touch if ready else lambda: None)
-        watching = threading.Thread(target=watch.run, args=(stop,), name="runs", daemon=True)
-        watching.start()
+        triggers = Watching(settings.metadata_path, engine, asking(settings.prefect))
+        threads = [
+            threading.Thread(target=watch.run, args=(stop,), name="runs", daemon=True),
+            threading.Thread(target=triggers.run, args=(stop,), name="triggers", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         # nothing was seen before: what changed while we were away is deployed first
         follow(settings.metadata_path, {}, _deploy, stop)
-        watching.join(10)
+        for thread in threads:
+            thread.join(10)
 
 
 def _deploy() -> None:

@@ -112,6 +112,7 @@ def _tell(settings: Settings, about: dict[str, Any], json_: bool) -> None:
 def _background(platform: Platform, api: PrefectApi, there: dict[str, tuple[int, int]]) -> Iterator[Any]:
     """Deploys; for the block, deployments follow the metadata, runs are looked after, auto_dw answers."""
     from dataplatform.orchestration.watch import Watch, settle
+    from dataplatform.triggers.watching import Watching, asking
 
     pool = platform.settings.work_pool
     if platform.settings.prefect is None:  # on a Prefect server of our own no other worker is there
@@ -124,6 +125,12 @@ def _background(platform: Platform, api: PrefectApi, there: dict[str, tuple[int,
             target=Watch(api, platform.engine, pool).run, args=(stop,), name="runs", daemon=True
         ),
         threading.Thread(target=_answer, args=(platform, stop), name="auto_dw", daemon=True),
+        threading.Thread(
+            target=Watching(platform.settings.metadata_path, platform.engine, asking(api)).run,
+            args=(stop,),
+            name="triggers",
+            daemon=True,
+        ),
     ]
     for thread in threads:
         thread.start()

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from datetime import time
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from dataplatform.metadata.base import Duration, Metadata, SecretRef, Text
+from dataplatform.metadata.base import Duration, Metadata, SecretRef, Text, Zone
 
 EVENTS = ("batch.landed", "entity.loaded", "gold.built", "run.failed")
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Amsterdam") from None
-    return value
 
 
 def _time_of_day(value: Any) -> Any:
@@ -32,7 +23,6 @@ def _time_of_day(value: Any) -> Any:
         raise ValueError(f'{value!r} is no time of day; write "22:00"') from None
 
 
-Zone = Annotated[str, AfterValidator(_zone)]
 TimeOfDay = Annotated[
     time,
     BeforeValidator(_time_of_day, json_schema_input_type=str),

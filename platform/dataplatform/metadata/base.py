@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 
 class Metadata(BaseModel):
@@ -58,3 +59,14 @@ Share = Annotated[float, BeforeValidator(check_share), Field(ge=0, le=1)]
 
 Text = str | SecretRef
 Scalar = str | int | float | bool | SecretRef | None
+
+
+def check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Amsterdam") from None
+    return value
+
+
+Zone = Annotated[str, AfterValidator(check_zone)]

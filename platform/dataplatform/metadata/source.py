@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase as fnmatch
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from dataplatform.metadata.base import Duration, Metadata, Share
+from dataplatform.metadata.base import Duration, Metadata, Share, Zone
 from dataplatform.metadata.check import Check
+from dataplatform.metadata.triggers import (
+    CATCH_UP,
+    CATCH_UP_FIELD,
+    CatchUp,
+    EventTrigger,
+    FileTrigger,
+    NotifyTrigger,
+    RRuleTrigger,
+)
 from dataplatform.names import MAX_IDENTIFIER, NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
@@ -114,30 +123,13 @@ class Retention(Metadata):
     )
 
 
-CatchUp = Literal["once", "all", "none"]
-CATCH_UP: CatchUp = "once"
-_CATCH_UP = Field(
-    description="What was due while nothing ran (the machine was off): `once` runs the source once for all of it, "
-    "`all` run by run (100 at most), `none` not at all, if it was due more than five minutes ago.",
-)
-
-
 class CronTrigger(Metadata):
     """Runs at the times of a cron expression."""
 
     type: Literal["cron"]
     cron: str = Field(description="Five fields, such as `15 * * * *`.")
-    timezone: str = Field(default="UTC", description="IANA time zone.")
-    catch_up: Annotated[CatchUp, _CATCH_UP] = CATCH_UP
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Amsterdam") from None
-        return value
+    timezone: Zone = Field(default="UTC", description="IANA time zone.")
+    catch_up: Annotated[CatchUp, CATCH_UP_FIELD] = CATCH_UP
 
     @field_validator("cron")
     @classmethod
@@ -159,7 +151,7 @@ class IntervalTrigger(Metadata):
 
     type: Literal["interval"]
     every: Duration = Field(description="Time between two runs, such as 15m.")
-    catch_up: Annotated[CatchUp, _CATCH_UP] = CATCH_UP
+    catch_up: Annotated[CatchUp, CATCH_UP_FIELD] = CATCH_UP
 
     @field_validator("every")
     @classmethod
@@ -169,7 +161,11 @@ class IntervalTrigger(Metadata):
         return value
 
 
-Trigger = Annotated[CronTrigger | IntervalTrigger, Field(discriminator="type")]
+Trigger = Annotated[CronTrigger | IntervalTrigger | RRuleTrigger, Field(discriminator="type")]
+SourceTrigger = Annotated[
+    CronTrigger | IntervalTrigger | RRuleTrigger | EventTrigger | FileTrigger | NotifyTrigger,
+    Field(discriminator="type"),
+]
 
 
 def _key_or_model(schema: dict[str, Any]) -> None:
@@ -285,7 +281,7 @@ class Source(Metadata):
     source: Name = Field(description="Name of the source, the same as the file's.")
     description: str = Field(default="", description="What it is.")
     connector: Connector = Field(description="How it is reached.")
-    triggers: tuple[Trigger, ...] = Field(default=(), description="When it runs by itself.")
+    triggers: tuple[SourceTrigger, ...] = Field(default=(), description="When it runs by itself.")
     entities: Mapping[Name, Entity] = Field(min_length=1, description="What it holds.")
 
     @model_validator(mode="after")
@@ -293,4 +289,9 @@ class Source(Metadata):
         for name in self.entities:
             if len(f"{self.source}__{name}") > MAX_IDENTIFIER:
                 raise ValueError(f"{self.source}__{name} is over {MAX_IDENTIFIER} characters long")
+        for trigger in self.triggers:
+            if isinstance(trigger, EventTrigger) and any(
+                fnmatch(self.source, p.split(".")[0]) for p in trigger.of
+            ):
+                raise ValueError(f"triggers: an event of {self.source} itself would run it again and again")
         return self

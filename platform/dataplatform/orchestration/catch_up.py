@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dataplatform.metadata.source import CatchUp
+from dataplatform.metadata.triggers import CatchUp, rule_between
 from dataplatform.orchestration.rest import PAGE, TAG, Rest, moment
 
 CATCH_UP = "catch-up"  # followed by : and the policy, on a deployment; alone, on a run that was made here
@@ -112,7 +112,7 @@ class CatchUps:
 
 
 def due_between(schedule: dict[str, Any], since: datetime, until: datetime) -> list[datetime]:
-    """Times at which a schedule of Prefect (its JSON: cron or interval) is due after `since`, up to `until`; UTC.
+    """Times at which a schedule of Prefect (JSON: cron, rrule, interval) is due after `since`, up to `until`; UTC.
 
     >>> start = datetime(2026, 1, 1, tzinfo=UTC)
     >>> hourly = {"interval": 3600.0, "anchor_date": "2026-01-01T00:30:00Z"}
@@ -121,6 +121,8 @@ def due_between(schedule: dict[str, Any], since: datetime, until: datetime) -> l
     """
     if "cron" in schedule:
         return _cron(schedule["cron"], schedule.get("timezone") or "UTC", since, until)
+    if "rrule" in schedule:
+        return rule_between(schedule["rrule"], schedule.get("timezone") or "UTC", since, until)[-MOST:]
     if not schedule.get("interval"):
         return []
     every, anchor = timedelta(seconds=schedule["interval"]), moment(schedule["anchor_date"])

@@ -26,7 +26,8 @@ from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.decisions import FlowDecision
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import Catalog, Source
-from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Trigger
+from dataplatform.metadata.source import CronTrigger, IntervalTrigger, SourceTrigger
+from dataplatform.metadata.triggers import CatchUp, RRuleTrigger
 from dataplatform.orchestration.auto_dw import FLOW
 from dataplatform.orchestration.catch_up import tag_of
 from dataplatform.orchestration.rest import TAG, Rest, translated
@@ -60,6 +61,7 @@ class Wanted:
     parameters: Mapping[str, Any]
     crons: tuple[tuple[str, str], ...] = ()
     intervals: tuple[float, ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = (TAG,)
 
     @property
@@ -138,7 +140,7 @@ def _of_source(source: Source) -> Wanted:
         source.description or f"Ingests {source.source}",
         {"source": source.source},
         *_times(source.triggers),
-        (TAG, f"source:{source.source}", tag_of(t.catch_up for t in source.triggers)),
+        (TAG, f"source:{source.source}", tag_of(_catch_ups(source.triggers))),
     )
 
 
@@ -208,17 +210,26 @@ def _of_schema(schema: str, flow: FlowDecision) -> Wanted:
         f"Evaluates {schema}, asks what is not sure, builds its warehouse",
         {"schema_name": schema},
         *_times(flow.triggers),
-        (TAG, tag_of(t.catch_up for t in flow.triggers)),
+        (TAG, tag_of(_catch_ups(flow.triggers))),
     )
 
 
-def _times(triggers: Iterable[Trigger]) -> tuple[tuple[tuple[str, str], ...], tuple[float, ...]]:
-    """Crons with their time zones, and seconds of intervals."""
+Times = tuple[tuple[tuple[str, str], ...], tuple[float, ...], tuple[tuple[str, str], ...]]
+
+
+def _times(triggers: Iterable[SourceTrigger]) -> Times:
+    """Crons with their time zones, seconds of intervals, calendar rules with their time zones."""
     known = tuple(triggers)
     return (
         tuple((t.cron, t.timezone) for t in known if isinstance(t, CronTrigger)),
         tuple(t.every.total_seconds() for t in known if isinstance(t, IntervalTrigger)),
+        tuple((t.rrule, t.timezone) for t in known if isinstance(t, RRuleTrigger)),
     )
+
+
+def _catch_ups(triggers: Iterable[SourceTrigger]) -> list[CatchUp]:
+    """Of those that come by the clock."""
+    return [t.catch_up for t in triggers if isinstance(t, CronTrigger | IntervalTrigger | RRuleTrigger)]
 
 
 def _write(rest: Rest, wanted: Wanted, flow: str, work_pool: str, anchors: Mapping[float, str]) -> None:
@@ -265,6 +276,7 @@ def _schedules(wanted: Wanted, anchors: Mapping[float, str]) -> list[dict[str, A
     first = (datetime.now(UTC) + FIRST_RUN).isoformat()
     every = [
         *({"cron": cron, "timezone": zone} for cron, zone in wanted.crons),
+        *({"rrule": rule, "timezone": zone} for rule, zone in wanted.rules),
         *({"interval": s, "anchor_date": anchors.get(s, first), "timezone": "UTC"} for s in wanted.intervals),
     ]
     return [{"schedule": schedule, "active": True} for schedule in every]

@@ -18,7 +18,9 @@ from sqlalchemy.dialects.postgresql import insert
 from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError
 from dataplatform.events.tables import outbox
+from dataplatform.metadata import Catalog
 from dataplatform.metadata.actions import Action, Channel, Step
+from dataplatform.metadata.triggers import EventTrigger
 from dataplatform.storage.postgres import exclusive, transaction
 from dataplatform.triggers import conditions
 from dataplatform.triggers.steps import perform_due
@@ -57,7 +59,7 @@ def act(platform: Platform) -> dict[str, int]:
 
 def _of_events(platform: Platform) -> int:
     """Of events that no action has seen; those of before an action was written are seen with it."""
-    actions = {n: a for n, a in platform.catalog.actions.actions.items() if a.on}
+    actions = on_events(platform.catalog)
     c, number = outbox.c, 0
     query = sa.select(outbox).where(c.acted_at.is_(None)).order_by(c.id).limit(AT_ONCE)
     while True:
@@ -66,14 +68,31 @@ def _of_events(platform: Platform) -> int:
             for row in rows:
                 happened = _event(row)
                 for name, action in actions.items():
-                    if row["event"].removeprefix("dataplatform.") in action.on and conditions.matches(
-                        happened.subject, action.of
-                    ):
-                        number += _note(conn, platform, name, happened)
+                    if happened.what in action.on and conditions.matches(happened.subject, action.of):
+                        if name not in platform.catalog.actions.actions and not _changes(happened):
+                            continue
+                        number += _note(conn, platform, name, action, happened)
             seen = outbox.update().where(c.id.in_([row["id"] for row in rows]))
             conn.execute(seen.values(acted_at=datetime.now(UTC)))
         if len(rows) < AT_ONCE:
             return number
+
+
+def on_events(catalog: Catalog) -> dict[str, Action]:
+    """The actions on events, and those that sources' triggers are: a run after an event."""
+    found = {name: action for name, action in catalog.actions.actions.items() if action.on}
+    for source in catalog.sources.values():
+        for number, trigger in enumerate(source.triggers):
+            if isinstance(trigger, EventTrigger):
+                name = f"trigger {number} of {source.source}"
+                found[name] = Action(on=trigger.on, of=trigger.of, do=(Step(run=source.source),))
+    return found
+
+
+def _changes(happened: Happened) -> bool:
+    """Whether there is something new: sources that trigger each other come to rest."""
+    counts = [happened.payload.get(name, 0) for name in ("inserted", "updated", "closed")]
+    return happened.what != "entity.loaded" or any(counts)
 
 
 def _event(row: Mapping[Any, Any]) -> Happened:
@@ -123,14 +142,14 @@ def _changed(platform: Platform, name: str, action: Action, now: Mapping[str, st
             if subject in held:
                 continue
             conn.execute(condition.insert().values(action=name, subject=subject, since=at, text=text))
-            number += _note(conn, platform, name, _condition(name, subject, "began", text, at))
+            number += _note(conn, platform, name, action, _condition(name, subject, "began", text, at))
         for subject, row in held.items():
             if subject in now:
                 continue
             conn.execute(condition.delete().where(c.action == name, c.subject == subject))
             if action.resolved:
                 ended = _condition(name, subject, "ended", f"is well again; it was: {row.text}", at)
-                number += _note(conn, platform, name, ended, only="notify")
+                number += _note(conn, platform, name, action, ended, only="notify")
     return number
 
 
@@ -150,9 +169,10 @@ def _forget_those_gone(platform: Platform) -> None:
         conn.execute(condition.delete().where(condition.c.action.not_in(names)))
 
 
-def _note(conn: sa.Connection, platform: Platform, name: str, happened: Happened, only: str = "") -> int:
+def _note(
+    conn: sa.Connection, platform: Platform, name: str, action: Action, happened: Happened, only: str = ""
+) -> int:
     """Steps of an action for what happened; one that is noted already is left alone."""
-    action = platform.catalog.actions.actions[name]
     rows = list(_rows(platform, name, action, happened, only))
     if not rows:
         return 0

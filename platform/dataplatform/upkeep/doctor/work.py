@@ -16,6 +16,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import DataplatformError
 from dataplatform.layers import raw
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Source
+from dataplatform.metadata.triggers import RRuleTrigger, rule_between
 from dataplatform.names import batch_time
 from dataplatform.reading.status import last_backup
 from dataplatform.records.refs import EntityRef, RunRef
@@ -31,6 +32,7 @@ DIED = "its process ended without a word; doctor closed it"
 SKEW = 5.0  # seconds
 OLD = timedelta(days=3)  # of a backup
 GRACE = timedelta(minutes=30)  # that a schedule may be late
+YEAR = timedelta(days=366)  # that a rule is looked ahead
 SOON = timedelta(days=7)  # before a token ends
 
 
@@ -126,7 +128,10 @@ def schedules(platform: Platform, now: datetime) -> Iterator[Finding]:
         if name in last and (due := _due(source, last[name])) is not None and due + GRACE < now
     }
     never = [
-        name for name, source in platform.catalog.sources.items() if source.triggers and name not in last
+        name
+        for name, source in platform.catalog.sources.items()
+        if any(isinstance(t, CronTrigger | IntervalTrigger | RRuleTrigger) for t in source.triggers)
+        and name not in last
     ]
     for name, due in sorted(late.items()):
         text = f"{name} was due at {due:%Y-%m-%d %H:%M} UTC and has not run since {last[name]:%Y-%m-%d %H:%M}"
@@ -152,6 +157,8 @@ def _due(source: Source, last: datetime) -> datetime | None:
                 found.append(last + every)
             case CronTrigger(cron=cron, timezone=zone):
                 found.append(next(CronSim(cron, last.astimezone(ZoneInfo(zone)))).astimezone(UTC))
+            case RRuleTrigger(rrule=rule, timezone=zone):
+                found += rule_between(rule, zone, last, last + YEAR)[:1]
     return min(found, default=None)
 
 
