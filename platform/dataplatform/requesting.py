@@ -62,6 +62,8 @@ def request_of(platform: Platform, ref: EntityRef) -> Request:
         {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
         platform.settings.http_timeout,
         noted,
+        platform.settings.connectors,
+        platform.settings.home_path,
     )
 
 
