@@ -21,8 +21,15 @@ from dataplatform.audit.forgotten import out_of
 from dataplatform.audit.record import Layer, Load
 from dataplatform.connectors.registry import extract_of, extract_together_of
 from dataplatform.context import Platform
-from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError, TransientError
-from dataplatform.events.kinds import BatchLanded, EntityLoaded
+from dataplatform.errors import (
+    CheckFailedError,
+    ConnectionExpiredError,
+    DataplatformError,
+    LoadError,
+    StorageError,
+    TransientError,
+)
+from dataplatform.events.kinds import BatchLanded, EntityLoaded, SourceExpired
 from dataplatform.events.outbox import emit
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
@@ -57,11 +64,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What a person may ask of a run. `full`: from the beginning; `force`: also what did not change since."""
+    """What a person may ask of a run. `full`: from the beginning; `force`: also what did not change since.
+
+    `window`: only what is of this time, from and to; cursors stay where they are.
+    """
 
     full: bool = False
     force: bool = False
     allow_deletes: bool = False
+    window: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,7 @@ def land(platform: Platform, move: Move) -> Counts:
     extract = extract_of(source, platform.settings.connectors)
     if extract is None:
         return _land_together(platform, move)
-    wanted, landing = reading(platform, move.batch, move.flags.full, move.flags.force)
+    wanted, landing = reading(platform, move.batch, move.flags.full, move.flags.force, move.flags.window)
     items: Any = extract(wanted.request, wanted.since)
     with closing(items):
         manifest = raw_layer.land(platform.raw, move.batch, items, landing)
@@ -123,7 +134,8 @@ def _land_together(platform: Platform, move: Move) -> Counts:
     manifests = [raw_layer.manifest(platform.raw, batch) for batch in move.batches]
     landed = [manifest for manifest in manifests if manifest is not None]
     missing = [batch for batch in move.batches if batch not in {m.ref for m in landed}]
-    readings = {batch: reading(platform, batch, move.flags.full, move.flags.force) for batch in missing}
+    flags = move.flags
+    readings = {batch: reading(platform, batch, flags.full, flags.force, flags.window) for batch in missing}
     if readings:
         extract: Any = extract_together_of(source, platform.settings.connectors)
         landings = {batch: landing for batch, (_, landing) in readings.items()}
@@ -338,6 +350,8 @@ def record_failure(platform: Platform, move: Move, error: DataplatformError) -> 
                 audit.put_load(conn, Load(move.layer, batch, move.run, detail=detail, error=str(error)))
         if isinstance(error, CheckFailedError):
             put_checks(conn, move.batch, move.run, error.results)
+        if isinstance(error, ConnectionExpiredError):
+            emit(conn, SourceExpired(move.batch.source, str(error)))
 
 
 def _entity(platform: Platform, batch: BatchRef) -> Entity:

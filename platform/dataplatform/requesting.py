@@ -20,9 +20,20 @@ from dataplatform.secrets.masking import Noted
 from dataplatform.storage.postgres import connected
 
 
-def reading(platform: Platform, batch: BatchRef, full: bool, force: bool) -> tuple[Wanted, raw_layer.Landing]:
-    """What is asked of the connector, and how it is landed. `full`: all of it; `force`: also what did not change."""
+def reading(
+    platform: Platform, batch: BatchRef, full: bool, force: bool, window: tuple[str, str] | None = None
+) -> tuple[Wanted, raw_layer.Landing]:
+    """What is asked of the connector, and how it is landed. `full`: all of it; `force`: also what did not change.
+
+    `window`: a backfill of that time; what is not in it has not gone, and no state is kept.
+    """
     entity = platform.catalog.source(batch.source).entities[batch.name]
+    if window is not None:
+        request = request_of(platform, batch.entity)
+        landing = raw_layer.Landing(
+            "delta", window[0], None, request.noted, screen_of(platform, batch.entity), stateless=True
+        )
+        return Wanted(request, Since(window=window)), landing
     before = None if force else _latest_manifest(platform, batch)
     full = full or _full_is_due(platform, batch, entity)
     since = Since() if full else _since(platform, batch.entity, entity)

@@ -105,7 +105,12 @@ def _refreshed(client: Client, tokens: Mapping[str, Any], seed: str) -> str:
             f"source {client.source}: it is not connected", f"dataplatform connect {client.source}"
         )
     client.note(refresh)
-    answer = ask(client, {"grant_type": "refresh_token", "refresh_token": refresh})
+    try:
+        answer = ask(client, {"grant_type": "refresh_token", "refresh_token": refresh})
+    except ConnectionExpiredError:
+        if tokens and client.kept is not None:  # `status` tells it from now on
+            client.kept.put(client.name, {**tokens, "refused": True})
+        raise
     keep(client, answer, seed, refresh)
     return str(answer["access_token"])
 

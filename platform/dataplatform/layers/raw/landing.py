@@ -36,6 +36,7 @@ class Landing:
     """How a batch is read: all of the source or what changed, since when, and what the batch before held.
 
     `noted`: the secrets it is read with, which are masked in whatever is written. `screen`: keeps records out.
+    `stateless`: what the connector says of its state is left out (a backfill moves no cursor).
     """
 
     load: Literal["full", "delta"]
@@ -43,6 +44,7 @@ class Landing:
     before: RawManifest | None = None
     noted: Noted = field(default_factory=Noted)
     screen: Screen | None = None
+    stateless: bool = False
 
 
 def land(store: FileStore, ref: BatchRef, items: Iterable[Item], landing: Landing) -> RawManifest:
@@ -176,7 +178,7 @@ class _Writer:
                 part = self.file.part if self.file else None  # what is said beside records belongs to no part
                 self._write(part, _page("deleted", len(item.data), item.request), item.data)
             case State():
-                self.state = self._as_json(item.value)
+                self.state = None if self.landing.stateless else self._as_json(item.value)
             case _:
                 raise SourceError(
                     f"{self.ref.entity}: the connector gave {item!r:.80}, which is no item of the contract",
