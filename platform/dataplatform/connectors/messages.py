@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,12 @@ class Pages:
     name: str
     entity: Entity
     about: dict[str, Any]
+    leaves_out: Callable[[str], bool] = lambda name: False
     waiting: list[bytes] = field(default_factory=list)
+
+    def kept(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The record without the fields that are left out."""
+        return {name: value for name, value in record.items() if not self.leaves_out(name)}
 
     def add(self, record: Mapping[str, Any]) -> Iterator[tuple[str, Item]]:
         self.waiting.append(encode(record))
@@ -41,11 +46,13 @@ class Pages:
 
 
 def schema_of(
-    json_schema: Mapping[str, Any], key: tuple[str, ...], leave_out: frozenset[str] = frozenset()
+    json_schema: Mapping[str, Any],
+    key: tuple[str, ...],
+    leaves_out: Callable[[str], bool] = lambda name: False,
 ) -> Schema:
     """What a JSON Schema says of the fields; a type only where it is one that the values surely have."""
     properties = json_schema.get("properties") or {}
-    fields = {name: column_type(said) for name, said in properties.items() if name not in leave_out}
+    fields = {name: column_type(said) for name, said in properties.items() if not leaves_out(name)}
     return Schema(fields, tuple(name for name in key if name in fields))
 
 

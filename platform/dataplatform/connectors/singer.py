@@ -17,7 +17,7 @@ class SingerConnector(Connector):
 
     type: Literal["singer"]
     tap: str = Field(
-        description="`NAME==VERSION` on PyPI, or the folder of a tap of your own (`./tap-mine`)."
+        description="`NAME==VERSION` on PyPI, or one of your own: a folder to install, or a program (`./tap-mine`)."
     )
     executable: str = Field(default="", description="Its program, where that is not called like the package.")
     packages: tuple[str, ...] = Field(

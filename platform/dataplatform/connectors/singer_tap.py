@@ -20,11 +20,6 @@ from dataplatform.connectors.process import lines, message, private_files
 from dataplatform.connectors.singer import SingerConnector, SingerEntity
 from dataplatform.errors import SourceError
 
-# what a tap may add that is another at every run: it would make a version of each record
-_VOLATILE = frozenset(
-    f"_sdc_{name}"
-    for name in ("extracted_at", "received_at", "batched_at", "sequence", "table_version", "sync_started_at")
-)
 Items = Iterator[tuple[str, Item]]
 
 
@@ -69,13 +64,30 @@ def _tap(wanted: Sequence[Wanted]) -> _Tap:
     connector = cast("SingerConnector", request.source.connector)
     name = connector.tap.partition("==")[0].partition("[")[0]
     what = f"source {request.source.source}: the tap {connector.tap}"
-    package = str((request.base_dirs[0] / connector.tap).resolve()) if "/" in connector.tap else connector.tap
+    package = _own(request.base_dirs, connector.tap, what) if "/" in connector.tap else connector.tap
+    if Path(package).is_file():
+        return _Tap(package, what, request.resolve(connector.config), wanted)
     programs = environment(request.home, (package, *connector.packages), what)
     program = programs / (connector.executable or Path(name).name)
     if not program.exists():
         there = ", ".join(sorted(p.name for p in programs.glob("*tap*"))) or "none"
         raise SourceError(f"{what} has no program {program.name}", f"name it as `executable`; there: {there}")
     return _Tap(str(program), what, request.resolve(connector.config), wanted)
+
+
+def _own(base_dirs: tuple[Path, ...], tap: str, what: str) -> str:
+    """Where a person's own tap is: a folder to install, or a program to run as it is."""
+    for base in base_dirs:
+        if (base / tap).exists():
+            return str((base / tap).resolve())
+    raise SourceError(f"{what} is not there", f"looked in: {', '.join(map(str, base_dirs))}")
+
+
+def is_the_taps(field: str, entity: SingerEntity) -> bool:
+    """Whether it is what the tap says of its own reading, at every run something else, and nobody asked for it."""
+    if not field.startswith("_sdc_") or any(fnmatchcase(field, pattern) for pattern in entity.select):
+        return False
+    return field not in {*entity.key, *entity.columns, entity.effective_at}
 
 
 def _catalog(tap: _Tap, told: bytes) -> tuple[dict[str, Any], dict[str, Wanted]]:
@@ -154,10 +166,7 @@ def state_for(tap: _Tap, names: Mapping[str, Wanted]) -> dict[str, Any]:
 
 def _items(tap: _Tap, names: Mapping[str, Wanted], told: Iterator[bytes]) -> Items:
     """A state is passed on after the records that came before it: they are in what is landed, or nothing is."""
-    pages = {
-        s: Pages(w.request.name, w.request.entity, {"tap": tap.what.rpartition(" ")[2], "stream": s})
-        for s, w in names.items()
-    }
+    pages = {stream: _pages(tap, one, stream) for stream, one in names.items()}
     last: dict[str, Any] | None = None
     for line in told:
         said = message(line, tap.what)
@@ -177,14 +186,24 @@ def _items(tap: _Tap, names: Mapping[str, Wanted], told: Iterator[bytes]) -> Ite
             yield one.name, State(_own_state(last, stream))
 
 
+def _pages(tap: _Tap, one: Wanted, stream: str) -> Pages:
+    entity = tap.entity(one)
+    about = {"tap": tap.what.rpartition(" ")[2], "stream": stream}
+
+    def leaves_out(field: str) -> bool:
+        return is_the_taps(field, entity) or any(fnmatchcase(field, pattern) for pattern in entity.deselect)
+
+    return Pages(one.request.name, entity, about, leaves_out)
+
+
 def _of_stream(pages: Pages, said: Mapping[str, Any]) -> Items:
     match said.get("type"):
         case "SCHEMA":
             key = tuple(said.get("key_properties") or ())
-            yield pages.name, schema_of(said.get("schema") or {}, key, _VOLATILE)
+            yield pages.name, schema_of(said.get("schema") or {}, key, pages.leaves_out)
         case "RECORD":
-            record = {k: v for k, v in (said.get("record") or {}).items() if k not in _VOLATILE}
-            gone = record.pop("_sdc_deleted_at", None)
+            whole = said.get("record") or {}
+            record, gone = pages.kept(whole), whole.get("_sdc_deleted_at")
             yield from pages.end(record) if gone else pages.add(record)
         case "ACTIVATE_VERSION":
             yield from pages.flush()  # a full load ends what is absent by itself
