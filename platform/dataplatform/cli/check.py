@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import typer
 
 from dataplatform.cli.common import Json, command, err, out, print_json
-from dataplatform.connectors.registry import extract_of
+from dataplatform.connectors.registry import extract_of, problems_of
 from dataplatform.errors import DataplatformError, MetadataError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
@@ -85,6 +86,13 @@ def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
             extract_of(source, settings.connectors)
         except DataplatformError as error:
             problems.append(Problem(_file(catalog, name), 1, "connector", str(error)))
+    places = (Path.cwd(), (catalog.root / "sources").absolute())
+    for name, source in catalog.sources.items():
+        try:
+            found = problems_of(source, settings.home_path, places)
+        except DataplatformError as error:
+            found = [str(error)]
+        problems += [Problem(_file(catalog, name), 1, "connector", text) for text in found]
     return problems
 
 

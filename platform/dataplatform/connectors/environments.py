@@ -106,3 +106,41 @@ def _call(argv: list[str], what: str) -> None:
             f"{what}: its packages cannot be installed: {said[-600:]}",
             "check name and version on PyPI; other Python versions may fit where this one does not",
         )
+
+
+def install_into(folder: Path, package: str, what: str) -> None:
+    """The files of one package, without what it depends on, in a folder; nothing of it is run."""
+    ready = folder / ".ready"
+    if ready.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.with_suffix(".lock"), what):
+        if ready.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        log.info("%s: fetching %s, once", what, package)
+        uv = _uv()
+        if uv:  # its own bound of Python is not ours: only its files are read
+            head = [
+                *uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--python-version",
+                "3.11",
+                "--only-binary",
+                ":all:",
+            ]
+        else:
+            head = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--ignore-requires-python",
+            ]
+        _call([*head, "--target", str(folder), package], what)
+        ready.write_text(package)

@@ -53,7 +53,7 @@ def lines(argv: list[str], what: str, noted: Noted, env: Mapping[str, str] | Non
     with us."""
     process = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        env={k: v for k, v in {**os.environ, **(env or {})}.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")},
+        env={**{k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}, **(env or {})},
     )  # fmt: skip
     assert process.stdout is not None
     last: deque[str] = deque(maxlen=40)
