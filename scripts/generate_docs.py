@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from dataplatform.audit.tables import backup, forgotten, load, release, run, schema_change
+from dataplatform.audit.tables import backup, forgotten, inbox, inbox_key, load, release, run, schema_change
 from dataplatform.audit.tables import cursor as cursor_table
 from dataplatform.auto_dw.build.followed import followed_table
 from dataplatform.auto_dw.build.state import build_table, request_table
@@ -19,7 +19,7 @@ from dataplatform.auto_dw.look.kept import profile_table
 from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.answers import answer_table
 from dataplatform.cli.app import Deferred, app
-from dataplatform.connectors import auth, files, paging, python, rest, sql
+from dataplatform.connectors import airbyte, auth, dlt, files, paging, push, python, rest, singer, sql
 from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
@@ -42,6 +42,8 @@ AUDIT = (
     entity_column,
     gold_model,
     forgotten,
+    inbox,
+    inbox_key,
     backup,
     release,
 )
@@ -96,6 +98,14 @@ def metadata_page() -> str:
         ("Poll of an export", rest.model.Poll),
         ("Connector: python", python.PythonConnector),
         ("Entity of a python source", python.PythonEntity),
+        ("Connector: push", push.PushConnector),
+        ("Entity of a push source", push.PushEntity),
+        ("Connector: singer", singer.SingerConnector),
+        ("Entity of a singer source", singer.SingerEntity),
+        ("Connector: dlt", dlt.DltConnector),
+        ("Entity of a dlt source", dlt.DltEntity),
+        ("Connector: airbyte", airbyte.AirbyteConnector),
+        ("Entity of an airbyte source", airbyte.AirbyteEntity),
         *((f"Auth: {_kind(one)}", one) for one in _kinds(auth.Auth)[1:]),
         *((f"Paginator: {_kind(one)}", one) for one in _kinds(paging.Paginator)),
         ("Header of a gold model", gold.GoldHeader),

@@ -16,10 +16,11 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from dataplatform.audit import inbox
 from dataplatform.audit import record as audit
 from dataplatform.audit.forgotten import out_of
 from dataplatform.audit.record import Layer, Load
-from dataplatform.connectors.registry import extract_of, extract_together_of
+from dataplatform.connectors.registry import extract_of, extract_together_of, receives
 from dataplatform.context import Platform
 from dataplatform.errors import (
     CheckFailedError,
@@ -115,11 +116,30 @@ def land(platform: Platform, move: Move) -> Counts:
     extract = extract_of(source, platform.settings.connectors)
     if extract is None:
         return _land_together(platform, move)
+    if receives(source):
+        _take_from_inbox(platform, move)
     wanted, landing = reading(platform, move.batch, move.flags.full, move.flags.force, move.flags.window)
     items: Any = extract(wanted.request, wanted.since)
     with closing(items):
         manifest = raw_layer.land(platform.raw, move.batch, items, landing)
     return _landed(platform, move, manifest, time.perf_counter() - started)
+
+
+def _take_from_inbox(platform: Platform, move: Move) -> None:
+    """The batch takes what was pushed. What a killed one took is noted where its files are complete, else
+    taken again."""
+    ref = move.batch.entity
+    with connected(platform.engine) as conn:
+        before = [BatchRef(ref, one) for one in inbox.claimed(conn, ref) if one != move.batch.batch_id]
+    for batch in before:
+        manifest = raw_layer.manifest(platform.raw, batch)
+        if manifest is not None:
+            _landed(platform, replace(move, batch=batch), manifest, 0.0)
+            continue
+        with transaction(platform.engine) as conn:
+            inbox.release(conn, batch)
+    if raw_layer.manifest(platform.raw, move.batch) is None:  # else it is landed, and takes no more
+        inbox.claim(platform.engine, move.batch)
 
 
 def reads_together(platform: Platform, source: str) -> bool:
@@ -151,6 +171,7 @@ def _landed(platform: Platform, move: Move, manifest: raw_layer.RawManifest, sec
     counts = Counts(read=manifest.records + manifest.rejects)
     with transaction(platform.engine) as conn:
         audit.put_load(conn, Load("raw", move.batch, move.run, counts, seconds, manifest.load))
+        inbox.settle(conn, move.batch)
         emit(conn, BatchLanded(move.batch, counts))
     return counts
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+from dataplatform.audit import inbox
 from dataplatform.audit import record as audit
 from dataplatform.audit.forgotten import out_of
 from dataplatform.connectors import Request, Since, Wanted
@@ -39,7 +40,7 @@ def reading(
     since = Since() if full else _since(platform, batch.entity, entity)
     since = replace(since, digests=before.digests() if before else {})
     load: Literal["full", "delta"] = "full" if full else entity.load
-    request = request_of(platform, batch.entity)
+    request = replace(request_of(platform, batch.entity), inbox=partial(inbox.taken, platform.engine, batch))
     landing = raw_layer.Landing(load, since.cursor, before, request.noted, screen_of(platform, batch.entity))
     return Wanted(request, since), landing
 

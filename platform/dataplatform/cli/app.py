@@ -28,6 +28,10 @@ COMMANDS = {
     ),
     "schema": ("check:schema", "Prints the JSON Schema of a source's file, for your editor."),
     "run": ("run:run", "Ingests a source now: a flow run in Prefect, a task for each entity and layer."),
+    "push": (
+        "push:push",
+        "Receives lines of JSON from standard input as records of a source with `connector: {type: push}`.",
+    ),
     "replay": ("run:replay", "Makes bronze and silver again from raw, without asking the source."),
     "gold": ("gold:gold", "Builds gold models in the order of their dependencies."),
     "migrate": (

@@ -51,7 +51,8 @@ class Request:
     learns while it runs, such as a session's token.
     `base_dirs`: where relative paths begin; `variables`: what `${NAME}` in a path stands for.
     `connectors`: the folder of
-    a person's own Python; `home`: where what is rotated is kept (`secrets/kept.py`), None where nothing can be.
+    a person's own Python; `inbox`: what was pushed for the batch, so many records at a time; `home`: where what is
+    rotated is kept (`secrets/kept.py`), None where nothing can be.
     """
 
     source: Source
@@ -64,6 +65,7 @@ class Request:
     noted: Noted = field(default_factory=Noted)
     connectors: Path = Path("connectors")
     home: Path | None = None
+    inbox: Callable[[], Iterator[list[bytes]]] = lambda: iter(())
 
 
 ConnectorT = TypeVar("ConnectorT", bound=Connector)

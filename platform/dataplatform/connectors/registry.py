@@ -31,6 +31,11 @@ def _offered(source: Source, folder: Path, name: str) -> Any:
     return getattr(kind, name, None)
 
 
+def receives(source: Source) -> bool:
+    """Whether its records are pushed to us, and wait in the inbox."""
+    return bool(getattr(import_module(f"dataplatform.connectors.{source.connector.type}"), "RECEIVES", False))
+
+
 def problems_of(source: Source, home: Path, base_dirs: tuple[Path, ...]) -> list[str]:
     """What the kind finds wrong in a source beyond its models, without asking anybody; for `check`."""
     kind = import_module(f"dataplatform.connectors.{source.connector.type}")
