@@ -151,7 +151,7 @@ def contend(python: str, name: str, what: str, url: str, postgres: str) -> dict[
         argv = [python, str(HERE), name, what, url, folder, postgres]
         done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
         if done.returncode:
-            sys.exit(f"{name} {what} failed:\n{done.stderr[-3000:]}")
+            sys.exit(f"{name} {what} failed:\n{done.stderr[-6000:]}")
         return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
@@ -173,7 +173,8 @@ def main(records: int) -> None:
                 for name, python in (("ours", sys.executable), ("dlt", peers)):
                     if python:
                         rounds = [
-                            contend(python, name, what, url, servers.postgres_url) for _ in range(ROUNDS)
+                            contend(python, name, what, url, address(servers.postgres_url))
+                            for _ in range(ROUNDS)
                         ]
                         found[f"{name} {what}"] = min(rounds, key=lambda r: r["wall"])
         finally:

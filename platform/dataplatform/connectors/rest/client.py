@@ -163,7 +163,8 @@ def send(session: Session, call: Call, beyond: bool = False, public: bool = Fals
         wait = session.gate.turn()
         if wait > LONGEST_WAIT:
             raise _unavailable(session, call, "the budget of requests is used up", wait)
-        time.sleep(wait)
+        if wait:
+            time.sleep(wait)
         try:
             response = _follow(session, call, public)
             action = _action(session, response)

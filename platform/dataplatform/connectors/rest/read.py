@@ -6,11 +6,14 @@ Imported only where an API is read.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from queue import Full, Queue
 from typing import Any, TypeVar
 
 import httpx
@@ -45,12 +48,53 @@ def read(request: Request, since: Since) -> Iterator[Item]:
         if _is_conditional(entity, reading):
             yield from _conditional(reading, since, found)
         else:
-            for content in _contents(reading, since, found):
-                found.note(content)
-                yield from content.pages
+            with ahead(_contents(reading, since, found)) as contents:
+                for content in contents:
+                    found.note(content)
+                    yield from content.pages
         state = found.state(since)
         if state is not None and since.window is None:
             yield State(state)
+
+
+@contextmanager
+def ahead(items: Iterator[T], most: int = 2) -> Iterator[Iterator[T]]:
+    """The same items, read a little ahead by a thread: a page is asked for while the one before is landed."""
+    ready: Queue[tuple[T | None, BaseException | None]] = Queue(most)
+    stop = threading.Event()
+
+    def put(item: T | None, error: BaseException | None = None) -> None:
+        while not stop.is_set():
+            with suppress(Full):
+                ready.put((item, error), timeout=0.2)
+                break
+
+    def run() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stop.is_set():
+                    break
+            put(None)
+        except BaseException as error:  # raised where the items are read
+            put(None, error)
+
+    def given() -> Iterator[T]:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="rest-ahead", daemon=True)
+    thread.start()
+    try:
+        yield given()
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _refuse_window(request: Request, entity: RestEntity, since: Since) -> None:
