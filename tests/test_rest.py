@@ -267,6 +267,21 @@ def test_a_strict_cursor_does_not_lose_the_same_second(api: Api, tmp_path: Path)
     assert read(asking(exact, "e", tmp_path), Since(first.state, state=first.state)).ids == []
 
 
+@pytest.mark.parametrize(
+    ("state", "sent"),
+    [
+        ("2026-01-05T00:00:00Z", "2026-01-04T23:59:59Z"), ("2026-01-05 00:00:00", "2026-01-04 23:59:59"), ("2026-01-05", "2026-01-04"),
+        (1767571200, "1767571199"), (1767571200000, "1767571199000"), ("1767571200", "1767571199"), (41, "40"), ("abc", "abc"),
+        ("2026-01-05T00:00:00.500+01:00", "2026-01-04T23:59:59.500000+01:00"),
+    ],
+)  # fmt: skip
+def test_one_step_back(api: Api, tmp_path: Path, state: Any, sent: str) -> None:
+    api.routes = {"/x": lambda asked: []}
+    source = source_of(api, e="request: /x, load: delta, cursor: {field: at, param: since}")
+    read(asking(source, "e", tmp_path), Since(state, state=state))
+    assert api.asked[0].query["since"] == sent
+
+
 def test_records_and_pages_without_a_cursor(api: Api, tmp_path: Path) -> None:
     pages = [
         [{"id": 1, "at": "2026-01-01"}],

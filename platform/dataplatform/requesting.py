@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from dataplatform.audit import inbox
@@ -15,9 +16,10 @@ from dataplatform.context import Platform
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze.scrub import scrubbed
 from dataplatform.metadata.cursor import step_back
-from dataplatform.metadata.source import Entity, cursor_of
+from dataplatform.metadata.source import Entity, Source, cursor_of
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.secrets.masking import Noted
+from dataplatform.settings import Settings
 from dataplatform.storage.postgres import connected
 
 
@@ -65,17 +67,30 @@ def screen_of(platform: Platform, ref: EntityRef) -> raw_layer.Screen | None:
 def request_of(platform: Platform, ref: EntityRef) -> Request:
     """What a connector is asked for."""
     source, noted = platform.catalog.source(ref.source), Noted(platform.secrets.noted)
+    resolve = partial(platform.secrets.resolve, noted=noted)
+    return request_by(platform.settings, source, ref.name, resolve, noted, platform.base_dirs)
+
+
+def request_by(
+    settings: Settings,
+    source: Source,
+    name: str,
+    resolve: Callable[[Any], Any],
+    noted: Noted,
+    base_dirs: tuple[Path, ...],
+) -> Request:
+    """The same without a platform: for who only tries a source."""
     return Request(
         source,
-        ref.name,
-        source.entities[ref.name],
-        partial(platform.secrets.resolve, noted=noted),
-        platform.base_dirs,
-        {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
-        platform.settings.http_timeout,
+        name,
+        source.entities[name],
+        resolve,
+        base_dirs,
+        {"DATAPLATFORM_HOME": str(settings.home_path)},
+        settings.http_timeout,
         noted,
-        platform.settings.connectors,
-        platform.settings.home_path,
+        settings.connectors,
+        settings.home_path,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -18,7 +19,22 @@ from dataplatform.settings import Settings, load_settings
 
 
 @command
-def check(json_: Json = False) -> None:
+def check(
+    connect: Annotated[
+        bool,
+        typer.Option(
+            "--connect", help="Also ask every source for its first page: credentials, addresses, keys."
+        ),
+    ] = False,
+    contract: Annotated[
+        bool,
+        typer.Option(
+            "--contract",
+            help="Also try whether every connector keeps the contract; reads each source thrice.",
+        ),
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Checks metadata, connectors and secrets: every problem, with file and line."""
     settings = load_settings()
     catalog, problems = read_catalog(settings.metadata_path)
@@ -26,6 +42,10 @@ def check(json_: Json = False) -> None:
     problems += (
         _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog) + _auto_dw(catalog)
     )
+    if connect:
+        problems += _tried(settings, catalog, notes)
+    if contract:
+        problems += _contract(settings, catalog)
     if json_:
         print_json(
             {
@@ -94,6 +114,33 @@ def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
             found = [str(error)]
         problems += [Problem(_file(catalog, name), 1, "connector", text) for text in found]
     return problems
+
+
+def _tried(settings: Settings, catalog: Catalog, notes: list[str]) -> list[Problem]:
+    """What every source says when it is asked for its first page; nothing is kept."""
+    from dataplatform.cli import trying  # the drivers of what is tried
+
+    problems = []
+    for name, source in catalog.sources.items():
+        for entity, one in trying.as_silver(source, trying.try_source(settings, catalog, source)).items():
+            if "error" in one:
+                problems.append(Problem(_file(catalog, name), 1, f"entities.{entity}", one["error"]))
+            elif one["set_aside"]:
+                problems.append(Problem(_file(catalog, name), 1, f"entities.{entity}", one["set_aside"][0]))
+            else:
+                notes.append(f"{name}.{entity}: {one['read']:,} records on the first page")
+    return problems
+
+
+def _contract(settings: Settings, catalog: Catalog) -> list[Problem]:
+    """Where a connector breaks the contract, a person's own included."""
+    from dataplatform.cli import trying  # as above
+
+    return [
+        Problem(_file(catalog, name), 1, f"entities.{entity}", text)
+        for name, source in catalog.sources.items()
+        for entity, text in trying.keeps_contract(settings, catalog, source).items()
+    ]
 
 
 def _gold(catalog: Catalog) -> list[Problem]:

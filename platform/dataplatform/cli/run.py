@@ -12,10 +12,11 @@ from dataplatform.bootstrap import open_platform
 from dataplatform.cli import backfill
 from dataplatform.cli.common import Json, command, err, out, print_json, use_flows
 from dataplatform.errors import DataplatformError, LoadError, RunFailedError
-from dataplatform.metadata import load_catalog
+from dataplatform.metadata import Catalog, load_catalog
+from dataplatform.metadata.source import Source
 from dataplatform.reading.runs import windows_done
 from dataplatform.runs.replay import replay as replay_source
-from dataplatform.settings import load_settings
+from dataplatform.settings import Settings, load_settings
 
 COLUMNS = ("read", "inserted", "updated", "closed", "unchanged", "quarantined")
 
@@ -40,6 +41,10 @@ def run(
             "--window", help="Backfill in runs of this length, such as 30d; those that are done are left out."
         ),
     ] = "",
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Only show the first page as it would arrive in silver; nothing is kept."),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Ingests a source now: a flow run in Prefect, a task for each entity and layer."""
@@ -52,6 +57,9 @@ def run(
             f"{source} has no entity {', '.join(wrong)}",
             f"its entities: {', '.join(known.entities)}",
         )
+    if dry:
+        _dry(settings, catalog, known, list(entities or ()), json_)
+        return
     windows = backfill.windows(since, until, window, full)
     with open_platform(settings, catalog, prefect=True) as platform:
         if windows:
@@ -60,6 +68,19 @@ def run(
         else:
             result = run_flow(source, list(entities or ()), full, force, allow_deletes)
     show(result, json_)
+
+
+def _dry(settings: Settings, catalog: Catalog, source: Source, names: list[str], json_: bool) -> None:
+    from dataplatform.cli import trying  # the drivers of what is tried
+
+    found = trying.as_silver(source, trying.try_source(settings, catalog, source, names))
+    failed = any("error" in one for one in found.values())
+    if json_:
+        print_json({"status": "failed" if failed else "done", "source": source.source, "entities": found})
+    else:
+        trying.show_dry(source.source, found)
+    if failed:
+        raise typer.Exit(1)
 
 
 def run_flow(

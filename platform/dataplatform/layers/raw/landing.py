@@ -171,7 +171,7 @@ class _Writer:
                         f"{self.ref.entity}: the connector gave Records that hold other things than lines of bytes",
                         "page_of([{…}, …]) makes Records of mappings",
                     )
-                self._write(item.part, _header(item), item.data)
+                self._write(item.part, header_of(item), item.data)
             case Schema():
                 self._in_any().write(_schema_header(item), ())
             case Deleted():
@@ -257,7 +257,8 @@ def _schema_header(schema: Schema) -> dict[str, Any]:
     return {**_page("schema", 0, {}), **said, **({"key": list(schema.key)} if schema.key else {})}
 
 
-def _header(page: Records) -> dict[str, Any]:
+def header_of(page: Records) -> dict[str, Any]:
+    """What raw keeps of a page beside its lines."""
     header = _page(page.kind, len(page.data), page.request)
     if page.records_path is not None:
         header["records_path"] = page.records_path
