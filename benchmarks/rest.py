@@ -86,6 +86,7 @@ def own_cpu() -> float:
 
 
 def ours(what: str, url: str, folder: Path) -> dict[str, float]:
+    import dataplatform.connectors.rest.read  # noqa: F401  # as dlt's, before the clock starts
     from dataplatform.bootstrap import open_platform
     from dataplatform.metadata import load_catalog
     from dataplatform.pipeline import Move

@@ -22,6 +22,7 @@ from dataplatform.layers import raw
 from dataplatform.names import new_batch_id
 from dataplatform.pipeline import Move
 from dataplatform.records.refs import BatchRef, EntityRef, RunRef
+from dataplatform.runs.pushed import load_due
 from dataplatform.runs.recover import process_waiting
 from pydantic import ValidationError
 
@@ -96,6 +97,17 @@ def test_when_a_batch_is_due(make_world: MakeWorld) -> None:
     assert due(engine, source, datetime.now(UTC) + timedelta(hours=2)) == ["places"]
     sent(world, {"id": 3})
     assert due(engine, source) == ["places"]
+
+
+def test_what_is_due_is_loaded_by_the_sweep(make_world: MakeWorld) -> None:
+    world = make_world(s=YAML)
+    sent(world, {"id": 1}, {"id": 2})
+    sent(world, {"v": 1}, entity="other")
+    assert load_due(world.platform, "s") == 0
+    sent(world, {"id": 3})
+    assert load_due(world.platform, "s") == 1
+    assert world.rows("select count(*) from silver.s__places") == [(3,)]
+    assert waiting(world) == 1
 
 
 class Killed(BaseException):

@@ -140,6 +140,11 @@ def test_a_paginator_of_ones_own(api: Api, tmp_path: Path) -> None:
     ):
         source = source_of(api, f"paginator: {custom}", e="request: {path: /offset}")
         assert read(asking(source, "e", tmp_path)).ids == list(range(1, 8))
+    with (tmp_path / "connectors" / "mine.py").open("a") as file:
+        file.write("def broken(*arguments):\n    return arguments[7]\n")
+    source = source_of(api, "paginator: {type: custom, function: mine.broken}", e="request: {path: /offset}")
+    with pytest.raises(SourceError, match=r"your mine\.broken, line 9 failed: IndexError"):
+        read(asking(source, "e", tmp_path))
     source = source_of(api, "paginator: {type: custom, function: mine.nope}", e="request: {path: /offset}")
     with pytest.raises(SourceError, match="has no class or function 'nope'"):
         read(asking(source, "e", tmp_path))

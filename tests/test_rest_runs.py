@@ -152,3 +152,25 @@ def test_children_with_their_parents_fields_into_silver(api: Api, make_world: Ma
     assert world.rows("select _p_id, id, n::text from silver.s__c order by 1, 2") == [
         (1, 1, "1.1"), (1, 2, None), (2, 1, "1.1"), (2, 2, None),
     ]  # fmt: skip
+
+
+def test_incremental_parents_over_runs(api: Api, make_world: MakeWorld) -> None:
+    parents = [{"id": n, "at": f"2026-01-0{n}T00:00:00Z"} for n in (1, 2, 3)]
+    api.routes = {
+        "/p": lambda asked: [p for p in parents if p["at"] >= asked.query.get("since", "")],
+        "*": lambda asked: [{"id": asked.path, "at": "2026-02-01T00:00:00Z"}],
+    }
+    world = make_world(
+        s=f"source: s\nconnector: {{type: rest, base_url: '{api.url}', resource_defaults: {{key: [id], load: delta}}}}\nentities:\n"
+        "  p: {request: /p, cursor: {field: at, param: since}}\n"
+        "  c: {request: '/p/{parent.id}', parent: {entity: p, incremental: true}, cursor: {field: at, param: after}}\n"
+    )
+    assert world.run("s", "c").entities["c"].counts.inserted == 3
+    state = world.pairs("select entity, value from audit.cursor")["c"]
+    assert state == {"cursor": "2026-02-01T00:00:00Z", "parent": "2026-01-03T00:00:00Z"}
+    api.asked.clear()
+    assert world.run("s", "c").entities["c"].counts.read == 1
+    assert [a.path for a in api.asked] == ["/p", "/p/3"]
+    assert api.asked[1].query == {"after": "2026-01-31T23:59:59Z"}
+    assert world.run("s", "c", full=True).status == "done"
+    assert world.pairs("select entity, value from audit.cursor")["c"] == state

@@ -308,10 +308,10 @@ def _check(conn: sa.Connection, entity: Entity, move: Move, counts: Counts) -> N
 
 
 def _advance_cursor(conn: sa.Connection, batch: BatchRef, entity: Entity, state: Any) -> None:
-    """A cursor only grows; any other state is that of the newest batch."""
+    """A cursor only grows; any other state (also a cursor with more beside it) is that of the newest batch."""
     if state is None:
         return
-    if cursor_of(entity) is None:
+    if cursor_of(entity) is None or isinstance(state, dict):
         audit.put_state(conn, batch, state)
         return
     old = audit.get_cursor(conn, batch.entity)

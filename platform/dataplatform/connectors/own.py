@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from pathlib import Path
 from typing import Any
 
 from dataplatform.errors import SourceError
+from dataplatform.secrets import redact
+
+
+def theirs(place: str, error: Exception) -> SourceError:
+    """What went wrong in a person's own class or function, told as theirs."""
+    lines = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if Path(f.filename).stem == place.partition(".")[0]
+    ]
+    line = f", line {lines[-1].lineno}" if lines else ""
+    said = redact("".join(traceback.format_exception_only(error)).strip().splitlines()[-1])
+    return SourceError(f"your {place}{line} failed: {said}", "mend it there, then run again")
 
 
 def thing_at(folder: Path, place: str) -> Any:

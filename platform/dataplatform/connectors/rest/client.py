@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
@@ -70,6 +71,11 @@ class Session:
     verb: str = "GET"
     form: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def origin(self) -> str:
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def described(self, call: Call) -> dict[str, Any]:
         """The request as raw keeps it: without headers, without secrets."""
@@ -328,6 +334,8 @@ def _without_credentials(url: str) -> str:
 
 
 def _same_origin(session: Session, url: str) -> bool:
+    if url.startswith(session.origin + "/"):
+        return True
     base, other = urlsplit(session.base_url), urlsplit(url)
     if (base.hostname, base.port, base.scheme) == (other.hostname, other.port, other.scheme):
         return True

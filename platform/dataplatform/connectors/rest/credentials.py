@@ -23,7 +23,7 @@ from dataplatform.connectors.auth import (
     httpx_auth,
 )
 from dataplatform.connectors.contract import Request
-from dataplatform.connectors.own import thing_at
+from dataplatform.connectors.own import theirs, thing_at
 from dataplatform.errors import SourceError
 from dataplatform.metadata.paths import MISSING, dig
 
@@ -174,7 +174,32 @@ def _signed(request: Request, auth: JwtAuth) -> tuple[str, float]:
 
 
 def _own(request: Request, auth: CustomAuth) -> httpx.Auth:
-    made = thing_at(request.connectors, auth.auth)(**request.resolve(auth.config))
+    try:
+        made = thing_at(request.connectors, auth.auth)(**request.resolve(auth.config))
+    except TypeError as error:
+        raise theirs(auth.auth, error) from error
     if not isinstance(made, httpx.Auth):
         raise SourceError(f"{auth.auth} is no httpx.Auth", "derive your class from httpx.Auth")
-    return made
+    return _Guarded(made, auth.auth)
+
+
+class _Guarded(httpx.Auth):
+    """A person's own, whose errors are told as theirs."""
+
+    def __init__(self, inner: httpx.Auth, place: str) -> None:
+        self.inner, self.place = inner, place
+
+    def sync_auth_flow(self, request: httpx.Request) -> Sent:
+        flow = self.inner.sync_auth_flow(request)
+        try:
+            answer = yield next(flow)
+            while True:
+                answer = yield flow.send(answer)
+        except StopIteration:
+            return
+        except (httpx.HTTPError, SourceError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise theirs(self.place, error) from error
+        finally:
+            flow.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from dataplatform.connectors.own import theirs
 from dataplatform.connectors.paging import (
     Cursor,
     Custom,
@@ -232,7 +233,10 @@ def with_value(body: Any, path: str, value: Any) -> Any:
 
 
 def _asked(paginator: Custom, custom: Next | None, call: Call, answer: Answer) -> Call | None:
-    given = custom(call, answer.response, answer.document, answer.records) if custom else None
+    try:
+        given = custom(call, answer.response, answer.document, answer.records) if custom else None
+    except Exception as error:  # whatever a person's function raises is theirs to mend
+        raise theirs(paginator.function, error) from error
     if given is None:
         return None
     if isinstance(given, str):
