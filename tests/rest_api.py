@@ -104,7 +104,10 @@ def source_of(api: Api, connector: str = "", **entities: str) -> RestSource:
         "connector": yaml.safe_load(
             "{type: rest, base_url: '" + api.url + "'" + (", " + connector if connector else "") + "}"
         ),
-        "entities": {name: yaml.safe_load("{key: [id], " + text + "}") for name, text in entities.items()},
+        "entities": {
+            name: yaml.safe_load("{" + ("" if "primary_key" in connector else "key: [id], ") + text + "}")
+            for name, text in entities.items()
+        },
     }
     return RestSource.model_validate(document)
 

@@ -364,6 +364,29 @@ def test_an_api_that_cannot_filter(api: Api, tmp_path: Path) -> None:
     assert len(api.asked) == 2
 
 
+def test_resources_as_dlt_writes_them(api: Api, tmp_path: Path) -> None:
+    api.routes = {"*": lambda asked: {"results": [{"id": 1, "updated_at": "2026-01-05T00:00:00Z"}]}}
+    source = source_of(
+        api,
+        "auth: {type: api_key, name: k, api_key: k3y-k3y, location: param}, resource_defaults: {primary_key: id, write_disposition: merge, "
+        "endpoint: {params: {per_page: 100}, data_selector: 'results[*]'}}",
+        issues="endpoint: {path: issues, params: {since: {type: incremental, cursor_path: updated_at, initial_value: '2025-01-01'}}}",
+        posts="endpoint: {path: posts, incremental: {cursor_path: updated_at, start_param: from, end_param: to, initial_value: '2025-01-01', lag: 60}}",
+        plain="write_disposition: replace, endpoint: plain",
+    )
+    assert [source.entities[n].load for n in ("issues", "posts", "plain")] == ["delta", "delta", "full"]
+    for name in ("issues", "posts", "plain"):
+        since = Since("2025-01-01") if name != "plain" else Since()
+        assert read(asking(source, name, tmp_path), since).ids == [1]
+    assert [set(a.query) for a in api.asked] == [
+        {"per_page", "since", "k"},
+        {"per_page", "from", "to", "k"},
+        {"per_page", "k"},
+    ]
+    with pytest.raises(ValidationError, match="is none of replace, merge"):
+        source_of(api, e="write_disposition: upsert, endpoint: x")
+
+
 # answers
 
 

@@ -35,7 +35,9 @@ class ApiKeyAuth(OtherNames):
     type: Literal["api_key"]
     key: Text = Field(description="The key, best as `{secret: name}`.")
     name: str = Field(default="X-Api-Key", description="Name of the header, parameter or cookie.")
-    location: Literal["header", "query", "cookie"] = Field(default="header", description="Where it goes.")
+    location: Literal["header", "query", "cookie", "param"] = Field(
+        default="header", description="Where it goes; `param` is `query`."
+    )
     prefix: str = Field(default="", description="What stands before the key, such as `Token `.")
 
 
@@ -77,6 +79,7 @@ class ClientCredentialsAuth(_Tokens):
     OTHER: ClassVar[Mapping[str, str]] = {
         "access_token_url": "token_url",
         "access_token_request_data": "token_params",
+        "default_token_expiration": "expires_in",
     }
     type: Literal["oauth2_client_credentials"]
     client_secret: Text = Field(description="The client's secret, best as `{secret: name}`.")

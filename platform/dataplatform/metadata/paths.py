@@ -25,7 +25,10 @@ def _compiled(path: str) -> Any:
 
 
 def check_path(path: str) -> str:
-    """The path; raises ValueError for a JSONPath that cannot be read."""
+    """The path; one with brackets is a JSONPath whose `$` was left out. Raises ValueError for one that cannot
+    be read."""
+    if "[" in path and not is_jsonpath(path):
+        path = f"${path}" if path.startswith("[") else f"$.{path}"
     if is_jsonpath(path):
         _compiled(path)
     return path

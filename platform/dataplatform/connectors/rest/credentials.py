@@ -45,7 +45,7 @@ def place(request: httpx.Request, name: str, key: str, location: str) -> None:
     """Puts the key where it goes, in place of what stands there."""
     if location == "header":
         request.headers[name] = key
-    elif location == "query":
+    elif location in ("query", "param"):
         request.url = request.url.copy_set_param(name, key)
     else:
         others = [

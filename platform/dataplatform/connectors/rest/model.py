@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from dataplatform.connectors.auth import Auth, NoAuth
 from dataplatform.connectors.paging import Paginator, SinglePage
+from dataplatform.connectors.rest.dlt_names import CURSOR, ENTITY, REQUEST, by_dlt, merged
 from dataplatform.connectors.rest.filling import parents_named
 from dataplatform.metadata.base import Duration, Metadata, OtherNames, Scalar, Text
 from dataplatform.metadata.paths import check_path
@@ -136,7 +137,7 @@ class Export(Metadata):
 class RestRequest(OtherNames):
     """The request of a REST entity."""
 
-    OTHER: ClassVar[Mapping[str, str]] = {"json": "body", "data_selector": "records"}
+    OTHER: ClassVar[Mapping[str, str]] = REQUEST
     path: str = Field(
         default="", description="Appended to the connector's base_url, or an address on its server. In "
         "it, in params, headers and "
@@ -227,10 +228,7 @@ class Parent(Metadata):
 class RestCursor(CursorField, OtherNames):
     """How a delta load of an API knows where to go on."""
 
-    OTHER: ClassVar[Mapping[str, str]] = {
-        "cursor_path": "field", "cursor_field": "field", "start_param": "param", "initial_value": "initial",
-        "lookback": "overlap",
-    }  # fmt: skip
+    OTHER: ClassVar[Mapping[str, str]] = CURSOR
     param: str | None = Field(
         default=None, description="Parameter that carries it; `{since}` in the request is the same."
     )
@@ -305,9 +303,10 @@ class RestConnector(Connector, OtherNames):
     )
 
 
-class RestEntity(Entity):
-    """One kind of record: what a request answers."""
+class RestEntity(Entity, OtherNames):
+    """One kind of record: what a request answers. A resource of dlt's `rest_api` may stand here as it is."""
 
+    OTHER: ClassVar[Mapping[str, str]] = ENTITY
     request: RestRequest = Field(description="What to ask for.")
     cursor: RestCursor | None = Field(default=None, description="delta: where to go on.")
     parent: (
@@ -319,6 +318,11 @@ class RestEntity(Entity):
     include_from_parent: tuple[str, ...] = Field(
         default=(), description="Fields of the parent's record that its children get, as `_<parent>_<field>`."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_dlt_writes_it(cls, value: Any) -> Any:
+        return by_dlt(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _incremental_parent(self) -> RestEntity:
@@ -354,7 +358,7 @@ class RestSource(Source):
         entities = value.get("entities") if isinstance(value, Mapping) else None
         if not isinstance(defaults, Mapping) or not isinstance(entities, Mapping):
             return value
-        return {**value, "entities": {name: _merged(defaults, one) for name, one in entities.items()}}
+        return {**value, "entities": {name: merged(defaults, one) for name, one in entities.items()}}
 
     @model_validator(mode="after")
     def _parents(self) -> RestSource:
@@ -376,18 +380,3 @@ class RestSource(Source):
                 line.append(parent)
                 parent = self.entities[parent].parent_name
         return self
-
-
-def _merged(defaults: Mapping[str, Any], entity: Any) -> Any:
-    """The entity's own word first; objects inside are merged, a paginator or a cursor of another type is not."""
-    if not isinstance(entity, Mapping):
-        return entity
-    merged = {("request" if k == "endpoint" else k): v for k, v in defaults.items()}
-    for name, own in entity.items():
-        other = merged.get(name)
-        both = isinstance(own, Mapping) and isinstance(other, Mapping)
-        merged[name] = _merged(dict(other or {}), own) if both and name in _INNER else own
-    return merged
-
-
-_INNER = frozenset({"request", "params", "headers", "body", "cursor", "columns", "checks", "retention"})
