@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +179,20 @@ def test_pages_that_shift_are_read_again(api: Api, tmp_path: Path) -> None:
     source = source_of(api, "paginator: {type: offset, limit: 1, total_path: total}", e="request: {path: /x}")
     with pytest.raises(SourceUnavailableError, match="came or went while its pages were read"):
         read(asking(source, "e", tmp_path))
+
+
+def test_what_auto_recognised_ends_as_if_it_had_been_said(api: Api, tmp_path: Path) -> None:
+    def paged(asked: Asked) -> Any:
+        at = number(asked, "page", 1)
+        rows = PEOPLE[at * 3 - 3 : at * 3]
+        return {"items": rows, "meta": {"current_page": at, "last_page": 9}} if rows else (404, {}, {})
+
+    api.routes = {"/x": paged}
+    for side_by_side in (1, 3):
+        source = source_of(
+            api, f"paginator: auto, concurrency: {side_by_side}", e="request: {path: x, records: items}"
+        )
+        assert read(asking(source, "e", tmp_path)).ids == list(range(1, 8))
 
 
 # parents
@@ -612,6 +627,35 @@ def test_a_budget_is_kept_by_all(api: Api, tmp_path: Path) -> None:
     read(asking(source, "b", tmp_path))
     assert all(times[n + 5] - times[n] > 0.95 for n in range(len(times) - 5))
     assert times[-1] - times[0] < 3.5
+
+
+def test_so_many_are_under_way_and_no_more(api: Api, tmp_path: Path) -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def slow(asked: Asked) -> Any:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.03)
+        with lock:
+            now[0] -= 1
+        at = number(asked, "offset")
+        return (
+            [{"id": f"{asked.path}-{n}"} for n in range(at, min(at + 2, 8))]
+            if asked.path != "/p"
+            else ([{"id": n} for n in range(6)] if not at else [])
+        )
+
+    api.routes = {"*": slow}
+    source = source_of(
+        api,
+        "concurrency: 4, paginator: {type: offset, limit: 2}",
+        p="request: p",
+        c="request: 'c/{parent.id}', parent: p",
+    )
+    found = read(asking(source, "c", tmp_path)).ids
+    assert found == [f"/c/{n}-{k}" for n in range(6) for k in range(8)], "in their order"
+    assert 1 < most[0] <= 4
 
 
 def test_rate_limit_headers_are_heeded_before_the_limit_is_met(api: Api, tmp_path: Path) -> None:

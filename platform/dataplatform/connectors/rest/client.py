@@ -143,7 +143,7 @@ def session_of(
 
 def gate_of(request: Request, connector: RestConnector) -> Gate:
     path = request.home / "api" / request.source.source if request.home else None
-    return Gate(connector.budget, Path(path) if path else None)
+    return Gate(connector.budget, Path(path) if path else None, connector.concurrency)
 
 
 def _base_url(request: Request, connector: RestConnector) -> str:
@@ -172,7 +172,8 @@ def send(session: Session, call: Call, beyond: bool = False, public: bool = Fals
         if wait:
             time.sleep(wait)
         try:
-            response = _follow(session, call, public)
+            with session.gate.lanes:
+                response = _follow(session, call, public)
             action = _action(session, response)
             if action is not None and action.action == "refresh_token" and not renewed:
                 renewed = _renew(session)

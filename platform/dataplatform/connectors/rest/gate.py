@@ -23,13 +23,20 @@ _SLOT = struct.Struct("<d")
 
 @dataclass
 class Gate:
-    """The gate of one source. `path` None: of this extraction alone, in memory."""
+    """The gate of one source. `most`: requests of this extraction at the same time. `path` None: of this
+    extraction alone, in memory."""
 
     budget: Budget | None
     path: Path | None
+    most: int = 1
     _paused: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _handle: int = -1
+
+    def __post_init__(self) -> None:
+        self.lanes = threading.BoundedSemaphore(
+            self.most
+        )  # so many requests are under way, whoever sends them
 
     def turn(self) -> float:
         """Takes a place in the queue; seconds to wait before sending."""

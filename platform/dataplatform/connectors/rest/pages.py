@@ -120,6 +120,8 @@ def _run(reading: Reading, call: Call) -> Iterator[_Page]:
     if page is not None and page.response is not None and isinstance(paginator, Auto):
         paginator = turning.recognised(page.call, page.answer)
         page.call = turning.resumed(paginator, page.call)
+        reading = replace(reading, paginator=paginator)
+        watch.recognise(reading, page)
     ahead = _Ahead(reading, paginator)
     try:
         while page is not None and page.response is not None:
@@ -142,6 +144,11 @@ class _Watch:
         self.reading, self.seen, self.count = reading, set[int](), 0
         self.total: int | None = None
         self.last: list[Any] = []
+
+    def recognise(self, reading: Reading, page: _Page) -> None:
+        """How it pages is known only now; the first page is seen again with that."""
+        self.reading, self.count = reading, 0
+        self.see(page)
 
     def ask(self, call: Call) -> None:
         name, most = self.reading.session.name, self.reading.connector.max_pages
