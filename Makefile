@@ -40,10 +40,11 @@ test-slow: setup ## what takes minutes: kills again and again, an exported proje
 test-long: setup ## everything, an hour
 	@$(BIN)/python -m pytest -m "long or slow or not long" --timeout=7200 --hypothesis-profile=exhaustive
 
-bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt
+bench: setup     ## the SCD2 workload beside a hand-written limit, dlt and dbt; REST beside dlt's
 	@test -d benchmarks/.venv || ($(BIN)/python -m venv benchmarks/.venv && \
 		benchmarks/.venv/bin/pip install -q -r benchmarks/peers.txt)
 	@BENCH_PEERS=$(CURDIR)/benchmarks/.venv/bin/python $(BIN)/python benchmarks/scd2.py
+	@BENCH_PEERS=$(CURDIR)/benchmarks/.venv/bin/python $(BIN)/python benchmarks/rest.py
 
 bench-autodw: setup ## auto_dw's verdicts on public schemas by what was learned without them; half an hour
 	@$(BIN)/pip install -q -r benchmarks/train.txt

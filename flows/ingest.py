@@ -29,11 +29,16 @@ def ingest(
     full: bool = False,
     force: bool = False,
     allow_deletes: bool = False,
+    window: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Run again (Prefect's retry), it finishes the batch it began instead of starting another."""
+    """Run again (Prefect's retry), it finishes the batch it began instead of starting another.
+
+    `window`: a backfill, from and to; cursors stay where they are.
+    """
     quiet_errors()
     with open_platform() as platform, alive(platform.engine, run_ref()):
-        order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes), run_ref())
+        part = (window[0], window[1]) if window else None
+        order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes, part), run_ref())
         with as_tasks(perform, platform.settings, partial(stamp_of, platform, source)) as submit:
             result = run(platform, order, submit)
         publish(result)

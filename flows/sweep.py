@@ -1,5 +1,5 @@
-"""Delivers events that were missed, processes batches that nobody processed, has gold built that nobody built,
-has auto_dw look at what nobody looked at, does what actions are due."""
+"""Delivers events that were missed, processes batches that nobody processed and what was pushed, has gold built that
+nobody built, has auto_dw look at what nobody looked at, does what actions are due."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataplatform.orchestration.gold import ask_for_gold
 from dataplatform.orchestration.naming import by_flow
 from dataplatform.orchestration.tasks import run_ref
 from dataplatform.runs.locks import alive
+from dataplatform.runs.pushed import load_due
 from dataplatform.runs.recover import process_waiting
 from dataplatform.triggers.actions import act
 from prefect import flow
@@ -25,6 +26,7 @@ def sweep() -> dict[str, int]:
         for source in platform.catalog.sources:
             try:
                 batches += len(process_waiting(platform, source, run_ref()))
+                batches += load_due(platform, source)
             except BusyError:
                 continue
         events = deliver(platform.engine, send)

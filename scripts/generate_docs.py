@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from dataplatform.audit.tables import backup, forgotten, load, release, run, schema_change
+from dataplatform.audit.tables import backup, forgotten, inbox, inbox_key, load, release, run, schema_change
 from dataplatform.audit.tables import cursor as cursor_table
 from dataplatform.auto_dw.build.followed import followed_table
 from dataplatform.auto_dw.build.state import build_table, request_table
@@ -19,7 +19,7 @@ from dataplatform.auto_dw.look.kept import profile_table
 from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.answers import answer_table
 from dataplatform.cli.app import Deferred, app
-from dataplatform.connectors import auth, files, paging, python, rest, sql
+from dataplatform.connectors import airbyte, auth, dlt, files, paging, push, python, rest, singer, sql
 from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
@@ -43,6 +43,8 @@ AUDIT = (
     entity_column,
     gold_model,
     forgotten,
+    inbox,
+    inbox_key,
     backup,
     release,
     condition,
@@ -93,18 +95,26 @@ def metadata_page() -> str:
         ("Entity of a sql source", sql.SqlEntity),
         ("Connector: rest", rest.RestConnector),
         ("Entity of a rest source", rest.RestEntity),
-        ("Request of a rest entity", rest.RestRequest),
-        ("Cursor of a rest entity", rest.RestCursor),
+        ("Request of a rest entity", rest.model.RestRequest),
+        ("Cursor of a rest entity", rest.model.RestCursor),
+        ("Parent of a rest entity", rest.model.Parent),
+        ("Response action", rest.model.ResponseAction),
+        ("Budget of requests", rest.model.Budget),
+        ("GraphQL query", rest.model.GraphQL),
+        ("Asynchronous export", rest.model.Export),
+        ("Poll of an export", rest.model.Poll),
         ("Connector: python", python.PythonConnector),
         ("Entity of a python source", python.PythonEntity),
-        ("Auth: bearer", auth.BearerAuth),
-        ("Auth: api_key", auth.ApiKeyAuth),
-        ("Auth: basic", auth.BasicAuth),
-        ("Paginator: link_header", paging.LinkHeader),
-        ("Paginator: offset", paging.Offset),
-        ("Paginator: page", paging.PageNumber),
-        ("Paginator: cursor", paging.Cursor),
-        ("Paginator: next_url", paging.NextUrl),
+        ("Connector: push", push.PushConnector),
+        ("Entity of a push source", push.PushEntity),
+        ("Connector: singer", singer.SingerConnector),
+        ("Entity of a singer source", singer.SingerEntity),
+        ("Connector: dlt", dlt.DltConnector),
+        ("Entity of a dlt source", dlt.DltEntity),
+        ("Connector: airbyte", airbyte.AirbyteConnector),
+        ("Entity of an airbyte source", airbyte.AirbyteEntity),
+        *((f"Auth: {_kind(one)}", one) for one in _kinds(auth.Auth)[1:]),
+        *((f"Paginator: {_kind(one)}", one) for one in _kinds(paging.Paginator)),
         ("Header of a gold model", gold.GoldHeader),
         ("actions.yaml", actions.Actions),
         ("actions.yaml: a channel", actions.Channel),
@@ -127,8 +137,25 @@ def metadata_page() -> str:
     return "\n".join(parts)
 
 
+def _kinds(union: Any) -> list[type[BaseModel]]:
+    """The models of a discriminated union."""
+    inner = get_args(get_args(union)[0])
+    return list(inner if len(inner) > 1 else get_args(inner[0]))
+
+
+def _kind(model: type[BaseModel]) -> str:
+    """The name of its `type`, and its other names."""
+    return ", ".join(get_args(model.model_fields["type"].annotation))
+
+
 def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _other_names(model: type[BaseModel], name: str) -> str:
+    """Names of the field in other tools."""
+    others = [f"`{other}`" for other, own in getattr(model, "OTHER", {}).items() if own == name]
+    return f" Also: {', '.join(others)}." if others else ""
 
 
 def fields(model: type[BaseModel]) -> str:
@@ -139,7 +166,8 @@ def fields(model: type[BaseModel]) -> str:
             continue  # it stands with the entity of any kind
         default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
         lines.append(
-            f"| `{info.alias or name}` | {_type(info.annotation)} | {default} | {_cell(info.description or '')} |"
+            f"| `{info.alias or name}` | {_type(info.annotation)} | {default} | {_cell(info.description or '')}"
+            f"{_other_names(model, name)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -162,7 +190,7 @@ def _type(annotation: Any) -> str:
         "dataplatform.metadata.source.",
         "dataplatform.connectors.auth.",
         "dataplatform.connectors.paging.",
-        "dataplatform.connectors.rest.",
+        "dataplatform.connectors.rest.model.",
         "collections.abc.",
         "dataplatform.metadata.base.",
         "dataplatform.metadata.check.",

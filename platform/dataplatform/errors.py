@@ -52,6 +52,10 @@ class SourceError(TerminalError):
     """A source delivered something that cannot be landed, or refused us for good."""
 
 
+class ConnectionExpiredError(SourceError):
+    """A source lets us in no more until a person connects it again."""
+
+
 class StorageError(TerminalError):
     """Raw storage is damaged, full or not writable."""
 

@@ -16,13 +16,21 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from dataplatform.audit import inbox
 from dataplatform.audit import record as audit
 from dataplatform.audit.forgotten import out_of
 from dataplatform.audit.record import Layer, Load
-from dataplatform.connectors.registry import extract_of, extract_together_of
+from dataplatform.connectors.registry import extract_of, extract_together_of, receives
 from dataplatform.context import Platform
-from dataplatform.errors import CheckFailedError, DataplatformError, LoadError, StorageError, TransientError
-from dataplatform.events.kinds import BatchLanded, EntityLoaded
+from dataplatform.errors import (
+    CheckFailedError,
+    ConnectionExpiredError,
+    DataplatformError,
+    LoadError,
+    StorageError,
+    TransientError,
+)
+from dataplatform.events.kinds import BatchLanded, EntityLoaded, SourceExpired
 from dataplatform.events.outbox import emit
 from dataplatform.layers import bronze as bronze_layer
 from dataplatform.layers import raw as raw_layer
@@ -58,11 +66,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What a person may ask of a run. `full`: from the beginning; `force`: also what did not change since."""
+    """What a person may ask of a run. `full`: from the beginning; `force`: also what did not change since.
+
+    `window`: only what is of this time, from and to; cursors stay where they are.
+    """
 
     full: bool = False
     force: bool = False
     allow_deletes: bool = False
+    window: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +117,30 @@ def land(platform: Platform, move: Move) -> Counts:
     extract = extract_of(source, platform.settings.connectors)
     if extract is None:
         return _land_together(platform, move)
-    wanted, landing = reading(platform, move.batch, move.flags.full, move.flags.force)
+    if receives(source):
+        _take_from_inbox(platform, move)
+    wanted, landing = reading(platform, move.batch, move.flags.full, move.flags.force, move.flags.window)
     items: Any = extract(wanted.request, wanted.since)
     with closing(items):
         manifest = raw_layer.land(platform.raw, move.batch, items, landing)
     return _landed(platform, move, manifest, time.perf_counter() - started)
+
+
+def _take_from_inbox(platform: Platform, move: Move) -> None:
+    """The batch takes what was pushed. What a killed one took is noted where its files are complete, else
+    taken again."""
+    ref = move.batch.entity
+    with connected(platform.engine) as conn:
+        before = [BatchRef(ref, one) for one in inbox.claimed(conn, ref) if one != move.batch.batch_id]
+    for batch in before:
+        manifest = raw_layer.manifest(platform.raw, batch)
+        if manifest is not None:
+            _landed(platform, replace(move, batch=batch), manifest, 0.0)
+            continue
+        with transaction(platform.engine) as conn:
+            inbox.release(conn, batch)
+    if raw_layer.manifest(platform.raw, move.batch) is None:  # else it is landed, and takes no more
+        inbox.claim(platform.engine, move.batch)
 
 
 def reads_together(platform: Platform, source: str) -> bool:
@@ -124,7 +155,8 @@ def _land_together(platform: Platform, move: Move) -> Counts:
     manifests = [raw_layer.manifest(platform.raw, batch) for batch in move.batches]
     landed = [manifest for manifest in manifests if manifest is not None]
     missing = [batch for batch in move.batches if batch not in {m.ref for m in landed}]
-    readings = {batch: reading(platform, batch, move.flags.full, move.flags.force) for batch in missing}
+    flags = move.flags
+    readings = {batch: reading(platform, batch, flags.full, flags.force, flags.window) for batch in missing}
     if readings:
         extract: Any = extract_together_of(source, platform.settings.connectors)
         landings = {batch: landing for batch, (_, landing) in readings.items()}
@@ -140,6 +172,7 @@ def _landed(platform: Platform, move: Move, manifest: raw_layer.RawManifest, sec
     counts = Counts(read=manifest.records + manifest.rejects)
     with transaction(platform.engine) as conn:
         audit.put_load(conn, Load("raw", move.batch, move.run, counts, seconds, manifest.load))
+        inbox.settle(conn, move.batch)
         emit(conn, BatchLanded(move.batch, counts))
     return counts
 
@@ -287,10 +320,10 @@ def _check(conn: sa.Connection, entity: Entity, move: Move, counts: Counts) -> N
 
 
 def _advance_cursor(conn: sa.Connection, batch: BatchRef, entity: Entity, state: Any) -> None:
-    """A cursor only grows; any other state is that of the newest batch."""
+    """A cursor only grows; any other state (also a cursor with more beside it) is that of the newest batch."""
     if state is None:
         return
-    if cursor_of(entity) is None:
+    if cursor_of(entity) is None or isinstance(state, dict):
         audit.put_state(conn, batch, state)
         return
     old = audit.get_cursor(conn, batch.entity)
@@ -352,6 +385,8 @@ def record_failure(platform: Platform, move: Move, error: DataplatformError) -> 
                 audit.put_load(conn, Load(move.layer, batch, move.run, detail=detail, error=str(error)))
         if isinstance(error, CheckFailedError):
             put_checks(conn, move.batch, move.run, error.results)
+        if isinstance(error, ConnectionExpiredError):
+            emit(conn, SourceExpired(move.batch.source, str(error)))
 
 
 def _entity(platform: Platform, batch: BatchRef) -> Entity:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
+from dataplatform.audit import inbox
 from dataplatform.audit import record as audit
 from dataplatform.audit.forgotten import out_of
 from dataplatform.connectors import Request, Since, Wanted
@@ -14,21 +16,33 @@ from dataplatform.context import Platform
 from dataplatform.layers import raw as raw_layer
 from dataplatform.layers.bronze.scrub import scrubbed
 from dataplatform.metadata.cursor import step_back
-from dataplatform.metadata.source import Entity, cursor_of
+from dataplatform.metadata.source import Entity, Source, cursor_of
 from dataplatform.records.refs import BatchRef, EntityRef
 from dataplatform.secrets.masking import Noted
+from dataplatform.settings import Settings
 from dataplatform.storage.postgres import connected
 
 
-def reading(platform: Platform, batch: BatchRef, full: bool, force: bool) -> tuple[Wanted, raw_layer.Landing]:
-    """What is asked of the connector, and how it is landed. `full`: all of it; `force`: also what did not change."""
+def reading(
+    platform: Platform, batch: BatchRef, full: bool, force: bool, window: tuple[str, str] | None = None
+) -> tuple[Wanted, raw_layer.Landing]:
+    """What is asked of the connector, and how it is landed. `full`: all of it; `force`: also what did not change.
+
+    `window`: a backfill of that time; what is not in it has not gone, and no state is kept.
+    """
     entity = platform.catalog.source(batch.source).entities[batch.name]
+    if window is not None:
+        request = request_of(platform, batch.entity)
+        landing = raw_layer.Landing(
+            "delta", window[0], None, request.noted, screen_of(platform, batch.entity), stateless=True
+        )
+        return Wanted(request, Since(window=window)), landing
     before = None if force else _latest_manifest(platform, batch)
     full = full or _full_is_due(platform, batch, entity)
     since = Since() if full else _since(platform, batch.entity, entity)
     since = replace(since, digests=before.digests() if before else {})
     load: Literal["full", "delta"] = "full" if full else entity.load
-    request = request_of(platform, batch.entity)
+    request = replace(request_of(platform, batch.entity), inbox=partial(inbox.taken, platform.engine, batch))
     landing = raw_layer.Landing(load, since.cursor, before, request.noted, screen_of(platform, batch.entity))
     return Wanted(request, since), landing
 
@@ -53,15 +67,30 @@ def screen_of(platform: Platform, ref: EntityRef) -> raw_layer.Screen | None:
 def request_of(platform: Platform, ref: EntityRef) -> Request:
     """What a connector is asked for."""
     source, noted = platform.catalog.source(ref.source), Noted(platform.secrets.noted)
+    resolve = partial(platform.secrets.resolve, noted=noted)
+    return request_by(platform.settings, source, ref.name, resolve, noted, platform.base_dirs)
+
+
+def request_by(
+    settings: Settings,
+    source: Source,
+    name: str,
+    resolve: Callable[[Any], Any],
+    noted: Noted,
+    base_dirs: tuple[Path, ...],
+) -> Request:
+    """The same without a platform: for who only tries a source."""
     return Request(
         source,
-        ref.name,
-        source.entities[ref.name],
-        partial(platform.secrets.resolve, noted=noted),
-        platform.base_dirs,
-        {"DATAPLATFORM_HOME": str(platform.settings.home_path)},
-        platform.settings.http_timeout,
+        name,
+        source.entities[name],
+        resolve,
+        base_dirs,
+        {"DATAPLATFORM_HOME": str(settings.home_path)},
+        settings.http_timeout,
         noted,
+        settings.connectors,
+        settings.home_path,
     )
 
 

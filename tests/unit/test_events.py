@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dataplatform.events.kinds import BatchLanded, EntityLoaded, Event, GoldBuilt, RunFailed
+from dataplatform.events.kinds import BatchLanded, EntityLoaded, Event, GoldBuilt, RunFailed, SourceExpired
 from dataplatform.records.counts import Counts
 from dataplatform.records.refs import BatchRef, EntityRef
 
@@ -28,6 +28,12 @@ OF_BATCH = {"source": "s", "entity": "e", "batch_id": "b1", **COUNTS}
             "dataplatform.run.failed",
             "dataplatform.s",
             {"source": "s", "batch_id": "b1", "error": "no"},
+        ),
+        (
+            SourceExpired("s", "no"),
+            "dataplatform.source.expired",
+            "dataplatform.s",
+            {"source": "s", "error": "no"},
         ),
     ],
 )

@@ -463,13 +463,13 @@ def test_a_cursor_steps_back(cursor: Any, back: Any) -> None:
 def test_the_schema_is_for_editors() -> None:
     schema = source_schema()
     kinds = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["oneOf"]]
-    assert [kind["title"] for kind in kinds] == ["FilesSource", "RestSource", "SqlSource", "PythonSource"]
+    assert [kind["title"] for kind in kinds] == [
+        "FilesSource", "RestSource", "SqlSource", "PythonSource", "SingerSource", "DltSource", "AirbyteSource", "PushSource",
+    ]  # fmt: skip
     assert all(set(kind["properties"]) == set(Source.model_fields) for kind in kinds)
     assert all(kind["additionalProperties"] is False for kind in kinds)
     assert set(schema["$defs"]["RestConnector"]["properties"]["auth"]["discriminator"]["mapping"]) == {
-        "none",
-        "bearer",
-        "api_key",
-        "basic",
-    }
+        "none", "bearer", "api_key", "basic", "http_basic", "oauth2_client_credentials", "oauth2", "session_token", "jwt",
+        "custom",
+    }  # fmt: skip
     assert json.loads(json.dumps(schema)) == schema

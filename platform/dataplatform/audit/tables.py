@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0009"  # newest revision under migrations/versions; a test compares them
+HEAD = "0010"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 moment = sa.DateTime(timezone=True)
@@ -84,6 +84,27 @@ release = sa.Table(
     sa.Column("version", sa.Text, primary_key=True, comment="Release of dataplatform that opened these data"),
     sa.Column("revision", sa.Text, nullable=False, comment="Revision of the platform's own tables it made"),
     sa.Column("since", moment, nullable=False, comment="When it did so first, UTC"),
+)
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False, comment="Source"),
+    sa.Column("entity", sa.Text, nullable=False, comment="Entity"),
+    sa.Column("record", sa.LargeBinary, nullable=False, comment="JSON of the record, as it came"),
+    sa.Column("received_at", moment, nullable=False, comment="UTC"),
+    sa.Column("batch_id", sa.Text, comment="Batch that is to land it; null until one takes it"),
+)
+
+inbox_key = sa.Table(
+    "inbox_key",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True, comment="Source"),
+    sa.Column("entity", sa.Text, primary_key=True, comment="Entity"),
+    sa.Column("key", sa.Text, primary_key=True, comment="Idempotency key of what was accepted"),
+    sa.Column("records", sa.BigInteger, nullable=False, comment="Records that came with it"),
+    sa.Column("received_at", moment, nullable=False, comment="UTC"),
 )
 
 backup = sa.Table(

@@ -22,8 +22,16 @@ COMMANDS = {
     "deploy": ("serve:deploy", "Makes Prefect's deployments what the metadata say."),
     "check": ("check:check", "Checks metadata, connectors and secrets: every problem, with file and line."),
     "new": ("new:app", "Writes files for you to go on with: the class of an entity."),
+    "connect": (
+        "connect:connect",
+        "Connects a source that asks a person (OAuth2): opens the provider's page, and keeps the tokens it gives.",
+    ),
     "schema": ("check:schema", "Prints the JSON Schema of a source's file, for your editor."),
     "run": ("run:run", "Ingests a source now: a flow run in Prefect, a task for each entity and layer."),
+    "push": (
+        "push:push",
+        "Receives lines of JSON from standard input as records of a source with `connector: {type: push}`.",
+    ),
     "replay": ("run:replay", "Makes bronze and silver again from raw, without asking the source."),
     "gold": ("gold:gold", "Builds gold models in the order of their dependencies."),
     "migrate": (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from dataplatform.cli.common import Json, command, err, out, print_json
-from dataplatform.connectors.registry import extract_of
+from dataplatform.connectors.registry import extract_of, problems_of
 from dataplatform.errors import DataplatformError, MetadataError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
@@ -17,7 +19,22 @@ from dataplatform.settings import Settings, load_settings
 
 
 @command
-def check(json_: Json = False) -> None:
+def check(
+    connect: Annotated[
+        bool,
+        typer.Option(
+            "--connect", help="Also ask every source for its first page: credentials, addresses, keys."
+        ),
+    ] = False,
+    contract: Annotated[
+        bool,
+        typer.Option(
+            "--contract",
+            help="Also try whether every connector keeps the contract; reads each source thrice.",
+        ),
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Checks metadata, connectors and secrets: every problem, with file and line."""
     settings = load_settings()
     catalog, problems = read_catalog(settings.metadata_path)
@@ -25,6 +42,10 @@ def check(json_: Json = False) -> None:
     problems += (
         _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog) + _auto_dw(catalog)
     )
+    if connect:
+        problems += _tried(settings, catalog, notes)
+    if contract:
+        problems += _contract(settings, catalog)
     if json_:
         print_json(
             {
@@ -85,7 +106,41 @@ def _connectors(settings: Settings, catalog: Catalog) -> list[Problem]:
             extract_of(source, settings.connectors)
         except DataplatformError as error:
             problems.append(Problem(_file(catalog, name), 1, "connector", str(error)))
+    places = (Path.cwd(), (catalog.root / "sources").absolute())
+    for name, source in catalog.sources.items():
+        try:
+            found = problems_of(source, settings.home_path, places)
+        except DataplatformError as error:
+            found = [str(error)]
+        problems += [Problem(_file(catalog, name), 1, "connector", text) for text in found]
     return problems
+
+
+def _tried(settings: Settings, catalog: Catalog, notes: list[str]) -> list[Problem]:
+    """What every source says when it is asked for its first page; nothing is kept."""
+    from dataplatform.cli import trying  # the drivers of what is tried
+
+    problems = []
+    for name, source in catalog.sources.items():
+        for entity, one in trying.as_silver(source, trying.try_source(settings, catalog, source)).items():
+            if "error" in one:
+                problems.append(Problem(_file(catalog, name), 1, f"entities.{entity}", one["error"]))
+            elif one["set_aside"]:
+                problems.append(Problem(_file(catalog, name), 1, f"entities.{entity}", one["set_aside"][0]))
+            else:
+                notes.append(f"{name}.{entity}: {one['read']:,} records on the first page")
+    return problems
+
+
+def _contract(settings: Settings, catalog: Catalog) -> list[Problem]:
+    """Where a connector breaks the contract, a person's own included."""
+    from dataplatform.cli import trying  # as above
+
+    return [
+        Problem(_file(catalog, name), 1, f"entities.{entity}", text)
+        for name, source in catalog.sources.items()
+        for entity, text in trying.keeps_contract(settings, catalog, source).items()
+    ]
 
 
 def _gold(catalog: Catalog) -> list[Problem]:

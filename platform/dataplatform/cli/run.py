@@ -9,11 +9,14 @@ import typer
 from rich.table import Table
 
 from dataplatform.bootstrap import open_platform
+from dataplatform.cli import backfill
 from dataplatform.cli.common import Json, command, err, out, print_json, use_flows
 from dataplatform.errors import DataplatformError, LoadError, RunFailedError
-from dataplatform.metadata import load_catalog
+from dataplatform.metadata import Catalog, load_catalog
+from dataplatform.metadata.source import Source
+from dataplatform.reading.runs import windows_done
 from dataplatform.runs.replay import replay as replay_source
-from dataplatform.settings import load_settings
+from dataplatform.settings import Settings, load_settings
 
 COLUMNS = ("read", "inserted", "updated", "closed", "unchanged", "quarantined")
 
@@ -27,6 +30,21 @@ def run(
     allow_deletes: Annotated[
         bool, typer.Option("--allow-deletes", help="Delete even more than max_delete.")
     ] = False,
+    since: Annotated[
+        str,
+        typer.Option("--from", help="Backfill from this time (2025-01-31, or with a time); no cursor moves."),
+    ] = "",
+    until: Annotated[str, typer.Option("--to", help="Backfill up to this time; else until now.")] = "",
+    window: Annotated[
+        str,
+        typer.Option(
+            "--window", help="Backfill in runs of this length, such as 30d; those that are done are left out."
+        ),
+    ] = "",
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Only show the first page as it would arrive in silver; nothing is kept."),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Ingests a source now: a flow run in Prefect, a task for each entity and layer."""
@@ -39,13 +57,39 @@ def run(
             f"{source} has no entity {', '.join(wrong)}",
             f"its entities: {', '.join(known.entities)}",
         )
-    with open_platform(settings, catalog, prefect=True):
-        result = run_flow(source, list(entities or ()), full, force, allow_deletes)
+    if dry:
+        _dry(settings, catalog, known, list(entities or ()), json_)
+        return
+    windows = backfill.windows(since, until, window, full)
+    with open_platform(settings, catalog, prefect=True) as platform:
+        if windows:
+            done = set() if force else windows_done(platform, source, entities or known.entities)
+            result = backfill.run_all(source, list(entities or ()), force, windows, done, run_flow)
+        else:
+            result = run_flow(source, list(entities or ()), full, force, allow_deletes)
     show(result, json_)
 
 
+def _dry(settings: Settings, catalog: Catalog, source: Source, names: list[str], json_: bool) -> None:
+    from dataplatform.cli import trying  # the drivers of what is tried
+
+    found = trying.as_silver(source, trying.try_source(settings, catalog, source, names))
+    failed = any("error" in one for one in found.values())
+    if json_:
+        print_json({"status": "failed" if failed else "done", "source": source.source, "entities": found})
+    else:
+        trying.show_dry(source.source, found)
+    if failed:
+        raise typer.Exit(1)
+
+
 def run_flow(
-    source: str, entities: list[str], full: bool, force: bool, allow_deletes: bool
+    source: str,
+    entities: list[str],
+    full: bool,
+    force: bool,
+    allow_deletes: bool,
+    window: list[str] | None = None,
 ) -> dict[str, Any]:
     """Runs the flow `ingest` in this process, on the Prefect server that is set."""
     use_flows()
@@ -55,7 +99,7 @@ def run_flow(
 
     try:
         with in_sight():
-            state = ingest(source, entities or None, full, force, allow_deletes, return_state=True)
+            state = ingest(source, entities or None, full, force, allow_deletes, window, return_state=True)
     finally:
         flush()
     try:

@@ -35,6 +35,9 @@ def _show(there: Status, prefect: Health) -> None:
         out.print(_table(source, about))
         for entity, e in about.entities.items():
             _show_checks(entity, e)
+        if about.connection:
+            again = "" if about.connection.state == "connected" else f": dataplatform connect {source}"
+            out.print(f"{source}: {about.connection.text}{again}", markup=False, highlight=False)
     if there.gold:
         models = Table("gold model", "materialized", "rows", "built")
         for name, m in there.gold.items():

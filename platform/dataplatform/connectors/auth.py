@@ -1,13 +1,15 @@
-"""How requests are authenticated: what a person writes, and the httpx.Auth that does it."""
+"""How requests are authenticated, as a person writes it; who does it: rest/credentials.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from dataplatform.metadata.base import Metadata, Text
+from dataplatform.connectors.paging import by_name, check_place
+from dataplatform.metadata.base import Duration, Metadata, OtherNames, Scalar, Text
 
 if TYPE_CHECKING:
     import httpx
@@ -26,54 +28,176 @@ class BearerAuth(Metadata):
     token: Text = Field(description="The token, best as `{secret: name}`.")
 
 
-class ApiKeyAuth(Metadata):
-    """A key in a header or a query parameter."""
+class ApiKeyAuth(OtherNames):
+    """A key in a header, a query parameter or a cookie."""
 
+    OTHER: ClassVar[Mapping[str, str]] = {"api_key": "key"}
     type: Literal["api_key"]
     key: Text = Field(description="The key, best as `{secret: name}`.")
-    name: str = Field(default="X-Api-Key", description="Name of the header or parameter.")
-    location: Literal["header", "query"] = Field(default="header", description="Where it goes.")
+    name: str = Field(default="X-Api-Key", description="Name of the header, parameter or cookie.")
+    location: Literal["header", "query", "cookie", "param"] = Field(
+        default="header", description="Where it goes; `param` is `query`."
+    )
+    prefix: str = Field(default="", description="What stands before the key, such as `Token `.")
 
 
 class BasicAuth(Metadata):
     """HTTP basic authentication."""
 
-    type: Literal["basic"]
+    type: Literal["basic", "http_basic"]
     username: Text = Field(description="The user's name.")
     password: Text = Field(description="The password, best as `{secret: name}`.")
 
 
-Auth = Annotated[NoAuth | BearerAuth | ApiKeyAuth | BasicAuth, Field(discriminator="type")]
+class _Tokens(OtherNames):
+    """What all grants of OAuth2 share."""
+
+    OTHER: ClassVar[Mapping[str, str]] = {"access_token_url": "token_url"}
+    token_url: Text = Field(description="Address that gives access tokens.")
+    client_id: Text = Field(description="The client's id.")
+    scopes: tuple[str, ...] = Field(default=(), description="What is asked for.")
+    token_params: dict[str, Scalar] = Field(
+        default={}, description="More fields of the token request, such as `audience`."
+    )
+    client_auth: Literal["body", "basic"] = Field(
+        default="body",
+        description="Whether id and secret of the client go in the body or as basic authentication.",
+    )
+    expires_in: Duration = Field(
+        default=timedelta(hours=1), description="How long a token lasts where the answer does not say."
+    )
+
+    @field_validator("scopes", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+
+class ClientCredentialsAuth(_Tokens):
+    """OAuth2 client credentials: the source gives a token for the client's own id and secret."""
+
+    OTHER: ClassVar[Mapping[str, str]] = {
+        "access_token_url": "token_url",
+        "access_token_request_data": "token_params",
+        "default_token_expiration": "expires_in",
+    }
+    type: Literal["oauth2_client_credentials"]
+    client_secret: Text = Field(description="The client's secret, best as `{secret: name}`.")
+
+
+class OAuth2Auth(_Tokens):
+    """OAuth2 with refresh tokens: `dataplatform connect SOURCE` asks a person once, and keeps what is rotated."""
+
+    type: Literal["oauth2"]
+    client_secret: Text | None = Field(
+        default=None, description="The client's secret; none of a public client."
+    )
+    authorize_url: Text | None = Field(
+        default=None, description="Page that asks a person (authorization code, PKCE)."
+    )
+    device_url: Text | None = Field(default=None, description="Address that gives codes for another device.")
+    refresh_token: Text | None = Field(
+        default=None,
+        description="A refresh token to begin with, instead of `connect`; those that follow are kept.",
+    )
+    pkce: bool = Field(default=True, description="Whether the code is bound to this process (RFC 7636).")
+    redirect_uri: str = Field(
+        default="http://127.0.0.1:8723/callback",
+        description="Where the page sends a person back; as registered there.",
+    )
+    authorize_params: dict[str, str] = Field(
+        default={}, description="More parameters of the page, such as `access_type: offline`."
+    )
+
+    @model_validator(mode="after")
+    def _some_way(self) -> OAuth2Auth:
+        if not (self.authorize_url or self.device_url or self.refresh_token):
+            raise ValueError("name `authorize_url`, `device_url` or a `refresh_token`: how does it begin?")
+        return self
+
+
+class SessionTokenAuth(Metadata):
+    """Logs in with a request, and sends the token of its answer; again where the server has forgotten it."""
+
+    type: Literal["session_token"]
+    login: str = Field(description="Path (or address) of the login.")
+    method: Literal["GET", "POST"] = Field(default="POST", description="Its method.")
+    body: dict[str, object] = Field(
+        default={}, description="Its JSON body, with secrets as `{secret: name}`."
+    )
+    form: bool = Field(default=False, description="Whether the body goes as a form.")
+    headers: dict[str, Text] = Field(default={}, description="Its headers.")
+    token_path: str = Field(default="token", description="Path of the token in its answer.")
+    name: str = Field(default="Authorization", description="Header, parameter or cookie that carries it.")
+    location: Literal["header", "query", "cookie"] = Field(default="header", description="Where it goes.")
+    prefix: str = Field(default="Bearer ", description="What stands before it.")
+    lasts: Duration = Field(default=timedelta(hours=1), description="How long it is used.")
+
+
+class JwtAuth(Metadata):
+    """Signs a token of its own for each hour (RFC 7519)."""
+
+    type: Literal["jwt"]
+    key: Text = Field(description="The secret or the private key (PEM), best as `{secret: name}`.")
+    algorithm: Literal[
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"
+    ] = Field(default="HS256", description="How it is signed.")
+    claims: dict[str, Scalar] = Field(
+        default={}, description="Its claims: iss, sub, aud…; iat and exp are added."
+    )
+    jwt_headers: dict[str, Scalar] = Field(default={}, description="More of its header, such as `kid`.")
+    base64_key: bool = Field(default=False, description="Whether the secret is written in base64.")
+    lasts: Duration = Field(default=timedelta(minutes=20), description="From iat to exp.")
+    prefix: str = Field(default="Bearer ", description="What stands before it in `Authorization`.")
+
+
+class CustomAuth(Metadata):
+    """Your own subclass of httpx.Auth, in a Python file under connectors/."""
+
+    type: Literal["custom"]
+    auth: str = Field(description="`file.Class`; it is made with `config`, secrets resolved.")
+    config: dict[str, object] = Field(default={}, description="Its arguments.")
+
+    @model_validator(mode="after")
+    def _named(self) -> CustomAuth:
+        check_place(self.auth)
+        return self
+
+
+Auth = Annotated[
+    Annotated[
+        NoAuth
+        | BearerAuth
+        | ApiKeyAuth
+        | BasicAuth
+        | ClientCredentialsAuth
+        | OAuth2Auth
+        | SessionTokenAuth
+        | JwtAuth
+        | CustomAuth,
+        Field(discriminator="type"),
+    ],
+    BeforeValidator(by_name),
+]
 
 
 def httpx_auth(
     auth: Auth, resolved: Callable[[Any], str], credential: Callable[[Any], str]
 ) -> httpx.Auth | None:
-    """What httpx needs to send each request with its credentials.
+    """What httpx needs to send each request with credentials that stay the same.
 
     `resolved` turns a secret into its value; `credential` does so for what is a secret even where it is written as it
     is. A user's name is none: it may stand in all records.
     """
     import httpx  # imported by who reads, not by who checks metadata
 
-    class _Key(httpx.Auth):
-        """A key in a header or a query parameter; put in when the request is sent, so no page describes it."""
-
-        def __init__(self, name: str, key: str, location: str) -> None:
-            self.name, self.key, self.location = name, key, location
-
-        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-            if self.location == "header":
-                request.headers[self.name] = self.key
-            else:
-                request.url = request.url.copy_set_param(self.name, self.key)
-            yield request
+    from dataplatform.connectors.rest.credentials import Placed
 
     match auth:
         case BearerAuth():
-            return _Key("Authorization", f"Bearer {credential(auth.token)}", "header")
+            return Placed("Authorization", f"Bearer {credential(auth.token)}", "header")
         case BasicAuth():
             return httpx.BasicAuth(resolved(auth.username), credential(auth.password))
         case ApiKeyAuth():
-            return _Key(auth.name, credential(auth.key), auth.location)
+            return Placed(auth.name, auth.prefix + credential(auth.key), auth.location)
     return None

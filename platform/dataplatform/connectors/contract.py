@@ -33,12 +33,14 @@ class Since:
     `cursor`: lowest value of the cursor field that is still wanted (the overlap is already taken
     off), or None to read from the beginning. `digests`: of parts (files) landed by the batch before;
     a part with the same digest need not be delivered again. `state`: the newest `State` whose data silver
-    has, as the connector wrote it; None before the first, and where everything is to be read.
+    has, as the connector wrote it; None before the first, and where everything is to be read. `window`: from when to
+    when, of a backfill: the cursor is not what it begins at, and stays where it is.
     """
 
     cursor: str | int | float | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     state: Any = None
+    window: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Request:
     What it resolves is masked wherever it would be written. `noted.note(token)` does the same for what a connector
     learns while it runs, such as a session's token.
     `base_dirs`: where relative paths begin; `variables`: what `${NAME}` in a path stands for.
+    `connectors`: the folder of
+    a person's own Python; `inbox`: what was pushed for the batch, so many records at a time; `home`: where what is
+    rotated is kept (`secrets/kept.py`), None where nothing can be.
     """
 
     source: Source
@@ -58,6 +63,9 @@ class Request:
     variables: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     noted: Noted = field(default_factory=Noted)
+    connectors: Path = Path("connectors")
+    home: Path | None = None
+    inbox: Callable[[], Iterator[list[bytes]]] = lambda: iter(())
 
 
 ConnectorT = TypeVar("ConnectorT", bound=Connector)

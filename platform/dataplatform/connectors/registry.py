@@ -31,6 +31,17 @@ def _offered(source: Source, folder: Path, name: str) -> Any:
     return getattr(kind, name, None)
 
 
+def receives(source: Source) -> bool:
+    """Whether its records are pushed to us, and wait in the inbox."""
+    return bool(getattr(import_module(f"dataplatform.connectors.{source.connector.type}"), "RECEIVES", False))
+
+
+def problems_of(source: Source, home: Path, base_dirs: tuple[Path, ...]) -> list[str]:
+    """What the kind finds wrong in a source beyond its models, without asking anybody; for `check`."""
+    kind = import_module(f"dataplatform.connectors.{source.connector.type}")
+    return list(kind.problems(source, home, base_dirs)) if hasattr(kind, "problems") else []
+
+
 def reread_of(source: Source) -> Any:
     """The kind's `reread(request, part, content)`, which reads a kept original again; None where it has none."""
     return getattr(import_module(f"dataplatform.connectors.{source.connector.type}"), "reread", None)

@@ -39,6 +39,8 @@ def request_for(source: Source, entity: str, resolve: Callable[[Any], Any] = lam
     noted = Noted()
 
     def resolved(value: Any) -> Any:
+        if isinstance(value, Mapping) and set(value) == {"secret"}:  # within `config`, which has no model
+            value = SecretRef(secret=str(value["secret"]))
         if isinstance(value, SecretRef):
             return noted.note(str(resolve(value)))
         if isinstance(value, Mapping):

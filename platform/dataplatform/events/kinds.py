@@ -70,4 +70,20 @@ class RunFailed:
         return asdict(self)
 
 
-Event = BatchLanded | EntityLoaded | GoldBuilt | RunFailed
+@dataclass(frozen=True)
+class SourceExpired:
+    """A source lets us in no more until a person connects it again (`dataplatform connect`)."""
+
+    name: ClassVar = "dataplatform.source.expired"
+    source: str
+    error: str
+
+    @property
+    def resource(self) -> str:
+        return f"dataplatform.{self.source}"
+
+    def payload(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Event = BatchLanded | EntityLoaded | GoldBuilt | RunFailed | SourceExpired

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 
 class Metadata(BaseModel):
@@ -70,3 +79,33 @@ def check_zone(value: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(check_zone)]
+
+
+class OtherNames(Metadata):
+    """Fields that other tools call by another name: `OTHER` says which, and either may be written."""
+
+    OTHER: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_our_names(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        twice = [n for n in value if n in cls.OTHER and cls.OTHER[n] in value]
+        if twice:
+            raise ValueError(f"`{twice[0]}` and `{cls.OTHER[twice[0]]}` are the same; write one of them")
+        return {cls.OTHER.get(name, name): inner for name, inner in value.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> Any:
+        schema = handler(core)
+        found = handler.resolve_ref_schema(schema)
+        for other, own in cls.OTHER.items():
+            if own in found.get("properties", {}):
+                found["properties"][other] = {
+                    **found["properties"][own],
+                    "description": f"Another name of `{own}`.",
+                }
+                if own in found.get("required", ()):
+                    found["required"] = [n for n in found["required"] if n != own]
+        return schema

@@ -1,11 +1,42 @@
-"""Paths into JSON documents, as metadata writes them: `data.items`, `a__b`."""
+"""Paths into JSON documents, as metadata writes them: `data.items`, `a__b`, or a JSONPath that begins with `$`."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 MISSING = object()
+
+
+def is_jsonpath(path: str) -> bool:
+    """Whether it is a JSONPath (RFC 9535): it begins with `$`."""
+    return path.startswith("$")
+
+
+@lru_cache(maxsize=256)
+def _compiled(path: str) -> Any:
+    import jsonpath  # only where a path is one
+
+    try:
+        return jsonpath.compile(path)
+    except jsonpath.JSONPathError as error:
+        raise ValueError(f"{path!r} is no JSONPath: {str(error).splitlines()[0]}") from None
+
+
+def check_path(path: str) -> str:
+    """The path; one with brackets is a JSONPath whose `$` was left out. Raises ValueError for one that cannot
+    be read."""
+    if "[" in path and not is_jsonpath(path):
+        path = f"${path}" if path.startswith("[") else f"$.{path}"
+    if is_jsonpath(path):
+        _compiled(path)
+    return path
+
+
+def found_by(document: Any, path: str) -> list[Any]:
+    """All that a JSONPath finds, in the order of the document."""
+    return list(_compiled(path).findall(document)) if isinstance(document, dict | list) else []
 
 
 def steps(path: str) -> list[str]:
@@ -17,11 +48,14 @@ def dig(document: Any, path: str) -> Any:
     """The value at the path, or MISSING. A field literally named like the path comes first."""
     if isinstance(document, dict) and path in document:
         return document[path]
+    if is_jsonpath(path):
+        found = found_by(document, path)
+        return found[0] if found else MISSING
     value = document
     for step in steps(path):
         if isinstance(value, dict) and step in value:
             value = value[step]
-        elif isinstance(value, list) and step.lstrip("-").isdigit() and abs(int(step)) < len(value):
+        elif isinstance(value, list) and step.lstrip("-").isdigit() and -len(value) <= int(step) < len(value):
             value = value[int(step)]
         else:
             return MISSING
@@ -33,6 +67,9 @@ def records_in(document: Any, path: str | None) -> list[Any]:
 
     Raises ValueError saying what the document holds instead.
     """
+    if path is not None and is_jsonpath(path):
+        found = found_by(document, path)
+        return found[0] if len(found) == 1 and isinstance(found[0], list) else found
     if path is not None:
         value = dig(document, path)
         if value is None or isinstance(value, list):

@@ -10,7 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from dataplatform.audit import tables as t
+from dataplatform.context import Platform
 from dataplatform.records.refs import EntityRef
+from dataplatform.storage.postgres import connected
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,20 @@ def runs_by_id(conn: sa.Connection, ids: Iterable[str]) -> dict[str, RunRow]:
     """Those that audit knows (a replay is none)."""
     query = sa.select(*_columns()).where(t.run.c.run_id.in_(sorted(set(ids))))
     return {row["run_id"]: RunRow(**row) for row in conn.execute(query).mappings()}
+
+
+def windows_done(platform: Platform, source: str, entities: Iterable[str]) -> set[tuple[str, str]]:
+    """Windows that backfills of all these entities have finished."""
+    query = sa.select(t.run.c.parameters).where(
+        t.run.c.source == source, t.run.c.status.in_(("done", "done with warnings"))
+    )
+    wanted, found = set(entities), set()
+    with connected(platform.engine) as conn:
+        for parameters in conn.execute(query).scalars():
+            window = (parameters or {}).get("window")
+            if window and wanted <= set(parameters.get("entities") or ()):
+                found.add((window[0], window[1]))
+    return found
 
 
 def _columns() -> list[sa.Column[Any]]:

@@ -20,6 +20,7 @@ from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata import Problem
 from dataplatform.names import qualified
 from dataplatform.reading.checks import CheckResult, last_checks
+from dataplatform.reading.connections import Connection, connections
 from dataplatform.reading.leftover import LeftOver, left_over
 from dataplatform.reading.runs import RunRow, newest_runs
 from dataplatform.records.refs import EntityRef
@@ -61,10 +62,11 @@ class EntityStatus:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """One source; `batches` are those that raw holds."""
+    """One source; `batches` are those that raw holds, `connection` is of one that a person connects (OAuth2)."""
 
     entities: dict[str, EntityStatus]
     batches: int
+    connection: Connection | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Status:
 
 def status(platform: Platform) -> Status:
     """Reads everything anew; raises ServerError where a server does not answer."""
+    connected_by = connections(platform)
     with connected(platform.engine) as conn:
         entities = _entities(platform, conn)
         names = dict.fromkeys(ref.source for ref in entities)
@@ -119,6 +122,7 @@ def status(platform: Platform) -> Status:
             source: SourceStatus(
                 {ref.name: entity for ref, entity in entities.items() if ref.source == source},
                 len(raw.batches(platform.raw, source)),
+                connected_by.get(source),
             )
             for source in names
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataplatform import pipeline
+from dataplatform.audit import inbox
 from dataplatform.audit import record as audit
 from dataplatform.audit.record import Load
 from dataplatform.context import Platform
@@ -58,6 +59,7 @@ def _adopt(platform: Platform, ref: EntityRef, run: RunRef) -> None:
             counts = Counts(read=manifest.records + manifest.rejects)
             with transaction(platform.engine) as conn:
                 audit.put_load(conn, Load("raw", manifest.ref, run, counts, mode=manifest.load))
+                inbox.settle(conn, manifest.ref)
 
 
 def reprocess(platform: Platform, ref: EntityRef, batches: list[str]) -> Counts:

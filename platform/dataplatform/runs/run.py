@@ -39,6 +39,7 @@ def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunRe
                 "entities": [r.name for r in refs],
                 "full": order.flags.full,
                 "force": order.flags.force,
+                **({"window": list(order.flags.window)} if order.flags.window else {}),
             }
             batch_id = audit.start_run(conn, order.run, order.source, new_batch_id(), asked)
         anew = made_anew(platform, free, order.run)

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dataplatform.audit import inbox
 from dataplatform.audit import record as audit
 from dataplatform.context import Platform
 from dataplatform.errors import BusyError, MetadataError
@@ -122,6 +123,7 @@ def _forget(conn: sa.Connection, ref: EntityRef) -> None:
     conn.execute(gold_model.delete().where(gold_model.c.name.in_(models)))
     forget_checks(conn, ref)
     audit.forget_entity(conn, ref)
+    inbox.forget_inbox(conn, ref)
 
 
 def _entities(platform: Platform, source: str) -> set[str]:

@@ -36,6 +36,7 @@ class Landing:
     """How a batch is read: all of the source or what changed, since when, and what the batch before held.
 
     `noted`: the secrets it is read with, which are masked in whatever is written. `screen`: keeps records out.
+    `stateless`: what the connector says of its state is left out (a backfill moves no cursor).
     """
 
     load: Literal["full", "delta"]
@@ -43,6 +44,7 @@ class Landing:
     before: RawManifest | None = None
     noted: Noted = field(default_factory=Noted)
     screen: Screen | None = None
+    stateless: bool = False
 
 
 def land(store: FileStore, ref: BatchRef, items: Iterable[Item], landing: Landing) -> RawManifest:
@@ -169,14 +171,14 @@ class _Writer:
                         f"{self.ref.entity}: the connector gave Records that hold other things than lines of bytes",
                         "page_of([{…}, …]) makes Records of mappings",
                     )
-                self._write(item.part, _header(item), item.data)
+                self._write(item.part, header_of(item), item.data)
             case Schema():
                 self._in_any().write(_schema_header(item), ())
             case Deleted():
                 part = self.file.part if self.file else None  # what is said beside records belongs to no part
                 self._write(part, _page("deleted", len(item.data), item.request), item.data)
             case State():
-                self.state = self._as_json(item.value)
+                self.state = None if self.landing.stateless else self._as_json(item.value)
             case _:
                 raise SourceError(
                     f"{self.ref.entity}: the connector gave {item!r:.80}, which is no item of the contract",
@@ -255,7 +257,8 @@ def _schema_header(schema: Schema) -> dict[str, Any]:
     return {**_page("schema", 0, {}), **said, **({"key": list(schema.key)} if schema.key else {})}
 
 
-def _header(page: Records) -> dict[str, Any]:
+def header_of(page: Records) -> dict[str, Any]:
+    """What raw keeps of a page beside its lines."""
     header = _page(page.kind, len(page.data), page.request)
     if page.records_path is not None:
         header["records_path"] = page.records_path
