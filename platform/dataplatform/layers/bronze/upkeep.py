@@ -112,12 +112,16 @@ def forget_batch(bronze: Bronze, ref: BatchRef) -> None:
 
 
 def quarantined(
-    bronze: Bronze, source: str | None = None, entity: str | None = None, status: str | None = "open"
+    bronze: Bronze,
+    source: str | None = None,
+    entity: str | None = None,
+    status: str | None = "open",
+    limit: int = 0,
 ) -> list[QuarantinedRecord]:
-    """What is in quarantine, newest first."""
+    """What is in quarantine, newest first; `limit`: so many at most, 0: all."""
     wanted = {"source": source, "entity": entity, "status": status}
     query = {name: value for name, value in wanted.items() if value is not None}
-    found = within(bronze.db, Quarantined).filter(**query).order_by("-created_at")
+    found = within(bronze.db, Quarantined).filter(**query).order_by("-created_at").limit(limit)
     return [item.as_record() for item in found]
 
 
