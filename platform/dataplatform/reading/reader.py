@@ -50,17 +50,23 @@ def ask(engine: Engine, settings: Settings, query: str, most: int = MOST) -> Ans
         raise TerminalError("there is no query, or it is too long", "write one SELECT")
     with _connected(engine, settings) as conn, _refusals():
         started = time.perf_counter()
-        if re.match(r"(explain|show)\b", text, re.I):
-            cursor: Any = conn.execute(text.encode(), prepare=True)
-        else:  # the server gives what is asked of it, and no more; and one statement alone
-            cursor = conn.cursor(name="asked")
-            cursor.execute(text.encode())
-        found = cursor.fetchmany(most + 1) if cursor.description else []
-        names = tuple(c.name for c in cursor.description or ())
-        types = tuple(_type_name(conn, c.type_code) for c in cursor.description or ())
+        with _executed(conn, text) as cursor:
+            found = cursor.fetchmany(most + 1) if cursor.description else []
+            names = tuple(c.name for c in cursor.description or ())
+            types = tuple(_type_name(conn, c.type_code) for c in cursor.description or ())
         seconds = time.perf_counter() - started
-        cursor.close()
     return Answer(names, types, tuple(map(tuple, found[:most])), len(found) > most, round(seconds, 3))
+
+
+@contextmanager
+def _executed(conn: psycopg.Connection[Any], text: str) -> Iterator[Any]:
+    """A cursor on the answer; the server gives what is asked of it and no more, and takes one statement alone."""
+    if re.match(r"(explain|show)\b", text, re.I):
+        with conn.cursor() as plain:
+            yield plain.execute(text.encode(), prepare=True)
+        return
+    with conn.cursor(name="asked") as cursor:
+        yield cursor.execute(text.encode())
 
 
 def _type_name(conn: psycopg.Connection[Any], oid: int) -> str:

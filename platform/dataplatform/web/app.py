@@ -92,7 +92,7 @@ def _status(error: DataplatformError) -> int:
     if isinstance(error, RefusedError):
         return 403
     missing = isinstance(error, MetadataError) and error.message.startswith(
-        ("there is no", "no entity", "nothing in")
+        ("there is no", "no entity", "nothing ")
     )
     missing = missing or (isinstance(error, MetadataError) and "has no record" in error.message)
     return 404 if missing else 400

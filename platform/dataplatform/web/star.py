@@ -81,9 +81,11 @@ def _nearest(dim: Box, facts: Sequence[Box], links: Sequence[tuple[str, str, str
 
 
 def _drawn(one: Box) -> str:
-    head = f"{one.name}" + (f" · {one.rows:,} rows" if one.rows is not None else "")
+    rows = f" · {one.rows:,} rows" if one.rows is not None else ""
+    head = f"{one.name}{rows}" if len(one.name + rows) <= 32 else one.name
+    head = head if len(head) <= 34 else head[:33] + "…"
     rect = f'<rect x="{one.x}" y="{one.y}" width="{WIDTH}" height="{one.height}" rx="6"/>'
-    texts = [f'<text class="head" x="{one.x + 10}" y="{one.y + 18}">{escape(head[:40])}</text>']
+    texts = [f'<text class="head" x="{one.x + 10}" y="{one.y + 18}">{escape(head)}</text>']
     texts += [
         f'<text x="{one.x + 10}" y="{one.y + 18 + n * LINE}">{escape(text[:42])}</text>'
         for n, text in enumerate(one.lines, 1)

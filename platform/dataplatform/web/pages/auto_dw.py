@@ -118,7 +118,7 @@ def answer(
     found = live.seen_of(schema_name)
     asked = found.questions.get(question) if found else None
     if asked is None:
-        raise MetadataError("that question is not open any more", "evaluate again")
+        raise MetadataError(f"there is no open question {question!r}", "evaluate again")
     if do == "skip":
         live.skipped(schema_name).add(question)
         return RedirectResponse(f"/auto-dw?schema={quote(schema_name)}#question", 303)

@@ -70,7 +70,7 @@ def new(request: Request, who: Admin, now: Known, kind: str = "files") -> Respon
 
 @router.post("/sources/new")
 def save_new(
-    request: Request, who: Admin, now: Known, text: Text, seen: Text = "", do: Text = "save"
+    request: Request, who: Admin, now: Known, text: Text = "", seen: Text = "", do: Text = "save"
 ) -> Response:
     root, name = now.platform.catalog.root, named_in(text)
     try:
@@ -98,7 +98,7 @@ def edit(request: Request, who: Admin, now: Known, name: str) -> Response:
 
 @router.post("/sources/{name}/edit")
 def save(
-    request: Request, who: Admin, now: Known, name: str, text: Text, seen: Text = "", do: Text = "save"
+    request: Request, who: Admin, now: Known, name: str, text: Text = "", seen: Text = "", do: Text = "save"
 ) -> Response:
     root = now.platform.catalog.root
     problems = editing.problems_of_source(root, name, text)

@@ -115,7 +115,7 @@ function completion() {
     area.setAttribute("aria-activedescendant", items[chosen].id);
   }
   area.addEventListener("focus", function () {
-    if (names === null) { names = {}; fetch(area.dataset.names).then(function (r) { return r.json(); }).then(function (all) { names = all; }); }
+    if (names === null) { names = {}; fetch(area.dataset.names).then(function (r) { return r.json(); }).then(function (all) { names = all; if (document.activeElement === area && area.value) { show(); } }); }
   });
   area.addEventListener("input", show);
   area.addEventListener("blur", function () { list.hidden = true; });
