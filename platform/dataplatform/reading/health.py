@@ -6,6 +6,7 @@ A few queries for all of them, whose cost follows their number and not that of r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from dataplatform.context import Platform
 from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.gold.tables import gold_model
+from dataplatform.metadata import Catalog
 from dataplatform.metadata.source import CronTrigger, Entity, IntervalTrigger, Source
 from dataplatform.reading.lineage import Lineage
 from dataplatform.records.refs import EntityRef
@@ -24,6 +26,7 @@ from dataplatform.storage.postgres import connected
 State = Literal["good", "new", "warn", "bad"]
 RANK: dict[str, int] = {"good": 0, "new": 1, "warn": 2, "bad": 3}
 GRACE = timedelta(minutes=15)  # a run needs its time, and a worker may have others before it
+NEWEST = 10  # runs of a source that are looked at for the last good one
 BEHIND = timedelta(minutes=15)  # gold may be older than silver by so much
 
 
@@ -124,35 +127,40 @@ def worst(states: Any) -> State:
     return found
 
 
-def health(platform: Platform, lineage: Lineage) -> Health:
-    """`lineage` of the platform's catalog: who asks often keeps it. Raises ServerError where a server is gone."""
+def health(platform: Platform, lineage: Lineage, only: str = "") -> Health:
+    """`lineage` of the platform's catalog: who asks often keeps it. `only`: entities of that source alone.
+
+    Raises ServerError where a server is gone.
+    """
     catalog = platform.catalog
-    refs = [EntityRef(s.source, name) for s in catalog.sources.values() for name in s.entities]
-    with connected(platform.engine) as conn:
-        known = _Known(
-            _last_loads(conn, refs), _good_runs(conn, refs), _failed_checks(conn, refs),
-            upkeep.waiting(platform.bronze), _estimates(conn),
-        )  # fmt: skip
+    wanted = [catalog.source(only)] if only else catalog.sources.values()
+    refs = [EntityRef(s.source, name) for s in wanted for name in s.entities]
+    with ThreadPoolExecutor(1) as beside, connected(platform.engine) as conn:
+        waiting = beside.submit(upkeep.waiting, platform.bronze, only)  # MongoDB counts while Postgres reads
+        known = _known(conn, refs, waiting)
         built = {row.name: row for row in conn.execute(sa.select(gold_model))}
         changed = _last_changes(conn, refs)
-    entities = tuple(
-        _entity(catalog.sources[ref.source], catalog.sources[ref.source].entities[ref.name], ref, known)
-        for ref in refs
-    )
+    entities = tuple(_entity_of(catalog, ref, known) for ref in refs)
     models = tuple(_model(name, built.get(name), lineage, changed) for name in sorted(catalog.models))
     return Health(entities, models, tuple(map(str, catalog.problems)))
 
 
 def health_of(platform: Platform, source: str) -> tuple[EntityHealth, ...]:
     """The entities of one source."""
-    found = platform.catalog.source(source)
-    refs = [EntityRef(source, name) for name in found.entities]
-    with connected(platform.engine) as conn:
-        known = _Known(
-            _last_loads(conn, refs), _good_runs(conn, refs), _failed_checks(conn, refs),
-            upkeep.waiting(platform.bronze), _estimates(conn),
-        )  # fmt: skip
-    return tuple(_entity(found, found.entities[ref.name], ref, known) for ref in refs)
+    refs = [EntityRef(source, name) for name in platform.catalog.source(source).entities]
+    with ThreadPoolExecutor(1) as beside, connected(platform.engine) as conn:
+        known = _known(conn, refs, beside.submit(upkeep.waiting, platform.bronze, source))
+    return tuple(_entity_of(platform.catalog, ref, known) for ref in refs)
+
+
+def _known(conn: sa.Connection, refs: Sequence[EntityRef], waiting: Future[dict[EntityRef, int]]) -> _Known:
+    loads, runs, checks = _last_loads(conn, refs), _good_runs(conn, refs), _failed_checks(conn, refs)
+    return _Known(loads, runs, checks, waiting.result(), _estimates(conn))
+
+
+def _entity_of(catalog: Catalog, ref: EntityRef, known: _Known) -> EntityHealth:
+    source = catalog.sources[ref.source]
+    return _entity(source, source.entities[ref.name], ref, known)
 
 
 def _entity(source: Source, entity: Entity, ref: EntityRef, known: _Known) -> EntityHealth:
@@ -279,14 +287,18 @@ def _last_changes(conn: sa.Connection, refs: Sequence[EntityRef]) -> dict[str, d
 
 
 def _good_runs(conn: sa.Connection, refs: Sequence[EntityRef]) -> dict[EntityRef, datetime]:
-    """When each was last part of a run that went well: one that found nothing new counts, too."""
+    """When each was last part of one of its source's newest runs that went well: one that found nothing counts, too."""
     query = sa.text(
-        f"select e.source, e.entity, r.finished_at from {_OF_ENTITIES} cross join lateral "
-        "(select finished_at from audit.run r where r.source = e.source and r.status in ('done', 'done with warnings') "
-        "and parameters -> 'entities' @> to_jsonb(e.entity) "
-        "order by started_at desc limit 1) r where r.finished_at is not null"
+        "select e.source, r.finished_at, parameters -> 'entities' as names from unnest(cast(:sources as text[])) "
+        "as e(source) cross join lateral (select finished_at, parameters from audit.run r where r.source = e.source "
+        "and r.status in ('done', 'done with warnings') and finished_at is not null "
+        f"order by started_at desc limit {NEWEST}) r"
     )
-    return {EntityRef(row.source, row.entity): row.finished_at for row in conn.execute(query, _bound(refs))}
+    found: dict[EntityRef, datetime] = {}
+    for row in conn.execute(query, {"sources": sorted({r.source for r in refs})}):
+        for name in row.names or ():
+            found.setdefault(EntityRef(row.source, name), row.finished_at)
+    return found
 
 
 def _failed_checks(

@@ -75,11 +75,11 @@ def run_named(conn: sa.Connection, run_id: str) -> RunRow | None:
     return runs_by_id(conn, [run_id]).get(run_id)
 
 
-def loads_of_run(conn: sa.Connection, run_id: str, batch_id: str) -> list[LoadRow]:
+def loads_of_run(conn: sa.Connection, run: RunRow) -> list[LoadRow]:
     """What a run did, also of batches that an earlier one had left behind."""
     c = t.load.c
     query = sa.select(t.load).where(
-        sa.or_(c.batch_id == batch_id, sa.and_(c.run_id == run_id, c.batch_id <= batch_id))
+        c.source == run.source, sa.or_(c.batch_id == run.batch_id, c.run_id == run.run_id)
     )
     return _loads(conn, query.order_by(c.entity, c.batch_id, _LAYERS).limit(2000))
 

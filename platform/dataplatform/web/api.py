@@ -56,8 +56,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorOut, "description": text}
     for code, text in (
         (400, "It cannot be done as asked"), (401, "Nobody is signed in"), (403, "Not allowed"), (404, "Not there"),
-        (405, "Not that way"), (421, "Not a name of this server"), (422, "Not of the shape that is described"),
-        (503, "A server does not answer, or is busy"),
+        (405, "Not that way"), (409, "It goes on already"), (421, "Not a name of this server"),
+        (422, "Not of that shape"),
+        (503, "A server does not answer"),
     )
 }  # fmt: skip
 router = APIRouter(prefix="/api/v1", responses=ERRORS)
@@ -152,7 +153,7 @@ def get_run(who: Reader, now: Known, run_id: Name) -> RunWithLoads:
         run = loads_reading.run_named(conn, _text(run_id))
         if run is None:
             raise MetadataError(f"there is no run {run_id}", "it may not have begun yet")
-        loads = loads_reading.loads_of_run(conn, run.run_id, run.batch_id)
+        loads = loads_reading.loads_of_run(conn, run)
     return RunWithLoads(
         **RunOut.model_validate(run).model_dump(), loads=[LoadOut.model_validate(one) for one in loads]
     )

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from dataplatform import __version__
 from dataplatform.access.users import RefusedError
 from dataplatform.context import Platform
-from dataplatform.errors import DataplatformError, MetadataError, TransientError
+from dataplatform.errors import BusyError, DataplatformError, MetadataError, TransientError
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import database_errors
 from dataplatform.web import api, metrics
@@ -87,6 +87,8 @@ def _told(error: Exception) -> tuple[int, str, str]:
 
 
 def _status(error: DataplatformError) -> int:
+    if isinstance(error, BusyError):
+        return 409
     if isinstance(error, TransientError):
         return 503
     if isinstance(error, RefusedError):

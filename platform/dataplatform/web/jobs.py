@@ -47,9 +47,11 @@ class Jobs:
     _all: dict[str, Job] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def start(self, kind: str, title: str, by: str, work: Callable[[Say], Any], link: str = "") -> Job:
+    def start(
+        self, kind: str, title: str, by: str, work: Callable[[Say], Any], link: str = "", id: str = ""
+    ) -> Job:
         """Begins in a thread; raises BusyError where one of the kind goes on."""
-        job = Job(kind, title, by, link)
+        job = Job(kind, title, by, link, id or uuid4().hex[:12])
         with self._lock:
             other = next((j for j in self._all.values() if j.kind == kind and j.state == "running"), None)
             if other is not None:

@@ -84,7 +84,8 @@ def beside(platform: Platform, settings: Settings) -> Iterator[Address]:
 
 def _bound(host: str, port: int, other: bool) -> socket.socket:
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(kind, socket.SOCK_STREAM)
+    # by its protocol asyncio knows what to send at once: else each answer waits 40 ms for an acknowledgement
+    listening = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

@@ -211,10 +211,11 @@ def settle(bronze: Bronze, ids: Iterable[str], status: Literal["resolved", "dism
     return int(done.modified_count)
 
 
-def waiting(bronze: Bronze) -> dict[EntityRef, int]:
-    """How many records of each entity are in quarantine."""
+def waiting(bronze: Bronze, source: str = "") -> dict[EntityRef, int]:
+    """How many records of each entity (of one source) are in quarantine."""
     each = {"$group": {"_id": {"source": "$source", "entity": "$entity"}, "number": {"$sum": 1}}}
-    found = within(bronze.db, Quarantined).filter(status="open").aggregate([each])
+    mine = {"source": source} if source else {}
+    found = within(bronze.db, Quarantined).filter(status="open", **mine).aggregate([each])
     return {EntityRef(d["_id"]["source"], d["_id"]["entity"]): int(d["number"]) for d in found}
 
 

@@ -66,20 +66,16 @@ def run_part(request: Request, who: Reader, live: LiveNow, run_id: str) -> Respo
 def _about(live: Live, run_id: str) -> dict[str, Any]:
     with connected(live.first.engine) as conn:
         run = reading.run_named(conn, run_id)
-        loads = reading.loads_of_run(conn, run_id, run.batch_id) if run else []
-    ended = run is not None and run.status != "running"
-    flow = None if ended else _flow(live, run_id)
-    if run is None and flow is None and not live.jobs.newest():
+        loads = reading.loads_of_run(conn, run) if run else []
+    job = live.jobs.get(run_id)
+    done = run is not None and run.status != "running"
+    flow = None if done or job is not None else _flow(live, run_id)
+    if run is None and flow is None and job is None:
         raise MetadataError(f"there is no run {run_id}", "see the list of runs")
-    ended = ended or (run is None and flow is not None and flow.ended) or (run is None and flow is None)
-    return {
-        "run": run,
-        "run_id": run_id,
-        "loads": loads,
-        "flow": flow,
-        "ended": ended,
-        "prefect": _pages(live, run_id),
-    }
+    if not done:  # whoever does it knows best whether it goes on
+        done = job.state != "running" if job is not None else flow is None or flow.ended
+    about = {"run": run, "loads": loads, "flow": flow, "job": job, "ended": done}
+    return {**about, "run_id": run_id, "prefect": "" if job else _pages(live, run_id)}
 
 
 def _flow(live: Live, run_id: str) -> FlowRun | None:

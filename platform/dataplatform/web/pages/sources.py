@@ -149,7 +149,9 @@ def start_run(
     else:
         mine = RunRef()
         order = Order(name, tuple(entities), Flags(full, force), mine)
-        live.jobs.start(f"run {name}", f"Run of {name}", by, lambda say: _run(live, order, say))
+        live.jobs.start(
+            f"run {name}", f"Run of {name}", by, lambda say: _run(live, order, say), id=mine.run_id
+        )
         id_ = mine.run_id
     return id_, f"/runs/{id_}"
 

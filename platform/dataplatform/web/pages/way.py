@@ -21,9 +21,7 @@ LAYERS = ("source", "raw", "bronze", "silver")
 
 @router.get("/way")
 def page(request: Request, who: Reader, now: Known, source: str = "", model: str = "") -> Response:
-    found = health(now.platform, now.lineage)
-    if source:
-        now.platform.catalog.source(source)
+    found = health(now.platform, now.lineage, source)
     wanted = _of_model(model, now.lineage) if model else None
     entities = [e for e in found.entities if (not source or e.source == source) and _reads(wanted, e)]
     whole = bool(source or model) or len(entities) <= FEW
