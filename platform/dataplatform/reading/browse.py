@@ -143,6 +143,23 @@ def names(conn: sa.Connection) -> dict[str, list[str]]:
     return {table: list(columns) for table, columns in conn.execute(_NAMES)}
 
 
+def described(conn: sa.Connection) -> dict[str, tuple[str, list[tuple[str, str, str]]]]:
+    """Of gold, and of silver as it is today: description and columns (name, type, description) by table."""
+    query = sa.text(
+        "select case n.nspname when 'silver' then 'silver_current' else n.nspname end || '.' || c.relname, "
+        "coalesce(obj_description(c.oid, 'pg_class'), ''), a.attname, format_type(a.atttypid, a.atttypmod), "
+        "coalesce(col_description(a.attrelid, a.attnum), '') from pg_class c join pg_namespace n "
+        "on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
+        "where n.nspname in ('silver', 'gold') and c.relkind in ('r', 'p', 'v', 'm') and left(a.attname, 3) <> 'dp_' "
+        "and (n.nspname = 'gold' or to_regclass('silver_current.' || quote_ident(c.relname)) is not null) "
+        "order by n.nspname, c.relname, a.attnum"
+    )
+    found: dict[str, tuple[str, list[tuple[str, str, str]]]] = {}
+    for table, text, *column in conn.execute(query):
+        found.setdefault(table, (text, []))[1].append((column[0], column[1], column[2]))
+    return found
+
+
 def about(conn: sa.Connection, schema: str, name: str) -> TableAbout:
     """Raises MetadataError where there is no such table of silver or gold."""
     query = sa.text(f"{_TABLES} and n.nspname = :schema and c.relname = :name")

@@ -13,17 +13,20 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
+from dataplatform.auto_dw.said.in_words import sql_for, told
 from dataplatform.errors import DataplatformError, MetadataError
 from dataplatform.layers.gold.lineage import lineage
 from dataplatform.metadata import editing
 from dataplatform.metadata.catalog import model_of_text
 from dataplatform.metadata.problem import Problem
+from dataplatform.names import entity_table
+from dataplatform.names import plain as column_plain
 from dataplatform.reading import browse
 from dataplatform.reading.reader import Answer, ask
 from dataplatform.storage.postgres import connected
 from dataplatform.web.graph import bars
 from dataplatform.web.render import render
-from dataplatform.web.who import Admin, Known, Reader
+from dataplatform.web.who import Actor, Admin, Known, Reader
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -43,11 +46,38 @@ def asked(request: Request, who: Reader, now: Known, q: Text = "") -> Response:
         return _page(request, q, None, str(error))
 
 
-def _page(request: Request, q: str, answer: Answer | None, error: str) -> Response:
+def _page(request: Request, q: str, answer: Answer | None, error: str, words: str = "") -> Response:
     curve, chart = _drawn(answer) if answer else (None, "")
     return render(
-        request, "sql.html", 400 if error else 200, q=q, answer=answer, error=error, curve=curve, chart=chart
+        request, "sql.html", 400 if error else 200, q=q, answer=answer, error=error, curve=curve, chart=chart,
+        words=words, llm=bool(request.app.state.live.settings.llm_url),
     )  # fmt: skip
+
+
+@router.post("/sql/words")
+def in_words(request: Request, who: Actor, now: Known, words: Text = "") -> Response:
+    """The LLM writes the SQL; it is shown, and a person asks it. Private columns are not told to the LLM."""
+    with connected(now.platform.engine) as conn:
+        tables = told(_not_private(now, browse.described(conn)))
+    try:
+        return _page(request, sql_for(now.platform.settings, words, tables), None, "", words)
+    except DataplatformError as error:
+        return _page(request, "", None, str(error), words)
+
+
+def _not_private(now: Known, tables: dict[str, tuple[str, list[tuple[str, str, str]]]]) -> dict[str, Any]:
+    """Without the columns that metadata say are sensitive."""
+    private = {
+        (f"silver_current.{entity_table(source.source, name)}", column_plain(path))
+        for source in now.platform.catalog.sources.values()
+        for name, entity in source.entities.items()
+        for path, column in entity.columns.items()
+        if column.sensitive
+    }
+    return {
+        table: (text, [column for column in columns if (table, column[0]) not in private])
+        for table, (text, columns) in tables.items()
+    }
 
 
 @router.post("/sql/csv")
