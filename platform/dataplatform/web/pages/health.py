@@ -5,9 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from dataplatform.orchestration.health import look
 from dataplatform.orchestration.run_now import request_gold
 from dataplatform.pipeline import refresh_gold
 from dataplatform.reading.health import RANK, health
+from dataplatform.reading.status import events_delivered_at, last_backup
+from dataplatform.storage.postgres import connected
 from dataplatform.web.jobs import Say
 from dataplatform.web.live import Live
 from dataplatform.web.render import render
@@ -29,8 +32,19 @@ def page(request: Request, who: Reader, now: Known, state: str = "", all: int = 
     more = max(0, len(entities) - most) + max(0, len(models) - most)
     return render(
         request, "health.html", health=found, counts=found.counts, entities=entities[:most], models=models[:most],
-        only=only, more=more, troubles=[],
+        only=only, more=more,
     )  # fmt: skip
+
+
+@router.get("/health/rest")
+def rest(request: Request, who: Reader, now: Known, live: LiveNow) -> Response:
+    """What Prefect and the backups say: a part of the page, for Prefect takes its time."""
+    with connected(now.platform.engine) as conn:
+        backup = last_backup(conn)
+        delivered = events_delivered_at(conn)
+    api = live.prefect()
+    found = look(api, delivered) if api is not None else None
+    return render(request, "part_rest.html", backup=backup, prefect=found)
 
 
 @router.post("/gold/build")
