@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld
+from conftest import MakeWorld, execute
 from dataplatform.access import doors, users
 from dataplatform.errors import SettingsError
 from dataplatform.web.server import prepare
@@ -266,6 +266,11 @@ def test_sql_in_filters_is_only_a_value(web: Web) -> None:
     assert "Robert" in found.text
     assert "Zo" not in found.text
     assert browser.get("/tables/silver/s__people'; drop table x").status_code == 404
+    execute(web.world, "create table gold.\"o'dd\" as select 1 as \"a:b %s \"\"q\"\" {x}\", array[1, 2] as list, 'NaN'::float as n, "
+            "'\\\\x00ff'::bytea as bytes, interval '1 day' as span, null::jsonb as nothing")  # fmt: skip
+    odd = {"f": 'a:b %s "q" {x}', "o": "is", "v": "1", "sort": 'a:b %s "q" {x}', "desc": "1"}
+    assert browser.get("/tables/gold/o'dd", params=odd).status_code == 200
+    assert "a:b %s" in browser.get("/tables/gold/o'dd.csv", params=odd).text
     assert browser.get("/tables/audit/web_user").status_code == 404
     assert browser.get("/tables/pg_catalog/pg_authid.csv").status_code == 404
     assert web.world.rows("select count(*) from silver_current.s__people") == [(5,)]
@@ -361,6 +366,17 @@ def test_a_plain_secret_is_refused_and_never_shown(bare: Web, tmp_path: Path) ->
     url = "source: db\nconnector: {type: sql, url: 'postgresql://u:%s@h/d'}\nentities:\n  e: {table: t, key: [id]}\n"
     assert browser.post("/sources/new", {"text": url % word}).status_code == 400
     assert not (tmp_path / "metadata" / "sources" / "api.yaml").exists()
+    (tmp_path / "metadata" / "sources" / "api.yaml").write_text(rest % word)
+    (tmp_path / "metadata" / "sources" / "db.yaml").write_text(url % word)
+    (tmp_path / "metadata" / "sources" / "wrong.yaml").write_text(
+        (rest % word).replace("entities", "entitees")
+    )
+    for path in ("/sources/api", "/sources/db", "/sources", "/settings", "/"):
+        page = browser.get(path)
+        assert page.status_code == 200, path
+        assert word not in page.text, path
+    for name in ("api", "db", "wrong"):
+        (tmp_path / "metadata" / "sources" / f"{name}.yaml").unlink()
     assert browser.post("/sources/new", {"text": rest % "{secret: api/token}"}).status_code == 303
     page = browser.get("/settings").text
     assert "api/token" in page

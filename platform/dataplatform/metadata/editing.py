@@ -15,10 +15,16 @@ from typing import Any
 from dataplatform.errors import MetadataError
 from dataplatform.metadata.catalog import model_of_text, source_of
 from dataplatform.metadata.problem import Problem
+from dataplatform.metadata.source import Source
 from dataplatform.names import NAME_PATTERN
 
 LONGEST = 1_000_000  # characters of a file
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")
+HIDDEN = "***"
+# a word after a name that says what it is, not `{secret: …}`; for files that cannot be read as a source
+_WRITTEN = re.compile(
+    r"(?im)^(.*\b(?:password|passwd|token|api_?key|private_key)[\"']?\s*:\s*)(?!\{)[^\s,{}]+"
+)
 _SECRET = re.compile(r"password|passwd|token|secret|api_?key|^key$|private_key|credential", re.I)
 
 
@@ -55,6 +61,29 @@ def source_text(root: Path, name: str) -> str:
     return file.read_text("utf-8", "replace") if file.is_file() else ""
 
 
+def shown_text(root: Path, name: str) -> str:
+    """The file for people to read: what may be a secret that somebody wrote into it is not shown."""
+    text = source_text(root, name)
+    source = source_of(text, source_file(root, name), [])
+    if source is not None:
+        for path in _plain_secrets(_parts_of(source)):
+            value = _at(_parts_of(source), path)
+            text = text.replace(value, HIDDEN) if len(value) > 3 else text
+    text = _PASSWORD.sub(lambda found: f"{found[0].partition('://')[0]}://{HIDDEN}@", text)
+    return _WRITTEN.sub(rf"\g<1>{HIDDEN}", text)
+
+
+def _parts_of(source: Source) -> dict[str, Any]:
+    entities = {name: entity.model_dump(mode="python") for name, entity in source.entities.items()}
+    return {"connector": source.connector.model_dump(mode="python", warnings=False), "entities": entities}
+
+
+def _at(value: Any, path: tuple[str, ...]) -> str:
+    for step in path:
+        value = value[int(step)] if isinstance(value, list | tuple) else value[step]
+    return str(value)
+
+
 def problems_of_source(root: Path, name: str, text: str) -> list[Problem]:
     """What is wrong with a text as that source's file, plain secrets included."""
     file, problems = source_file(root, name), list[Problem]()
@@ -63,17 +92,12 @@ def problems_of_source(root: Path, name: str, text: str) -> list[Problem]:
     source = source_of(text, file, problems)
     if source is None:
         return problems
-    found = source.connector.model_dump(mode="python", warnings=False)
-    found_in = {
-        "connector": found,
-        "entities": {n: e.model_dump(mode="python") for n, e in source.entities.items()},
-    }
     return [
         Problem(
             str(file), _line_of(text, path), ".".join(path), "a secret stands here as it is",
             legal="{secret: NAME}, and the value with `dataplatform secrets set NAME`, or in the environment",
         )
-        for path in _plain_secrets(found_in)
+        for path in _plain_secrets(_parts_of(source))
     ]  # fmt: skip
 
 

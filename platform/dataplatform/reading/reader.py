@@ -155,9 +155,13 @@ def _make_role(engine: Engine, password: str) -> None:
         raw = raw_connection(conn)
         role = sql.Identifier(ROLE)
         if raw.execute("select 1 from pg_roles where rolname = %s", (ROLE,)).fetchone() is None:
-            raw.execute(sql.SQL("create role {} login noinherit connection limit 20").format(role))
+            raw.execute(sql.SQL("create role {}").format(role))
         hashed = raw.pgconn.encrypt_password(password.encode(), ROLE.encode(), b"scram-sha-256").decode()
-        raw.execute(sql.SQL("alter role {} password {}").format(role, sql.Literal(hashed)))
+        raw.execute(
+            sql.SQL("alter role {} login noinherit connection limit 20 password {}").format(
+                role, sql.Literal(hashed)
+            )
+        )
         database = sql.Identifier(engine.url.database or "dataplatform")
         raw.execute(sql.SQL("grant connect on database {} to {}").format(database, role))
         for schema in map(sql.Identifier, SCHEMAS):

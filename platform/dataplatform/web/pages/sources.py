@@ -95,7 +95,7 @@ def source_page(request: Request, who: Reader, now: Known, name: str) -> Respons
         }
     return render(
         request, "source.html", source=source, entities=entities, state=worst(e.state for e in entities),
-        when=when(source), loads=loads, curve=_curve(loads), text=editing.source_text(now.platform.catalog.root, name),
+        when=when(source), loads=loads, curve=_curve(loads), text=editing.shown_text(now.platform.catalog.root, name),
         **about,
     )  # fmt: skip
 
