@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the wheel brings flows/, migrations/ and the demo's metadata with it.
+"""What pyproject.toml cannot say: the wheel brings flows/, migrations/, docs/ and the demo's metadata with it.
 
 They are folders of the checkout, not of the package; the wheel has a copy under dataplatform/_bundled, where
 dataplatform.project finds it. An editable install copies nothing.
@@ -16,6 +16,7 @@ BUNDLED = "dataplatform/_bundled"
 FILES = [
     "flows/*.py",
     "migrations/*.py", "migrations/*.mako", "migrations/versions/*.py",
+    "docs/*.md", "docs/adr/*.md",  # Help, in the web pages
     # of metadata/, which is a person's own, no more than the demo needs
     "metadata/sources/nycflights.yaml", "metadata/gold/busiest_routes.sql",
     "metadata/gold/delays_by_carrier.sql", "metadata/gold/weather_effect.sql",

@@ -87,6 +87,9 @@ def test_what_is_forgotten_is_of_that_entity_alone(several: dict[str, Bronze]) -
 
 def test_indexes_are_where_the_data_is_when_the_url_names_no_database(servers: Servers) -> None:
     with closing(Bronze.connect(servers.mongo_url.removesuffix("/dataplatform"))) as bronze:
-        for name, index in (("batch_manifest", "source_1_entity_1_batch_id_1"), ("quarantine", "status_1")):
+        for name, index in (
+            ("batch_manifest", "source_1_entity_1_batch_id_1"),
+            ("quarantine", "status_1_source_1_entity_1_created_at_-1"),
+        ):
             assert index in bronze.db[name].index_information()
         assert bronze.db.name == "dataplatform"

@@ -173,6 +173,39 @@ class Settings(BaseSettings):
         description="How many days runs stay on record, in an embedded Prefect server and in the schema audit; there, "
         "runs that rows of silver lead to stay for ever.",
     )
+    web_host: str = Field(
+        default="127.0.0.1",
+        description="Address that the web pages listen on; `up` serves them unless it is `off`.",
+    )
+    web_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of the web pages: 8080, or with `up` another one where that is taken.",
+    )
+    web_hosts: str = Field(
+        default="",
+        description="Names under which the pages are reached, with commas between, such as data.example.org; "
+        "`localhost` and addresses always are. A request under any other name is refused.",
+    )
+    web_auth: Literal["on", "off"] = Field(
+        default="on",
+        description="`off`: nobody need sign in; only where the pages listen on the loopback interface.",
+    )
+    web_trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of proxies, with commas between: what they say of a request's client, "
+        "scheme and user is believed.",
+    )
+    web_trusted_header: str | None = Field(
+        default=None,
+        description="Header in which these proxies name who has signed in with them, such as Remote-User.",
+    )
+    web_sql_url: SecretStr | None = Field(
+        default=None,
+        description="Postgres, as a role that may read gold and silver and nothing else: the SQL page asks as this "
+        "role. Where the platform's own role may make roles, one is made and this is not needed.",
+    )
     log_level: str = Field(default="INFO", description="Level of our log lines on stderr.")
 
     @field_validator("backup_cron")

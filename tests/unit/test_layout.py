@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from dataplatform import project
+from dataplatform.access import tables as _access  # noqa: F401  # the tables of all parts are in one metadata
 from dataplatform.audit.tables import HEAD, metadata
-from dataplatform.events import tables as _events  # noqa: F401  # the tables of all parts are in one metadata
+from dataplatform.events import tables as _events  # noqa: F401
 from dataplatform.layers.gold import tables as _gold  # noqa: F401
 from dataplatform.layers.silver import tables as _silver  # noqa: F401
 from dataplatform.quality import results as _results  # noqa: F401
@@ -25,7 +26,7 @@ PACKAGE = ROOT / "platform" / "dataplatform"
 LEVELS = [
     {"errors", "names", "processes", "project", "settings"},
     {"metadata", "records"},
-    {"audit", "events", "secrets", "storage", "embedded"},
+    {"access", "audit", "events", "secrets", "storage", "embedded"},
     {"layers.raw", "layers.bronze", "layers.silver", "layers.gold", "connectors", "quality"},
     {"context"},
     {"requesting", "stamp"},

@@ -24,7 +24,7 @@ MAY = {
     "schema": set(), "check": set(), "secrets": set(),
     "stop": {"psycopg", "pymongo"}, "doctor": STORES,
     "status": STORES, "run": STORES, "push": STORES, "replay": STORES, "migrate": STORES, "trace": STORES, "show": STORES, "sql": STORES, "purge": STORES, "retention": STORES, "forget": STORES, "actions": STORES,
-    "quarantine": STORES, "new": STORES, "backup": STORES, "restore": STORES, "up": STORES, "deploy": STORES,
+    "quarantine": STORES, "new": STORES, "backup": STORES, "restore": STORES, "up": STORES, "deploy": STORES, "serve": STORES,
     "gold": STORES | {"sqlglot"}, "auto-dw": STORES | {"sqlglot"}, "demo": STORES | {"sqlglot"},
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ COMMANDS = {
         "Everything end to end on real data (336,776 flights), then a summary. May be repeated.",
     ),
     "up": ("serve:up", "Starts servers, deployments and a worker; Ctrl-C stops all."),
+    "serve": ("web:serve", "Serves the web pages and the API until Ctrl-C."),
     "stop": (
         "stop:stop",
         "Stops the embedded servers of this HOME that stayed up after a command; not those in use.",

@@ -16,6 +16,7 @@ import typer
 
 from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import Json, as_ours, command, err, leave_logging_to_prefect, out, print_json
+from dataplatform.cli.web import tell
 from dataplatform.context import Platform
 from dataplatform.embedded import start_servers, stop_servers
 from dataplatform.embedded.servers import postgres_address
@@ -86,22 +87,42 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
     with alone(settings.home_path), open_platform(settings, prefect=True) as platform:
         api = _api()
         pages = api.url.removesuffix("/api")
-        with noted(settings.home_path, pages), _background(platform, api, there) as deployed:
+        with (
+            noted(settings.home_path, pages),
+            _web(platform) as web,
+            _background(platform, api, there) as deployed,
+        ):
             about = {
                 "status": "up",
                 "prefect": pages,
+                "web": web.url if web else None,
+                "web_setup": (web.setup or None) if web else None,
                 "postgres": platform.engine.url.render_as_string(hide_password=True),
                 "postgres_address": redact(postgres_address(settings)),
                 "deployments": deployed.deployments,
             }
-            _tell(settings, about, json_)
+            _tell(settings, about, web, json_)
             _keep_going(platform, limit)
 
 
-def _tell(settings: Settings, about: dict[str, Any], json_: bool) -> None:
+@contextlib.contextmanager
+def _web(platform: Platform) -> Iterator[Any]:
+    """The web pages' address, for as long as they are served; None where they are off."""
+    if platform.settings.web_host == "off":
+        yield None
+        return
+    from dataplatform.web.server import beside  # FastAPI
+
+    with beside(platform, platform.settings) as address:
+        yield address
+
+
+def _tell(settings: Settings, about: dict[str, Any], web: Any, json_: bool) -> None:
     if json_:
         print_json(about)
         return
+    if web:
+        tell(web.url, web.setup, web.sign_in)
     sign_in = "" if settings.prefect else f" (sign in with what {settings.home_path}/prefect/auth holds)"
     out.print(f"Prefect   {about['prefect']}{sign_in}", markup=False, soft_wrap=True)
     out.print(f"Postgres  {about['postgres_address']} (password: dataplatform sql --url)", markup=False)

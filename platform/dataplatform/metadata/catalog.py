@@ -139,7 +139,12 @@ def _sources(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Sourc
 def read_source(path: Path, problems: list[Problem]) -> Source | None:
     """One source's file; None where `problems` got longer."""
     text = _read_text(path, problems)
-    document = _parse(text, path, 1, problems) if text is not None else None
+    return None if text is None else source_of(text, path, problems)
+
+
+def source_of(text: str, path: Path, problems: list[Problem]) -> Source | None:
+    """The source that a text would be as that file; None where `problems` got longer."""
+    document = _parse(text, path, 1, problems)
     if document is None:
         return None
     document = _with_classes(document, path, problems)
@@ -209,8 +214,11 @@ def _models(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, GoldMo
 def read_model(path: Path, problems: list[Problem]) -> GoldModel | None:
     """One gold model; the header is the YAML in the first comment."""
     text = _read_text(path, problems)
-    if text is None:
-        return None
+    return None if text is None else model_of_text(text, path, problems)
+
+
+def model_of_text(text: str, path: Path, problems: list[Problem]) -> GoldModel | None:
+    """The model that a text would be as that file; None where `problems` got longer."""
     match = _HEADER.match(text)
     header_text, sql = (match.group(1), text[match.end() :]) if match else ("", text)
     header_line = text[: match.start(1)].count("\n") + 1 if match else 1

@@ -224,6 +224,10 @@ class Entity(Metadata):
     max_quarantine: Share = Field(
         default=0.1, description="More records set aside than this share: the load fails, nothing moves."
     )
+    fresh_within: Duration | None = Field(
+        default=None,
+        description="How old its last good run may be before it counts as late; else the triggers say.",
+    )
     full_every: Duration | None = Field(
         default=None,
         description="delta: how often everything is read, so that what is no longer there ends.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,3 +49,46 @@ def lineage(catalog: Catalog) -> Lineage:
             for name in names
         )
     )
+
+
+@dataclass(frozen=True)
+class ColumnSource:
+    """A column of a model, and the columns of tables (schema.table.column) that its values come from."""
+
+    column: str
+    sources: tuple[str, ...]
+
+
+def columns_of(
+    catalog: Catalog, name: str, known: Mapping[str, Sequence[str]], most: int = 80
+) -> tuple[ColumnSource, ...]:
+    """Where the columns of a model come from; empty where it cannot be told. `known`: columns by table."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+    from sqlglot.lineage import lineage as trace
+    from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.scope import build_scope
+
+    places: dict[str, dict[str, dict[str, str]]] = {}
+    for table, columns in known.items():
+        place, _, own = table.partition(".")
+        places.setdefault(place, {})[own] = dict.fromkeys(columns, "text")
+    schema: dict[str, object] = dict(places)
+    try:
+        query = sqlglot.parse_one(catalog.models[name].sql.replace(":since", "null"), read="postgres")
+        query = qualify(query, dialect="postgres", schema=schema, validate_qualify_columns=False)
+        scope = build_scope(query)
+        if scope is None or not isinstance(query, exp.Query):
+            return ()
+        found = []
+        for column in query.named_selects[:most]:
+            leaves = {
+                f"{node.source.db}.{node.source.name}.{node.name.rsplit('.', 1)[-1]}"
+                for node in trace(column, query, schema=schema, scope=scope, dialect="postgres").walk()
+                if isinstance(node.source, exp.Table) and node.source.db
+            }
+            found.append(ColumnSource(column, tuple(sorted(leaf.replace('"', "") for leaf in leaves))))
+        return tuple(found)
+    except (SqlglotError, KeyError, ValueError, RecursionError):
+        return ()

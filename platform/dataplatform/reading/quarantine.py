@@ -41,10 +41,10 @@ class Wanted:
 
 
 def quarantine(
-    platform: Platform, source: str | None = None, entity: str | None = None
+    platform: Platform, source: str | None = None, entity: str | None = None, limit: int = 0
 ) -> list[QuarantinedRecord]:
-    """What waits, newest first."""
-    return upkeep.quarantined(platform.bronze, source, entity)
+    """What waits, newest first; `limit`: so many at most, 0: all."""
+    return upkeep.quarantined(platform.bronze, source, entity, limit=limit)
 
 
 def wanted(platform: Platform, which: Wanted) -> list[QuarantinedRecord]:

@@ -140,6 +140,12 @@ def status(platform: Platform) -> Status:
         )  # fmt: skip
 
 
+def events_delivered_at(conn: sa.Connection) -> datetime | None:
+    """When an event was last handed to Prefect."""
+    found: datetime | None = conn.execute(sa.select(sa.func.max(outbox.c.delivered_at))).scalar()
+    return found
+
+
 def last_backup(conn: sa.Connection) -> LastBackup | None:
     """None where none was ever tried."""
     c = t.backup.c

@@ -84,6 +84,16 @@ class Llm:
                 found.append(answer)
         return found
 
+    def written(self, prompt: Prompt) -> str:
+        """One answer as plain text; empty where there is none, or where the budget does not allow it."""
+        if prompt.tokens > self.left:
+            self.usage.refused.append("the budget is spent")
+            return ""
+        self.mode = len(_MODES) - 1
+        reply = self._reply(prompt, 0.0)
+        choice = reply.choices[0] if reply is not None and reply.choices else None
+        return "" if choice is None or choice.message.refusal else choice.message.content or ""
+
     def _id(self, number: int, prompt: Prompt) -> str:
         text = f"{self.options.model}\0{number}\0{prompt.text}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -150,8 +150,13 @@ def _about_column(table: str, column: str, verdict: Verdict) -> Question:
 
 
 def answer(workspace: Workspace, question: Question, said: str) -> None:
-    """Keeps a decision in metadata/auto_dw.yaml; `y` takes the draft. Raises MetadataError for an illegal one."""
-    said = question.draft if said.strip().lower() in ("y", "yes", "") else said.strip()
+    """Keeps a decision in metadata/auto_dw.yaml; `y` takes the draft, so does `yes` where it is no answer.
+
+    Raises MetadataError for an illegal one.
+    """
+    said = said.strip()
+    if said not in question.legal and said.lower() in ("y", "yes", ""):
+        said = question.draft
     before = decisions.load(workspace.root).of(workspace.schema).tables
     table = before.get(question.table, TableDecision())
     if question.kind == "key":

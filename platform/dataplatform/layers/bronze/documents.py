@@ -207,7 +207,7 @@ class Quarantined(Document):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "quarantine",
-        "indexes": [("source", "entity", "batch_id"), ("status",)],
+        "indexes": [("source", "entity", "batch_id"), ("status", "source", "entity", "-created_at")],
         "strict": False,
     }
 

@@ -112,12 +112,16 @@ def forget_batch(bronze: Bronze, ref: BatchRef) -> None:
 
 
 def quarantined(
-    bronze: Bronze, source: str | None = None, entity: str | None = None, status: str | None = "open"
+    bronze: Bronze,
+    source: str | None = None,
+    entity: str | None = None,
+    status: str | None = "open",
+    limit: int = 0,
 ) -> list[QuarantinedRecord]:
-    """What is in quarantine, newest first."""
+    """What is in quarantine, newest first; `limit`: so many at most, 0: all."""
     wanted = {"source": source, "entity": entity, "status": status}
     query = {name: value for name, value in wanted.items() if value is not None}
-    found = within(bronze.db, Quarantined).filter(**query).order_by("-created_at")
+    found = within(bronze.db, Quarantined).filter(**query).order_by("-created_at").limit(limit)
     return [item.as_record() for item in found]
 
 
@@ -207,10 +211,11 @@ def settle(bronze: Bronze, ids: Iterable[str], status: Literal["resolved", "dism
     return int(done.modified_count)
 
 
-def waiting(bronze: Bronze) -> dict[EntityRef, int]:
-    """How many records of each entity are in quarantine."""
+def waiting(bronze: Bronze, source: str = "") -> dict[EntityRef, int]:
+    """How many records of each entity (of one source) are in quarantine."""
     each = {"$group": {"_id": {"source": "$source", "entity": "$entity"}, "number": {"$sum": 1}}}
-    found = within(bronze.db, Quarantined).filter(status="open").aggregate([each])
+    mine = {"source": source} if source else {}
+    found = within(bronze.db, Quarantined).filter(status="open", **mine).aggregate([each])
     return {EntityRef(d["_id"]["source"], d["_id"]["entity"]): int(d["number"]) for d in found}
 
 

@@ -1,0 +1,23 @@
+"""The pages, a router for each subject."""
+
+from dataplatform.web.pages import (
+    access,
+    auto_dw,
+    docs,
+    health,
+    quarantine,
+    runs,
+    settings,
+    source_files,
+    sources,
+    sql,
+    tables,
+    way,
+)
+
+PAGES = [
+    module.router
+    for module in (
+        access, health, source_files, sources, way, tables, quarantine, auto_dw, sql, runs, settings, docs,
+    )
+]  # fmt: skip
