@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.audit.tables import inbox, inbox_key
 from dataplatform.records.refs import BatchRef, EntityRef
-from dataplatform.storage.postgres import connected, transaction
+from dataplatform.storage.postgres import connected, raw_connection, transaction
 
 KEYS_KEPT = timedelta(days=14)  # a client that repeats itself does so sooner
 _AT_ONCE = 5_000
@@ -55,6 +55,52 @@ def put(conn: sa.Connection, ref: EntityRef, records: Sequence[bytes], key: str 
             inbox.insert(), [{**head, "record": record} for record in records[start : start + _AT_ONCE]]
         )
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one request brought."""
+
+    ref: EntityRef
+    records: Sequence[bytes]
+    key: str | None = None
+
+
+def put_all(conn: sa.Connection, deliveries: Sequence[Delivery]) -> list[bool]:
+    """The same for many at once, in a few statements; of each whether it was there before, by its key."""
+    now = datetime.now(UTC)
+    fresh = _new_keys(conn, deliveries, now)
+    repeated, rows = [], []
+    for delivery in deliveries:
+        named = (delivery.ref.source, delivery.ref.name, delivery.key)
+        again = delivery.key is not None and named not in fresh
+        fresh.discard(named)  # the same twice in one go
+        repeated.append(again)
+        if not again:
+            rows += [(delivery.ref.source, delivery.ref.name, now, record) for record in delivery.records]
+    if rows:
+        statement = "copy audit.inbox (source, entity, received_at, record) from stdin (format binary)"
+        with raw_connection(conn).cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(["text", "text", "timestamptz", "bytea"])
+            for row in rows:
+                copy.write_row(row)
+    return repeated
+
+
+def _new_keys(
+    conn: sa.Connection, deliveries: Sequence[Delivery], now: datetime
+) -> set[tuple[str, str, str | None]]:
+    """Keys that were not there, in an order that keeps two who insert the same from waiting for each other."""
+    keyed = {(d.ref.source, d.ref.name, d.key): len(d.records) for d in deliveries if d.key is not None}
+    if not keyed:
+        return set()
+    rows = [
+        {"source": source, "entity": entity, "key": key, "records": number, "received_at": now}
+        for (source, entity, key), number in sorted(keyed.items(), key=lambda item: str(item[0]))
+    ]
+    c = inbox_key.c
+    adding = insert(inbox_key).values(rows).on_conflict_do_nothing().returning(c.source, c.entity, c.key)
+    return {(source, entity, key) for source, entity, key in conn.execute(adding)}
 
 
 def waiting(conn: sa.Connection, source: str) -> dict[str, Waiting]:

@@ -10,6 +10,7 @@ import orjson
 from pydantic import AfterValidator, Field
 
 from dataplatform.connectors.contract import Deleted, Item, Records, Request, Since, encode, of_kind
+from dataplatform.connectors.hooks import Hook
 from dataplatform.metadata.base import Duration
 from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Connector, Entity, Name, Source
@@ -23,6 +24,11 @@ class PushConnector(Connector):
     every: Duration = Field(
         default=timedelta(minutes=1), description="After this time what waits is a batch, however little."
     )
+    auth: Hook | None = Field(
+        default=None, description="Who may send to `/hooks/<source>`; without it nobody may."
+    )
+    max_bytes: int = Field(default=1_000_000, ge=1, description="A longer body is refused.")
+    per_minute: int = Field(default=60_000, ge=1, description="More requests than these are told to wait.")
 
 
 def _delta(value: str) -> str:
@@ -39,6 +45,10 @@ class PushEntity(Entity):
     )
     deleted: str | None = Field(
         default=None, description="Field that is true in a record which says that its key has gone."
+    )
+    records: str | None = Field(
+        default=None,
+        description="Path of the records in what is posted; none: the body is one, or a list of them.",
     )
 
 

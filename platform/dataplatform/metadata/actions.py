@@ -9,8 +9,6 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from dataplatform.metadata.base import Duration, Metadata, SecretRef, Text, Zone
 
-EVENTS = ("batch.landed", "entity.loaded", "gold.built", "run.failed")
-
 
 def _time_of_day(value: Any) -> Any:
     if isinstance(value, time):
@@ -130,8 +128,8 @@ class Action(Metadata):
     """What is done when something happened (`on`), or once while something is so (`when`)."""
 
     description: str = Field(default="", description="For people.")
-    on: tuple[Literal["batch.landed", "entity.loaded", "gold.built", "run.failed"], ...] = Field(
-        default=(), description="Events."
+    on: tuple[Literal["batch.landed", "entity.loaded", "gold.built", "run.failed", "source.expired"], ...] = (
+        Field(default=(), description="Events.")
     )
     of: Patterns = Field(
         default=("*",), description="Which of them: `source`, `source.entity` or a gold model, with `*`."

@@ -104,18 +104,19 @@ def _event(row: Mapping[Any, Any]) -> Happened:
 
 
 def _told(what: str, subject: str, payload: Mapping[str, Any]) -> str:
-    if what == "run.failed":
-        return f"{subject}: a run failed: {payload.get('error', '')}"
-    if what == "gold.built":
-        return f"{subject}: built, {payload.get('rows', 0):,} rows"
-    changed = ", ".join(
-        f"{payload.get(n, 0):,} {n}" for n in ("inserted", "updated", "closed", "quarantined")
-    )
-    return (
-        f"{subject}: {changed}"
-        if what == "entity.loaded"
-        else f"{subject}: {payload.get('read', 0):,} records landed"
-    )
+    match what:
+        case "run.failed":
+            said = f"a run failed: {payload.get('error', '')}"
+        case "source.expired":
+            said = f"has to be connected again (dataplatform connect {subject}): {payload.get('error', '')}"
+        case "gold.built":
+            said = f"built, {payload.get('rows', 0):,} rows"
+        case "batch.landed":
+            said = f"{payload.get('read', 0):,} records landed"
+        case _:
+            names = ("inserted", "updated", "closed", "quarantined")
+            said = ", ".join(f"{payload.get(name, 0):,} {name}" for name in names)
+    return f"{subject}: {said}"
 
 
 def _of_conditions(platform: Platform) -> int:

@@ -1,4 +1,4 @@
-"""Files that are dropped and Postgres' NOTIFY: watched while the platform is up, and asked for as runs in Prefect.
+"""Files that are dropped, Postgres' NOTIFY, and what was pushed: watched while the platform is up; runs are asked for.
 
 Nothing is kept: what changed while nobody looked is seen at the start, by comparing the files with the source's last
 run; what was notified meanwhile nobody knows, so a source that listens runs once at the start.
@@ -23,6 +23,8 @@ from psycopg import sql
 from sqlalchemy.engine import Engine
 
 from dataplatform.audit import tables as t
+from dataplatform.connectors.receiving import due
+from dataplatform.connectors.registry import receives
 from dataplatform.metadata import load_catalog
 from dataplatform.metadata.source import Source
 from dataplatform.metadata.triggers import FileTrigger, NotifyTrigger
@@ -61,6 +63,7 @@ class Watching:
     _metadata: dict[str, tuple[int, int]] = field(default_factory=dict)
     _files: list[_Watched] = field(default_factory=list)
     _channels: dict[str, list[str]] = field(default_factory=dict)
+    _pushed: list[Source] = field(default_factory=list)
     _listening: psycopg.Connection | None = None
 
     def run(self, stop: Event, every: float = EVERY) -> None:
@@ -72,6 +75,7 @@ class Watching:
                     self._read()
                     self._look()
                     self._listen(0.0)
+                    self._gather()
                     silent = False
                 except (
                     Exception
@@ -96,6 +100,7 @@ class Watching:
             known.get((source.source, trigger)) or self._begun(source, trigger, last.get(source.source))
             for source, trigger in _of_kind(sources, FileTrigger)
         ]
+        self._pushed = [source for source in sources.values() if receives(source)]
         channels: dict[str, list[str]] = {}
         for source, trigger in _of_kind(sources, NotifyTrigger):
             channels.setdefault(trigger.channel, []).append(source.source)
@@ -152,6 +157,12 @@ class Watching:
             asked |= dict.fromkeys(self._channels.get(notice.channel, ()))
         for source in asked:
             self.ask(source)
+
+    def _gather(self) -> None:
+        """What was pushed, where enough of it waits or for long enough."""
+        for source in self._pushed:
+            if due(self.engine, source):
+                self.ask(source.source)
 
     def _close(self) -> None:
         if self._listening is not None:

@@ -20,7 +20,7 @@ from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError, MetadataError, TransientError
 from dataplatform.storage.mongo import server_errors
 from dataplatform.storage.postgres import database_errors
-from dataplatform.web import api, metrics
+from dataplatform.web import api, hooks, metrics
 from dataplatform.web.live import Live
 from dataplatform.web.pages import PAGES
 from dataplatform.web.render import FOLDER, plain, render
@@ -37,9 +37,9 @@ def create_app(platform: Platform, sign_in: bool = True) -> Guard:
         title="dataplatform", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
     guarded = Guard(app, trust)
-    app.state.live = Live(platform, trust, sign_in)
+    app.state.live = Live(platform, trust, sign_in, hooks.Hooks(hooks.Writer(platform.engine)))
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    for router in (*PAGES, api.router, metrics.router):
+    for router in (*PAGES, api.router, metrics.router, hooks.router):
         app.include_router(router)
     for kind in (
         NotSignedInError, NotAllowedError, DataplatformError, HTTPException, RequestValidationError,

@@ -37,6 +37,7 @@ class Live:
     first: Platform
     trust: Trust
     sign_in: bool = True
+    hooks: Any = None  # what the route of webhooks keeps
     jobs: Jobs = field(default_factory=Jobs)
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _found: dict[str, Any] = field(default_factory=dict)  # auto_dw's last proposal, by schema
@@ -101,6 +102,7 @@ def seen(root: Path) -> Seen:
         *root.glob("models/*.py"),
         *root.glob("gold/**/*.sql"),
         root / "auto_dw.yaml",
+        root / "actions.yaml",
     ):
         try:
             stat = path.stat()
