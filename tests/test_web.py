@@ -337,6 +337,14 @@ def test_a_source_is_written_only_where_it_belongs_and_when_it_is_right(bare: We
     assert sorted(tmp_path.rglob("*.y*ml")) == before
     assert browser.post("/sources/new", {"text": good, "do": "check"}).status_code == 200
     assert sorted(tmp_path.rglob("*.y*ml")) == before
+    (tmp_path / "e.csv").write_text("id,name\n1,<b>Ada</b>\n")
+    tried = browser.post("/sources/new", {"text": good, "do": "try"}).text
+    assert "1 on the first page" in tried
+    assert "&lt;b&gt;Ada" in tried
+    gone = browser.post("/sources/new", {"text": good.replace("e.csv", "gone.csv"), "do": "try"})
+    assert gone.status_code == 200
+    assert "gone.csv" in gone.text
+    assert sorted(tmp_path.rglob("*.y*ml")) == before, "to try writes nothing"
     assert browser.post("/sources/new", {"text": good.replace("\n", "\r\n")}).status_code == 303
     assert (sources / "other.yaml").read_text() == good
     assert browser.get("/sources/other").status_code == 200, "the process sees the new file"
