@@ -115,6 +115,7 @@ def schedules(env: dict[str, str], name: str) -> list[dict[str, Any]]:
 @pytest.mark.timeout(400)
 def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, str], tmp_path: Path) -> None:
     with up(env) as about:
+        assert urllib.request.urlopen(f"{about['web']}/healthz").read() == b"ok\n"
         begun = time.monotonic()
         wait_for(lambda: ids(env, "often") == [1], 60, "the interval's first run loaded nothing")
         (tmp_path / "data" / "often.jsonl").write_text('{"id": 1}\n{"id": 2}\n')

@@ -337,6 +337,14 @@ def test_a_source_is_written_only_where_it_belongs_and_when_it_is_right(bare: We
     assert sorted(tmp_path.rglob("*.y*ml")) == before
     assert browser.post("/sources/new", {"text": good, "do": "check"}).status_code == 200
     assert sorted(tmp_path.rglob("*.y*ml")) == before
+    (tmp_path / "e.csv").write_text("id,name\n1,<b>Ada</b>\n")
+    tried = browser.post("/sources/new", {"text": good, "do": "try"}).text
+    assert "1 on the first page" in tried
+    assert "&lt;b&gt;Ada" in tried
+    gone = browser.post("/sources/new", {"text": good.replace("e.csv", "gone.csv"), "do": "try"})
+    assert gone.status_code == 200
+    assert "gone.csv" in gone.text
+    assert sorted(tmp_path.rglob("*.y*ml")) == before, "to try writes nothing"
     assert browser.post("/sources/new", {"text": good.replace("\n", "\r\n")}).status_code == 303
     assert (sources / "other.yaml").read_text() == good
     assert browser.get("/sources/other").status_code == 200, "the process sees the new file"
@@ -640,3 +648,27 @@ def test_a_question_in_words_becomes_sql_that_a_person_asks(make_world: MakeWorl
     assert "  note " not in server.prompts[0], "it is private"
     assert "Ada" not in server.prompts[0], "no value is told"
     assert "dp_key" not in server.prompts[0]
+
+
+def test_a_second_factor_is_asked_for_and_each_code_works_once(bare: Web) -> None:
+    from dataplatform.access import totp
+
+    browser = bare.browser().sign_in()
+    secret = re.search(r'name="secret" value="(\w+)"', browser.get("/settings").text)
+    assert secret
+    now = int(time.time()) // totp.EVERY
+    right = {"secret": secret[1], "old": PASSWORD, "code": totp.code_at(secret[1], now)}
+    for wrong in ({"code": "000000"}, {"old": "not it, not it"}, {"secret": "no base 32!"}):
+        assert browser.post("/settings/code", {**right, **wrong}).status_code == 403, wrong
+    assert browser.post("/settings/code", right).status_code == 303
+    client = bare.client()
+    form = {"name": NAME, "password": PASSWORD}
+    assert client.post("/sign-in", data=form).status_code == 401
+    assert client.post("/sign-in", data={**form, "code": right["code"]}).status_code == 401, "it was used"
+    later = totp.code_at(secret[1], now + 1)
+    assert client.post("/sign-in", data={**form, "code": later}).status_code == 303
+    assert client.post("/sign-in", data={**form, "code": later}).status_code == 401, "once"
+    assert "a code of your app is asked for" in browser.get("/settings").text
+    assert browser.post("/settings/code/remove", {"old": PASSWORD, "code": later}).status_code == 403
+    users.remove_code(bare.world.platform.engine, NAME)
+    assert bare.client().post("/sign-in", data=form).status_code == 303

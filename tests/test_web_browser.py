@@ -24,7 +24,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-background-networking"]
 PAGES = (
     "/", "/sources", "/sources/s", "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
     "/tables/gold/ages", "/quarantine?source=s&entity=people", "/auto-dw", "/sql", "/runs", "/settings", "/help",
-    "/help/silver",
+    "/help/silver", "/help/web",
 )  # fmt: skip
 
 

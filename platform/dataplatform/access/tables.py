@@ -12,6 +12,8 @@ web_user = sa.Table(
     sa.Column("name", sa.Text, primary_key=True, comment="Name to sign in with"),
     sa.Column("password", sa.Text, comment="argon2id; null: comes through a proxy only"),
     sa.Column("scope", sa.Text, nullable=False, comment="read, act or admin"),
+    sa.Column("totp", sa.Text, comment="Secret of the second factor; null: none"),
+    sa.Column("totp_step", sa.BigInteger, comment="Step of the last code, which works once"),
     sa.Column("created_at", moment, nullable=False, comment="UTC"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,6 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.engine import Engine
 
+from dataplatform.access import totp
 from dataplatform.access.doors import SCOPES, digest, is_setup_token
 from dataplatform.access.tables import web_attempt, web_session, web_token, web_user
 from dataplatform.errors import TerminalError
@@ -113,24 +115,63 @@ def set_password(engine: Engine, name: str, password: str) -> None:
         conn.execute(web_user.update().where(web_user.c.name == name).values(password=row["password"]))
 
 
-def check_password(engine: Engine, name: str, password: str, address: str) -> None:
-    """Raises RefusedError where that is not the user's password, or where there were too many tries."""
+def check_password(engine: Engine, name: str, password: str, address: str, code: str = "") -> None:
+    """Raises RefusedError where that is not the user's password and code, or where there were too many tries."""
     keys = {digest(f"name {name}"): FREE, digest(f"address {address}"): FREE_OF_ADDRESS}
     _refuse_too_many(engine, keys)
+    c = web_user.c
     with connected(engine) as conn:
-        known = conn.execute(sa.select(web_user.c.password).where(web_user.c.name == name)).scalar()
-    if not _is(known or _nobody(), password[:LONGEST]) or known is None:
-        now = datetime.now(UTC)
-        with transaction(engine) as conn:
-            conn.execute(web_attempt.delete().where(web_attempt.c.at < now - WINDOW))
-            conn.execute(web_attempt.insert(), [{"who": key, "at": now} for key in keys])
+        row = conn.execute(sa.select(c.password, c.totp, c.totp_step).where(c.name == name)).first()
+    known = row.password if row else None
+    if not _is(known or _nobody(), password[:LONGEST]) or row is None or known is None:
+        _note_failure(engine, keys)
         raise RefusedError("the name or the password is wrong", "try again")
+    step = totp.step_of(row.totp, code, row.totp_step or -1) if row.totp else None
+    if row.totp and step is None:
+        _note_failure(engine, keys)
+        raise RefusedError("the code is missing, wrong or used", "write the one that your app shows now")
     with transaction(engine) as conn:
         conn.execute(web_attempt.delete().where(web_attempt.c.who == next(iter(keys))))
+        if row.totp:
+            once = web_user.update().where(c.name == name, sa.func.coalesce(c.totp_step, -1) < step)
+            if not conn.execute(once.values(totp_step=step)).rowcount:
+                raise RefusedError("this code was used just now", "wait for the next one")
         if _hasher().check_needs_rehash(known):
-            conn.execute(
-                web_user.update().where(web_user.c.name == name).values(password=_hasher().hash(password))
-            )
+            conn.execute(web_user.update().where(c.name == name).values(password=_hasher().hash(password)))
+
+
+def _note_failure(engine: Engine, keys: Iterable[str]) -> None:
+    now = datetime.now(UTC)
+    with transaction(engine) as conn:
+        conn.execute(web_attempt.delete().where(web_attempt.c.at < now - WINDOW))
+        conn.execute(web_attempt.insert(), [{"who": key, "at": now} for key in keys])
+
+
+def has_code(engine: Engine, name: str) -> bool:
+    """Whether the user has a second factor."""
+    with connected(engine) as conn:
+        query = sa.select(web_user.c.totp.is_not(None)).where(web_user.c.name == name)
+        return bool(conn.execute(query).scalar())
+
+
+def set_code(engine: Engine, name: str, secret: str, code: str) -> None:
+    """From now on a code is asked for; raises RefusedError unless the app shows it already."""
+    try:
+        step = totp.step_of(secret, code)
+    except ValueError:
+        step = None
+    if step is None:
+        raise RefusedError(
+            "that is not the code of this secret", "look whether the clocks are right, then again"
+        )
+    with transaction(engine) as conn:
+        values = {"totp": secret, "totp_step": step}
+        conn.execute(web_user.update().where(web_user.c.name == name).values(values))
+
+
+def remove_code(engine: Engine, name: str) -> None:
+    with transaction(engine) as conn:
+        conn.execute(web_user.update().where(web_user.c.name == name).values(totp=None, totp_step=None))
 
 
 def _refuse_too_many(engine: Engine, keys: dict[str, int]) -> None:

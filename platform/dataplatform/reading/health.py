@@ -32,7 +32,7 @@ BEHIND = timedelta(minutes=15)  # gold may be older than silver by so much
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about an entity or a model. `mend`: run, quarantine, look or gold; empty: nothing to do."""
+    """One thing about an entity or a model. `mend`: run, quarantine, look, settings, gold or empty."""
 
     kind: str
     state: State
@@ -184,7 +184,8 @@ def _of_load(load: Any) -> list[Finding]:
         return [Finding("load", "new", "nothing was loaded yet", "run")]
     if load.status == "failed":
         first = (load.error or "it failed").strip().splitlines()[0]
-        return [Finding("load", "bad", f"the last load failed: {first}", "run")]
+        mend = "settings" if "the secret " in first else "run"
+        return [Finding("load", "bad", f"the last load failed: {first}", mend)]
     return []
 
 

@@ -89,6 +89,7 @@ def _bound(host: str, port: int, other: bool) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(512)  # before the address is told: who comes early waits, and is not refused
     except OSError as error:
         listening.close()
         if other and error.errno == errno.EADDRINUSE:

@@ -35,11 +35,11 @@ def _page(request: Request, next: str, error: str = "", name: str = "", status: 
 
 
 @router.post("/sign-in")
-def sign_in(request: Request, name: Text, password: Text, next: Text = "/") -> Response:
+def sign_in(request: Request, name: Text, password: Text, next: Text = "/", code: Text = "") -> Response:
     _same_site(request)
     engine = live_of(request).first.engine
     try:
-        users.check_password(engine, name, password, request.state.address)
+        users.check_password(engine, name, password, request.state.address, code)
     except RefusedError as error:
         status = 429 if "too many" in error.message else 401
         return _page(request, next, f"{error.message}: {error.remedy}", name, status)

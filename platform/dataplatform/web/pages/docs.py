@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from functools import cache
 from pathlib import Path
@@ -59,9 +60,12 @@ def _html(name: str) -> str:
     text = re.sub(r'href="([^"]+)"', lambda found: f'href="{_there(name, found[1])}"', text)
     text = text.replace("<pre>", '<pre tabindex="0">')
     text = re.sub(r'<img src="[^"]*" alt="([^"]*)"[^>]*>', r"<em>\1</em>", text)
-    return text.replace(
-        "<table>", '<div class="wide" role="region" aria-label="Table" tabindex="0"><table class="dense">'
-    ).replace("</table>", "</table></div>")
+    numbers = itertools.count(1)
+    text = re.sub("<table>", lambda _: _OPENED.format(number=next(numbers)), text)
+    return text.replace("</table>", "</table></div>")
+
+
+_OPENED = '<div class="wide" role="region" aria-label="Table {number}" tabindex="0"><table class="dense">'
 
 
 def _with_anchor(found: re.Match[str]) -> str:

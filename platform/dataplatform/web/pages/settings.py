@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dataplatform.access import doors, users
+from dataplatform.access import doors, totp, users
 from dataplatform.access.doors import SCOPES
 from dataplatform.errors import DataplatformError, MetadataError
 from dataplatform.reading.reader import can_ask
@@ -61,7 +61,8 @@ def _page(request: Request, who: Who, now: Now, live: Live, token: str = "", sai
         model_errors=now.model_errors, sources=len(now.platform.catalog.sources),
         models=len(now.platform.catalog.models), secrets=secrets_of(now), users=users.users(engine) if admin else [],
         sessions=doors.sessions(engine) if admin else [], tokens=doors.tokens(engine) if admin else [], scopes=SCOPES,
-        token=token, said=said, sql=can_ask(engine, live.settings) if admin else "",
+        token=token, said=said, has_code=users.has_code(engine, who.name), secret=(secret := totp.new_secret()),
+        uri=totp.uri(secret, who.name), sql=can_ask(engine, live.settings) if admin else "",
         servers={
             "Postgres": engine.url.render_as_string(hide_password=True), "MongoDB": now.platform.bronze.db.name,
             "Raw files": now.platform.raw.root,
@@ -112,12 +113,33 @@ def remove_user(who: Admin, live: LiveNow, name: str) -> Response:
 
 
 @router.post("/settings/password")
-def password(request: Request, who: Reader, live: LiveNow, old: Text, new: Text) -> Response:
+def password(request: Request, who: Reader, live: LiveNow, old: Text, new: Text, code: Text = "") -> Response:
     """One's own; every other session of theirs ends."""
     if who.how != "session":
         raise MetadataError("only who has signed in here has a password to change", "sign in")
     engine = live.first.engine
-    users.check_password(engine, who.name, old, request.state.address)
+    users.check_password(engine, who.name, old, request.state.address, code)
     users.set_password(engine, who.name, new)
     doors.close_sessions_of(engine, who.name, but=who.session)
     return RedirectResponse("/settings", 303)
+
+
+@router.post("/settings/code")
+def set_code(request: Request, who: Reader, live: LiveNow, secret: Text, code: Text, old: Text) -> Response:
+    """From now on a code is asked for. The password again: a page that was left open is not enough."""
+    _sign_in_again(request, who, live, old, "")
+    users.set_code(live.first.engine, who.name, secret, code)
+    return RedirectResponse("/settings", 303)
+
+
+@router.post("/settings/code/remove")
+def remove_code(request: Request, who: Reader, live: LiveNow, old: Text, code: Text) -> Response:
+    _sign_in_again(request, who, live, old, code)
+    users.remove_code(live.first.engine, who.name)
+    return RedirectResponse("/settings", 303)
+
+
+def _sign_in_again(request: Request, who: Who, live: Live, password: str, code: str) -> None:
+    if who.how != "session":
+        raise MetadataError("only who has signed in here has a password and a code", "sign in")
+    users.check_password(live.first.engine, who.name, password, request.state.address, code)

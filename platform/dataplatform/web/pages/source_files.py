@@ -10,8 +10,11 @@ from fastapi.responses import RedirectResponse, Response
 
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import editing
+from dataplatform.metadata.catalog import source_of
 from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.yaml_file import YamlError, parse
+from dataplatform.reading.first_page import FirstPage, first_pages
+from dataplatform.web.live import Now
 from dataplatform.web.render import render
 from dataplatform.web.who import Admin, Known
 
@@ -82,8 +85,9 @@ def save_new(
             problems = editing.problems_of_source(root, name, text)
     except MetadataError as error:
         problems = [Problem("", _line(text), "source", error.message, legal=error.remedy)]
-    if problems or do == "check":
-        return _page(request, "", text, editing.digest(""), problems, checked=True)
+    if problems or do != "save":
+        tried = _tried(now, name, text) if do == "try" and not problems else None
+        return _page(request, "", text, editing.digest(""), problems, True, tried)
     editing.save_source(root, name, text, editing.digest(""))
     return RedirectResponse(f"/sources/{name}", 303)
 
@@ -102,8 +106,9 @@ def save(
 ) -> Response:
     root = now.platform.catalog.root
     problems = editing.problems_of_source(root, name, text)
-    if problems or do == "check":
-        return _page(request, name, text, seen, problems, checked=True)
+    if problems or do != "save":
+        tried = _tried(now, name, text) if do == "try" and not problems else None
+        return _page(request, name, text, seen, problems, True, tried)
     try:
         editing.save_source(root, name, text, seen)
     except MetadataError as error:
@@ -114,14 +119,26 @@ def save(
 
 
 def _page(
-    request: Request, name: str, text: str, seen: str, problems: list[Problem], checked: bool = False
+    request: Request,
+    name: str,
+    text: str,
+    seen: str,
+    problems: list[Problem],
+    checked: bool = False,
+    tried: list[FirstPage] | None = None,
 ) -> Response:
     told = [{"line": p.line, "text": _told(p)} for p in problems]
     return render(
         request, "source_edit.html", 400 if problems else 200, new=not name, name=name, text=text, seen=seen,
-        problems=told, checked=checked, kinds=list(TEMPLATES),
+        problems=told, checked=checked, kinds=list(TEMPLATES), tried=tried,
         file=f"metadata/sources/{name or named_in(text) or 'NAME'}.yaml",
     )  # fmt: skip
+
+
+def _tried(now: Now, name: str, text: str) -> list[FirstPage]:
+    """The first page of each entity of a text that is right."""
+    source = source_of(text.replace("\r\n", "\n"), editing.source_file(now.platform.catalog.root, name), [])
+    return first_pages(now.platform, source) if source is not None else []
 
 
 def _told(problem: Problem) -> str:
