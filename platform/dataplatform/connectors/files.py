@@ -1,4 +1,5 @@
-"""Connector `files`: CSV, TSV, JSON and JSON-lines files, plain or compressed, local or fsspec URLs."""
+"""Connector `files`: CSV, TSV, JSON, JSON lines, Excel, Parquet, XML and iCalendar, plain or compressed, local
+or fsspec URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ import xxhash
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dataplatform.connectors import csv_rows, encodings, json_text
+from dataplatform.connectors import csv_rows, encodings, json_text, other_files
 from dataplatform.connectors.contract import Part, Records, Request, Since, of_kind
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.base import Scalar, Text
@@ -69,10 +70,14 @@ class FilesEntity(Entity):
     """One kind of record: a file, or many of the same shape."""
 
     file: str = Field(description="Name or glob below the path.")
-    format: Literal["csv", "tsv", "json", "jsonl"] | None = Field(
+    format: Literal["csv", "tsv", "json", "jsonl", "xlsx", "parquet", "xml", "ics"] | None = Field(
         default=None, description="The format, when the name does not tell."
     )
-    records: str | None = Field(default=None, description="Path of the list of records in a JSON document.")
+    records: str | None = Field(
+        default=None,
+        description="Path of the list of records in a JSON document; of XML that of its elements.",
+    )
+    sheet: str | None = Field(default=None, description="Sheet of an Excel file; its first, when absent.")
     encoding: str | None = Field(default=None, description=_ENCODING + _ELSE)
     delimiter: str | None = Field(default=None, min_length=1, max_length=1, description=_DELIMITER + _ELSE)
     decimal: DecimalPoint | None = Field(default=None, description=_DECIMAL + _ELSE)
@@ -123,7 +128,9 @@ SOURCE = FilesSource
 
 log = logging.getLogger(__name__)
 
-_FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"}
+_FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"} | {
+    "xlsx": "xlsx", "xlsm": "xlsx", "parquet": "parquet", "xml": "xml", "ics": "ics", "ical": "ics",
+}  # fmt: skip
 _COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
 
 
@@ -217,7 +224,7 @@ def _roots(base: str, request: Request) -> list[str]:
 
 def _how(entity: FilesEntity) -> str:
     """What a person says of the way to read the files; what was read in another way is read again."""
-    names = ("format", "records", "encoding", "delimiter", "skip_rows", "skip_footer", "comment")
+    names = ("format", "records", "sheet", "encoding", "delimiter", "skip_rows", "skip_footer", "comment")
     said = {name: value for name in names if (value := getattr(entity, name))}
     return f"-{xxhash.xxh3_64_hexdigest(repr(said).encode())}" if said else ""
 
@@ -274,12 +281,17 @@ def _format(entity: FilesEntity, opened: _Opened) -> str:
             return _FORMATS[ending]
     raise SourceError(
         f"the name {opened.name!r} does not tell its format",
-        "add `format: csv`, tsv, json or jsonl to the entity",
+        "add `format: csv`, tsv, json, jsonl, xlsx, parquet, xml or ics to the entity",
     )
 
 
 def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part: Part) -> Iterator[Records]:
     kind = _format(entity, opened)
+    if kind in other_files.KINDS:
+        size, skip = connector.page_size, entity.skip_rows
+        reading = other_files.Reading(dict(opened.about), part, size, entity.records, entity.sheet, skip)
+        yield from other_files.pages(kind, opened.stream, reading)
+        return
     head, stream = encodings.peeked(opened.stream)
     encoding = _encoding(entity, head, opened.about, kind)
     about: dict[str, Any] = {**opened.about, "encoding": encoding.name}
