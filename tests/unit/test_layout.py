@@ -31,7 +31,7 @@ LEVELS = [
     {"context"},
     {"requesting", "stamp"},
     {"pipeline"},
-    {"auto_dw", "runs", "reading", "upkeep"},
+    {"auto_dw", "drafting", "runs", "reading", "upkeep"},
     {"orchestration", "triggers"},
     {"bootstrap"},
     {"cli", "web"},

@@ -22,10 +22,14 @@ COMMANDS = {
     ),
     "deploy": ("serve:deploy", "Makes Prefect's deployments what the metadata say."),
     "check": ("check:check", "Checks metadata, connectors and secrets: every problem, with file and line."),
-    "new": ("new:app", "Writes files for you to go on with: the class of an entity."),
+    "new": ("new:app", "Writes files for you to go on with: a source, the class of an entity."),
     "connect": (
         "connect:connect",
         "Connects a source that asks a person (OAuth2): opens the provider's page, and keeps the tokens it gives.",
+    ),
+    "infer": (
+        "drafts:infer",
+        "Proposes keys, columns of dates and lists' keys for a source from the records that have landed.",
     ),
     "schema": ("check:schema", "Prints the JSON Schema of a source's file, for your editor."),
     "run": ("run:run", "Ingests a source now: a flow run in Prefect, a task for each entity and layer."),

@@ -10,11 +10,12 @@ import typer
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
+from dataplatform.cli.drafts import source
 from dataplatform.metadata.model_text import Shape, appended, class_name, module_text
 from dataplatform.reading.shape import shape_named
 
 app = typer.Typer(
-    help="Writes files for you to go on with: the class of an entity.",
+    help="Writes files for you to go on with: a source, the class of an entity.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -22,7 +23,10 @@ app = typer.Typer(
 
 @app.callback()
 def new() -> None:
-    """Writes files for you to go on with: the class of an entity."""
+    """Writes files for you to go on with: a source, the class of an entity."""
+
+
+app.command("source")(source)
 
 
 @app.command("model")

@@ -1,0 +1,200 @@
+"""From nothing to a source's file: what is drafted from files, an API and a database loads as it is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from conftest import MakeWorld, World, execute, serving
+from dataplatform.drafting.proposals import proposal
+from dataplatform.drafting.sources import draft
+from dataplatform.errors import MetadataError, SourceError
+from test_purge import program
+
+BANK = (
+    "Datum;Omschrijving;Bedrag;Saldo\n31/01/2026;Huur;-1.900,00;100,00\n02/02/2026;Loon;2.500,00;2.600,00\n"
+)
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world()
+
+
+def test_a_folder_becomes_a_source_that_loads(world: World) -> None:
+    for month in ("01", "02"):
+        world.write(f"bank-2026-{month}.csv", BANK if month == "01" else BANK.replace("Huur", "Gas"))
+    orders = [
+        {
+            "id": n,
+            "customer": {"id": n % 7},
+            "lines": [{"id": line, "sku": f"s{line}"} for line in range(n % 4)],
+        }
+        for n in range(60)
+    ]
+    world.write("orders.json", json.dumps({"orders": orders}))
+    weather = "".join(f"S{s},2026-01-{d:02},{(s * 7 + d) % 13 / 2}\n" for s in range(3) for d in range(1, 29))
+    world.write("weather.csv", "station,date,temp\n" + weather)
+    world.write("notes.txt", "no data")
+    said = program(world, "new", "source", str(world.folder / "data"), "--name", "mine")
+    entities = read(said["text"])["entities"]
+    assert entities["bank"] == {
+        "file": "bank-2026-*.csv", "key": "row", "decimal": ",", "thousands": ".",
+        "columns": {"Datum": {"type": "date", "format": "%d/%m/%Y"}},
+    }  # fmt: skip
+    assert entities["orders"] == {
+        "file": "orders.json",
+        "key": ["id"],
+        "children": {"lines": {"key": ["id"]}},
+    }
+    assert entities["weather"]["key"] == ["station", "date"]
+    assert program(world, "run", "mine")["status"] == "done"
+    query = "select distinct data_type from information_schema.columns where table_name = 'mine__bank' and column_name = '{}'"
+    assert world.rows(query.format("datum")) == [("date",)]
+    assert world.rows("select count(*), sum(bedrag) from silver_current.mine__bank") == [(4, 1200)]
+    assert world.rows("select count(*) from silver_current.mine__orders__lines") == [(90,)]
+    assert (
+        "is there already"
+        in program(world, "new", "source", str(world.folder / "data"), "--name", "mine", code=1)["error"]
+    )
+
+
+def read(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+class Api(BaseHTTPRequestHandler):
+    """Items on pages that a Link header names, for who has the key."""
+
+    def do_GET(self) -> None:
+        asked = parse_qs(urlsplit(self.path).query)
+        if asked.get("api_key") != ["s3cret-word"]:
+            self.answer(401, {"error": "no"}, {})
+            return
+        page = int(asked.get("page", ["1"])[0])
+        items = [
+            {"item_id": f"i{n}", "name": f"name {n}", "updated_at": "2026-01-01T00:00:00Z"}
+            for n in range(page * 30, page * 30 + 30)
+        ]
+        host = self.headers["Host"]
+        more = (
+            {"Link": f'<http://{host}/v1/items?api_key=s3cret-word&page={page + 1}>; rel="next"'}
+            if page < 3
+            else {}
+        )
+        self.answer(200, {"data": items, "total": 90}, more)
+
+    def answer(self, code: int, body: Any, headers: dict[str, str]) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(code)
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(text)),
+            **headers,
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_an_api_becomes_a_source_that_loads_and_its_key_is_no_text_of_the_file(world: World) -> None:
+    with serving(Api) as host:
+        said = program(world, "new", "source", f"http://{host}/v1/items?api_key=s3cret-word", "--name", "api")
+        assert "s3cret-word" not in json.dumps(said)
+        assert said["secrets"] == ["api/api_key"]
+        drafted = read(said["text"])
+        assert drafted["connector"]["params"] == {"api_key": {"secret": "api/api_key"}}
+        assert drafted["entities"]["items"]["key"] == ["item_id"]
+        assert any("updated_at" in note for note in said["notes"]["items"])
+        assert program(world, "run", "api")["status"] == "done"
+        assert world.rows("select count(*), count(distinct item_id) from silver_current.api__items") == [
+            (90, 90)
+        ]
+        wrong = program(world, "new", "source", f"http://{host}/v1/items", "--name", "shut")
+        assert "401" in wrong["notes"]["items"][0]
+
+
+def test_a_database_becomes_a_source_that_loads(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    conn = sqlite3.connect(path)
+    conn.executescript(
+        "create table Customers(CustomerID integer primary key, Name text, UpdatedAt text); create table log(line text);"
+        "insert into Customers values (1, 'a', '2026-01-01 10:00:00'), (2, 'b', '2026-01-02 10:00:00');"
+        "insert into log values ('x');"
+    )
+    conn.close()
+    said = program(world, "new", "source", str(path))
+    assert read(said["text"])["entities"] == {
+        "customers": {"table": "Customers", "key": ["CustomerID"]}, "log": {"table": "log", "key": "row"},
+    }  # fmt: skip
+    assert program(world, "run", "shop")["status"] == "done"
+    settings = world.platform.settings
+    assert settings.postgres_url is not None
+    execute(world, "create table visits (id uuid, at timestamptz, page text, primary key (id, at))")
+    said = program(
+        world, "new", "source", settings.postgres_url.get_secret_value(), "--name", "own", "--stdout"
+    )
+    assert said["file"] is None
+    assert read(said["text"])["entities"]["visits"]["key"] == ["id", "at"]
+    assert not (world.folder / "metadata" / "sources" / "own.yaml").exists()
+
+
+def test_what_is_landed_proposes_keys(world: World) -> None:
+    world.write(
+        "a.csv", "iban,date,text\n" + "".join(f"NL{n:02},2026-01-{n + 1:02},t{n % 2}\n" for n in range(25))
+    )
+    (world.folder / "metadata" / "sources" / "s.yaml").write_text(
+        f"source: s\nconnector: {{type: files, path: '{world.folder}/data'}}\nentities:\n  a: {{file: a.csv, key: row}}\n"
+    )
+    assert "nothing of s.a has landed" in program(world, "infer", "s", code=1)["error"]
+    program(world, "run", "s")
+    found = program(world, "infer", "s")["entities"]["a"]
+    assert found["proposal"]["key"] == ["iban"]
+    assert "its key is row now" in found["notes"][-1]
+    assert "has no entity b" in program(world, "infer", "s", "b", code=1)["error"]
+
+
+@pytest.mark.parametrize(
+    ("records", "name", "key"),
+    [
+        ([{"id": 1}, {"id": 2}], "x", ("id",)),
+        ([{"id": 1}, {"id": 1}], "x", ()),
+        ([{"id": None}, {"id": 1}], "x", ()),
+        ([{"order_id": 1, "customer_id": 5}, {"order_id": 2, "customer_id": 6}], "orders", ("order_id",)),
+        ([{"n": i, "amount": i} for i in range(30)], "x", ()),  # numbers that only happen to differ
+        ([{"email": f"{i}@x", "at": "2026-01-01"} for i in range(30)], "x", ("email",)),
+        ([{"v": 1.5}, {"v": 2.5}], "x", ()),
+        ([{}], "x", ()),
+    ],
+)
+def test_keys_that_records_propose(records: list[dict[str, Any]], name: str, key: tuple[str, ...]) -> None:
+    assert proposal(records, (), name).key == key
+
+
+def test_a_format_that_is_not_sure_is_asked_for_and_not_guessed() -> None:
+    both = proposal([{"d": "01/02/2026"}, {"d": "03/04/2026"}])
+    assert both.columns == {}
+    assert any("%d/%m/%Y or %m/%d/%Y" in note for note in both.notes)
+    assert proposal([{"amount": "20260101"}]).columns == {}
+
+
+def test_nothing_is_drafted_from_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is not there"):
+        draft(str(tmp_path / "no.csv"))
+    with pytest.raises(SourceError, match="no files of a known format"):
+        draft(str(tmp_path))
+    with pytest.raises(MetadataError, match="cannot be the name"):
+        draft(str(tmp_path), "No Name")
+    with pytest.raises(SourceError, match="cannot be read") as caught:
+        draft("postgresql://u:hidden-word@127.0.0.1:1/x")
+    assert "hidden-word" not in str(caught.value)
