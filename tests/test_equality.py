@@ -72,3 +72,14 @@ def test_a_release_that_drops_zeros_changes_nothing_in_a_csv(make_world: MakeWor
     world.write("c.csv", "id,n,m\n" + "".join(f"{n},{n},{n}.5\n" for n in range(3000)))
     counts = world.run().entities["c"].counts
     assert (counts.inserted, counts.updated, counts.closed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("written", ["numeric(12)", "numeric(12, 2)", "NUMERIC(12,2)", "decimal(12)"])
+def test_a_type_is_the_same_however_it_is_written(make_world: MakeWorld, files: str, written: str) -> None:
+    """Rows were made anew by every load where Postgres names the type otherwise."""
+    world = make_world(s=files + f'  a: {{file: a.csv, key: [id], columns: {{v: {{type: "{written}"}}}}}}\n')
+    world.write("a.csv", "id,v\n1,3\n2,4\n")
+    world.run()
+    world.write("a.csv", "id,v\n1,3\n2,4\n3,5\n")
+    counts = world.run().entities["a"].counts
+    assert (counts.inserted, counts.updated, counts.closed) == (1, 0, 0)

@@ -73,13 +73,13 @@ def _said(
     elif dialect != "sqlite" and asked.table is not None:
         types = sql_types.of_table(asked.table)
     nested = {re.split(r"\.|__", path)[0] for path in entity.columns if path not in types}
-    key = tuple(asked.table.primary_key.columns.keys()) if asked.table is not None else ()
+    key = tuple(map(str, asked.table.primary_key.columns.keys())) if asked.table is not None else ()
     if any(types.values()):
         yield Schema(sql_types.unsaid(types, nested | set(entity.children)), key)
 
 
 def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEntity) -> Iterator[Item]:
-    columns = tuple(stream.keys())
+    columns = tuple(map(str, stream.keys()))
     cursor = entity.cursor.field if entity.cursor else None
     row, newest = 0, None
     for block in stream.partitions(size):
@@ -171,7 +171,7 @@ def _asked(connection: sa.Connection, wanted: _Wanted) -> _Asked:
     cursor = wanted.entity.cursor
     table = _table(connection, wanted)
     described: dict[str, Any] = {"table": table.fullname}
-    whole = untyped(table) if is_sqlite else sa.select(table)
+    whole = untyped(table) if is_sqlite else _whole(table, connection.dialect.name)
     types = readers(table) if is_sqlite else {}
     if cursor is None:
         return _Asked(whole, described, types, table)
@@ -182,6 +182,15 @@ def _asked(connection: sa.Connection, wanted: _Wanted) -> _Asked:
         )
     statement = _since(whole, table.c[cursor.field], wanted.since)
     return _Asked(statement, {**described, "since": wanted.since.cursor}, types, table)
+
+
+def _whole(table: sa.Table, dialect: str) -> sa.Select[Any]:
+    """All columns. MySQL's TIME is a duration, of up to 838 hours, of which SQLAlchemy would make a time of day."""
+    if dialect not in ("mysql", "mariadb"):
+        return sa.select(table)
+    return sa.select(
+        *(sa.cast(c, sa.String).label(c.name) if isinstance(c.type, sa.Time) else c for c in table.columns)
+    )
 
 
 def _query(query: str, cursor: CursorField | None, since: Since) -> tuple[sa.Executable, dict[str, Any]]:

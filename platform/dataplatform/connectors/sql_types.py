@@ -51,8 +51,8 @@ def _numeric(precision: int | None, scale: int | None) -> str:
 
 
 def of_table(table: sa.Table) -> dict[str, str | None]:
-    """Of the columns of a reflected table."""
-    return {column.name: _of_type(column.type) for column in table.columns}
+    """Of the columns of a reflected table; their names as plain text, which SQLAlchemy's are not (`quoted_name`)."""
+    return {str(column.name): _of_type(column.type) for column in table.columns}
 
 
 def _of_type(type_: sa.types.TypeEngine[Any]) -> str | None:

@@ -167,6 +167,16 @@ _WIDTHS = ("smallint", "integer", "bigint")
 _PRECISION = re.compile(r"numeric\((\d+)(?:,\s*(\d+))?\)")
 
 
+def canonical_type(type_: str) -> str:
+    """A column's type as Postgres names it, however it was written.
+
+    >>> canonical_type("numeric(20)"), canonical_type("numeric(12, 2)"), canonical_type("text")
+    ('numeric(20,0)', 'numeric(12,2)', 'text')
+    """
+    found = _PRECISION.fullmatch(type_)
+    return f"numeric({found[1]},{found[2] or 0})" if found else type_
+
+
 def join_types(left: str | None, right: str | None) -> str | None:
     """The narrowest column type that holds the values of both; None: nothing is said.
 

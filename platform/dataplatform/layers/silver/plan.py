@@ -183,9 +183,9 @@ def make_plan(ref: EntityRef, entity: Entity, known: Mapping[str, KnownPath], em
 def _typed(path: str, paths: Mapping[str, KnownPath], said: Mapping[str, Column]) -> KnownPath:
     known, column = paths[path], said.get(path)
     if column is not None and column.type:
-        return replace(known, type=column.type)
+        return replace(known, type=k.canonical_type(column.type))
     if known.said:
-        return replace(known, type=known.said)
+        return replace(known, type=k.canonical_type(known.said))
     is_object = known.kind == k.NULL and any(p.startswith(path + "__") for p in paths)
     if known.kind == k.LISTS or is_object:
         return replace(known, type=None)
