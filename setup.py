@@ -16,7 +16,7 @@ BUNDLED = "dataplatform/_bundled"
 FILES = [
     "flows/*.py",
     "migrations/*.py", "migrations/*.mako", "migrations/versions/*.py",
-    "docs/*.md", "docs/adr/*.md",  # Help, in the web pages
+    "docs/**/*.md",  # Help, in the web pages
     # of metadata/, which is a person's own, no more than the demo needs
     "metadata/sources/nycflights.yaml", "metadata/gold/busiest_routes.sql",
     "metadata/gold/delays_by_carrier.sql", "metadata/gold/weather_effect.sql",

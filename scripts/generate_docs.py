@@ -129,6 +129,7 @@ def metadata_page() -> str:
         ("actions.yaml: a condition (`when`)", actions.When),
         ("actions.yaml: nothing new", actions.NoData),
         ("actions.yaml: quarantine", actions.Waiting),
+        ("actions.yaml: what ends soon", actions.Expiring),
         ("actions.yaml: a step (`do`)", actions.Step),
         ("actions.yaml: a call", actions.Call),
         ("auto_dw.yaml: a schema", decisions.SchemaDecision),

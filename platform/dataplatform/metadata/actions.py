@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
@@ -105,6 +105,13 @@ class Waiting(Metadata):
     more_than: int = Field(default=0, ge=0, description="Records that may wait.")
 
 
+class Expiring(Metadata):
+    """What lets us into a source ends soon, or has ended."""
+
+    sources: Patterns = Field(default=("*",), description="Sources, with `*`.")
+    within: Duration = Field(default=timedelta(days=7), description="So long before.")
+
+
 class When(Metadata):
     """A condition; exactly one of these. Each is looked at when a run ends, and every quarter of an hour."""
 
@@ -112,6 +119,9 @@ class When(Metadata):
     no_data: NoData | None = Field(default=None, description="Entities that nothing new has come of.")
     quarantine: Waiting | None = Field(default=None, description="Entities with records in quarantine.")
     checks: Patterns | None = Field(default=None, description="`source.entity` whose last checks failed.")
+    expiring: Expiring | None = Field(
+        default=None, description="Sources whose connection, or a token that says its end, ends soon."
+    )
     sql: str | None = Field(
         default=None, description="A query on silver and gold: it is so while it gives rows."
     )

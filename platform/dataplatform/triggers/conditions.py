@@ -13,8 +13,9 @@ from dataplatform.audit import tables as t
 from dataplatform.context import Platform
 from dataplatform.errors import TerminalError
 from dataplatform.layers.bronze import upkeep
-from dataplatform.metadata.actions import NoData, Waiting, When
+from dataplatform.metadata.actions import Expiring, NoData, Waiting, When
 from dataplatform.reading.checks import last_checks
+from dataplatform.reading.expiring import endings
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage.postgres import connected, raw_connection
 
@@ -39,6 +40,8 @@ def found(platform: Platform, when: When) -> Found:
         return _quarantine(platform, when.quarantine)
     if when.checks is not None:
         return _checks(platform, when.checks)
+    if when.expiring is not None:
+        return _expiring(platform, when.expiring)
     return _of_query(platform, when.sql or "")
 
 
@@ -99,6 +102,14 @@ def _checks(platform: Platform, patterns: Iterable[str]) -> Found:
         failed = [f"{c.check}: {c.found}" for c in last.get(ref, ()) if c.status == "failed"]
         if failed and matches(str(ref), patterns):
             result[str(ref)] = f"its checks failed: {'; '.join(failed)}"
+    return result
+
+
+def _expiring(platform: Platform, wanted: Expiring) -> Found:
+    now, result = datetime.now(UTC), Found()
+    for one in endings(platform):
+        if matches(one.source, wanted.sources) and (one.at is None or one.at < now + wanted.within):
+            result[one.source] = one.text(now)
     return result
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,6 +16,7 @@ from dataplatform.layers import raw
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Source
 from dataplatform.metadata.triggers import RRuleTrigger, rule_between
 from dataplatform.names import batch_time
+from dataplatform.reading.expiring import end_of
 from dataplatform.reading.status import last_backup
 from dataplatform.records.refs import EntityRef, RunRef
 from dataplatform.runs.locks import dead_among
@@ -194,7 +193,7 @@ def secrets(platform: Platform, now: datetime) -> Iterator[Finding]:
                 missing.append(secret)
                 yield Finding("problem", "secrets", f"{name}: {error.message}", error.remedy or "")
                 continue
-            end = _end_of(value)
+            end = end_of(value)
             if end is not None and end < now + SOON:
                 when = "ended" if end < now else "ends"
                 text = f"the token {secret} of {name} {when} on {end:%Y-%m-%d}"
@@ -206,15 +205,3 @@ def secrets(platform: Platform, now: datetime) -> Iterator[Finding]:
                 )
     if not missing:
         yield Finding("ok", "secrets", "all that sources name are there")
-
-
-def _end_of(token: str) -> datetime | None:
-    """`exp` of a JSON Web Token (RFC 7519, 4.1.4); None for what is none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return datetime.fromtimestamp(int(claims["exp"]), UTC)
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None

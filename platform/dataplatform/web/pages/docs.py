@@ -39,7 +39,7 @@ def title(name: str) -> str:
 def index(request: Request, who: Reader) -> Response:
     names = list(pages())
     return render(
-        request, "help.html", pages=[(n, title(n)) for n in names if "/" not in n],
+        request, "help.html", pages=[(n, title(n)) for n in names if not n.startswith("adr/")],
         decisions=[(n, title(n)) for n in names if n.startswith("adr/")], body="", name="",
     )  # fmt: skip
 
