@@ -270,7 +270,7 @@ def _next_steps(story: _Story) -> None:
             "dataplatform gold lineage                  what is built from what\n"
             "dataplatform auto-dw evaluate              what every table and column is\n"
             "dataplatform replay nycflights             bronze and silver again\n"
-            "dataplatform up                            schedules, Prefect's pages\n"
+            "dataplatform up                            web pages, schedules\n"
             "\nYour own source is one YAML file: docs/add-a-source.md",
             title=f"Done in {total:.0f} s. What to try next, with .venv/bin/ in front",
             expand=False,
