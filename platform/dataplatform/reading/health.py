@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -19,6 +18,7 @@ from dataplatform.layers.bronze import upkeep
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata import Catalog
 from dataplatform.metadata.source import CronTrigger, Entity, IntervalTrigger, Source
+from dataplatform.reading.due import due_after
 from dataplatform.reading.lineage import Lineage
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage.postgres import connected
@@ -209,23 +209,16 @@ def due_since(source: Source, entity: Entity, last: datetime, now: datetime) -> 
         late = now - last > entity.fresh_within
         return f"`fresh_within` allows {ago(entity.fresh_within)}" if late else None
     for trigger in source.triggers:
-        if isinstance(trigger, CronTrigger):
-            fired = _last_fire(trigger, now - GRACE)
-            if fired is not None and last < fired:
-                return f"the schedule `{trigger.cron}` was due {ago(now - fired)} ago"
-        elif isinstance(trigger, IntervalTrigger) and now - last > trigger.every + max(
-            GRACE, trigger.every / 2
-        ):
-            return f"it is to run every {ago(trigger.every)}"
+        due = due_after(trigger, last)
+        if due is None:
+            continue
+        if isinstance(trigger, IntervalTrigger):
+            if now > due + max(GRACE, trigger.every / 2):
+                return f"it is to run every {ago(trigger.every)}"
+        elif due < now - GRACE:
+            said = trigger.cron if isinstance(trigger, CronTrigger) else getattr(trigger, "rrule", "")
+            return f"the schedule `{said}` was due {ago(now - due)} ago"
     return None
-
-
-def _last_fire(trigger: CronTrigger, before: datetime) -> datetime | None:
-    from cronsim import CronSim  # only where there is a cron trigger
-
-    local = before.astimezone(ZoneInfo(trigger.timezone))
-    fired = next(CronSim(trigger.cron, local, reverse=True), None)
-    return fired.astimezone(UTC) if fired else None
 
 
 def ago(span: timedelta) -> str:

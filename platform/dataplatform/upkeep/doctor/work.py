@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -14,8 +13,9 @@ from dataplatform.context import Platform
 from dataplatform.errors import DataplatformError
 from dataplatform.layers import raw
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Source
-from dataplatform.metadata.triggers import RRuleTrigger, rule_between
+from dataplatform.metadata.triggers import RRuleTrigger
 from dataplatform.names import batch_time
+from dataplatform.reading.due import due_after
 from dataplatform.reading.expiring import end_of
 from dataplatform.reading.status import last_backup
 from dataplatform.records.refs import EntityRef, RunRef
@@ -31,7 +31,6 @@ DIED = "its process ended without a word; doctor closed it"
 SKEW = 5.0  # seconds
 OLD = timedelta(days=3)  # of a backup
 GRACE = timedelta(minutes=30)  # that a schedule may be late
-YEAR = timedelta(days=366)  # that a rule is looked ahead
 SOON = timedelta(days=7)  # before a token ends
 
 
@@ -147,17 +146,7 @@ def schedules(platform: Platform, now: datetime) -> Iterator[Finding]:
 
 def _due(source: Source, last: datetime) -> datetime | None:
     """When a source should have run next after a time."""
-    from cronsim import CronSim
-
-    found = []
-    for trigger in source.triggers:
-        match trigger:
-            case IntervalTrigger(every=every):
-                found.append(last + every)
-            case CronTrigger(cron=cron, timezone=zone):
-                found.append(next(CronSim(cron, last.astimezone(ZoneInfo(zone)))).astimezone(UTC))
-            case RRuleTrigger(rrule=rule, timezone=zone):
-                found += rule_between(rule, zone, last, last + YEAR)[:1]
+    found = [due for trigger in source.triggers if (due := due_after(trigger, last)) is not None]
     return min(found, default=None)
 
 
