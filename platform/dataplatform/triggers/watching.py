@@ -10,7 +10,7 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ EVERY = 2.0  # seconds between two looks
 
 Files = dict[str, tuple[int, int]]
 T = TypeVar("T")
+WAITS = ("SCHEDULED", "PENDING")  # it has not looked yet, so it will see what is there now
 TAG = "triggered"  # of runs that were asked for here
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,11 @@ class _Watched:
 
 @dataclass
 class Watching:
-    """Looks and listens. `ask(source)` has a run of it made; `base` is where relative paths of files begin."""
+    """Looks and listens. `ask(source, unless)` has a run of it made; `base` is where relative paths of files begin."""
 
     root: Path
     engine: Engine
-    ask: Callable[[str], None]
+    ask: Callable[[str, Sequence[str]], None]
     base: Path = field(default_factory=Path.cwd)
     _metadata: dict[str, tuple[int, int]] = field(default_factory=dict)
     _files: list[_Watched] = field(default_factory=list)
@@ -139,7 +140,7 @@ class Watching:
             if now != one.now:
                 one.now, one.since = now, time.monotonic()
             elif now != one.done and time.monotonic() - one.since >= one.trigger.settle.total_seconds():
-                self.ask(one.source)
+                self.ask(one.source, WAITS)
                 one.done = now
 
     def _listen(self, wait: float) -> None:
@@ -156,13 +157,13 @@ class Watching:
         for notice in self._listening.notifies(timeout=wait):
             asked |= dict.fromkeys(self._channels.get(notice.channel, ()))
         for source in asked:
-            self.ask(source)
+            self.ask(source, WAITS)
 
     def _gather(self) -> None:
         """What was pushed, where enough of it waits or for long enough."""
         for source in self._pushed:
             if due(self.engine, source):
-                self.ask(source.source)
+                self.ask(source.source, [*WAITS, "RUNNING"])  # one that goes on takes it, or we ask again
 
     def _close(self) -> None:
         if self._listening is not None:
@@ -175,13 +176,13 @@ def _of_kind(sources: dict[str, Source], kind: type[T]) -> Iterator[tuple[Source
         yield from ((source, trigger) for trigger in source.triggers if isinstance(trigger, kind))
 
 
-def asking(api: PrefectApi) -> Callable[[str], None]:
-    """Has a run of a source's deployment made, where none waits already."""
+def asking(api: PrefectApi) -> Callable[[str, Sequence[str]], None]:
+    """Has a run of a source's deployment made, unless one that was asked for is in such a state already."""
     rest = Rest(api)
 
-    def ask(source: str) -> None:
+    def ask(source: str, unless: Sequence[str]) -> None:
         deployment = rest.get(f"/deployments/name/ingest/{source}")
-        waiting = {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}, "tags": {"all_": [TAG]}}
+        waiting = {"state": {"type": {"any_": list(unless)}}, "tags": {"all_": [TAG]}}
         asked = {"deployments": {"id": {"any_": [deployment["id"]]}}, "flow_runs": waiting, "limit": 1}
         if deployment["paused"] or rest.post("/flow_runs/filter", asked):
             return  # that one will see what is there then
