@@ -78,7 +78,16 @@ def metadata_page() -> str:
         "Unknown fields are errors. Anywhere a text stands, `{secret: name}` may stand. Durations are written "
         "`30s`, `15m`, `1h`, `7d`, `2w`; shares `50%` or `0.5`.\n"
     ]
-    models: list[tuple[str, type[BaseModel]]] = [
+    parts += [f"## {title}\n\n{_first_line(model)}\n\n{fields(model)}" for title, model in models()]
+    parts.append(
+        "## Types of columns\n\n" + ", ".join(f"`{t}`" for t in source.COLUMN_TYPES) + ", `numeric(p,s)`.\n"
+    )
+    return "\n".join(parts)
+
+
+def models() -> list[tuple[str, type[BaseModel]]]:
+    """What a person may write, by the title of its part."""
+    return [
         ("A source", source.Source),
         ("An entity, of any kind", source.Entity),
         ("Column", source.Column),
@@ -94,6 +103,28 @@ def metadata_page() -> str:
         ("Trigger: event", triggers.EventTrigger),
         ("Trigger: file", triggers.FileTrigger),
         ("Trigger: notify", triggers.NotifyTrigger),
+        *connectors(),
+        ("Header of a gold model", gold.GoldHeader),
+        ("actions.yaml", actions.Actions),
+        ("actions.yaml: a channel", actions.Channel),
+        ("actions.yaml: quiet hours", actions.Quiet),
+        ("actions.yaml: an action", actions.Action),
+        ("actions.yaml: a condition (`when`)", actions.When),
+        ("actions.yaml: nothing new", actions.NoData),
+        ("actions.yaml: quarantine", actions.Waiting),
+        ("actions.yaml: what ends soon", actions.Expiring),
+        ("actions.yaml: a step (`do`)", actions.Step),
+        ("actions.yaml: a call", actions.Call),
+        ("auto_dw.yaml: a schema", decisions.SchemaDecision),
+        ("auto_dw.yaml: the flow of a schema", decisions.FlowDecision),
+        ("auto_dw.yaml: a table", decisions.TableDecision),
+        ("auto_dw.yaml: a column", decisions.ColumnDecision),
+    ]
+
+
+def connectors() -> list[tuple[str, type[BaseModel]]]:
+    """Kinds of sources, each with its parts."""
+    return [
         ("Connector: files", files.FilesConnector),
         ("Entity of a files source", files.FilesEntity),
         ("Connector: sql", sql.SqlConnector),
@@ -121,27 +152,7 @@ def metadata_page() -> str:
         ("Entity of an airbyte source", airbyte.AirbyteEntity),
         *((f"Auth: {_kind(one)}", one) for one in _kinds(auth.Auth)[1:]),
         *((f"Paginator: {_kind(one)}", one) for one in _kinds(paging.Paginator)),
-        ("Header of a gold model", gold.GoldHeader),
-        ("actions.yaml", actions.Actions),
-        ("actions.yaml: a channel", actions.Channel),
-        ("actions.yaml: quiet hours", actions.Quiet),
-        ("actions.yaml: an action", actions.Action),
-        ("actions.yaml: a condition (`when`)", actions.When),
-        ("actions.yaml: nothing new", actions.NoData),
-        ("actions.yaml: quarantine", actions.Waiting),
-        ("actions.yaml: what ends soon", actions.Expiring),
-        ("actions.yaml: a step (`do`)", actions.Step),
-        ("actions.yaml: a call", actions.Call),
-        ("auto_dw.yaml: a schema", decisions.SchemaDecision),
-        ("auto_dw.yaml: the flow of a schema", decisions.FlowDecision),
-        ("auto_dw.yaml: a table", decisions.TableDecision),
-        ("auto_dw.yaml: a column", decisions.ColumnDecision),
     ]
-    parts += [f"## {title}\n\n{_first_line(model)}\n\n{fields(model)}" for title, model in models]
-    parts.append(
-        "## Types of columns\n\n" + ", ".join(f"`{t}`" for t in source.COLUMN_TYPES) + ", `numeric(p,s)`.\n"
-    )
-    return "\n".join(parts)
 
 
 def _kinds(union: Any) -> list[type[BaseModel]]:

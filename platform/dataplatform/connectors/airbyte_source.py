@@ -143,15 +143,17 @@ def _told(run: _Run, argv: list[str]) -> Iterator[dict[str, Any]]:
     try:
         for line in lines(argv, run.what, run.noted, run.env):
             said = message(line, run.what)
-            match said.get("type") if said else None:
+            if said is None:
+                continue
+            match said.get("type"):
                 case "TRACE":
-                    run.error = run.error or _traced(run, said["trace"])  # type: ignore[index]  # it is there
+                    run.error = run.error or _traced(run, said["trace"])
                 case "CONTROL":
-                    _keep(run, (said["control"].get("connectorConfig") or {}).get("config") or {})  # type: ignore[index]
+                    _keep(run, (said["control"].get("connectorConfig") or {}).get("config") or {})
                 case None | "LOG":
                     continue
                 case _:
-                    yield said  # type: ignore[misc]  # it is there
+                    yield said
     except SourceError as error:
         raise (run.error or error) from None
     if run.error is not None:

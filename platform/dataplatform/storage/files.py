@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -54,7 +54,7 @@ class FileStore:
         system, base = self._system()
         full = f"{base}/{path}".rstrip("/")
         try:
-            with self._errors_but_missing(path):
+            with _but_missing(self._errors(path)):
                 paths = system.ls(full, detail=False, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -65,7 +65,7 @@ class FileStore:
         """Bytes of each file directly below `path`, by name; empty where it does not exist."""
         system, base = self._system()
         try:
-            with self._errors_but_missing(path):
+            with _but_missing(self._errors(path)):
                 found = system.ls(f"{base}/{path}".rstrip("/"), detail=True, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
@@ -76,7 +76,7 @@ class FileStore:
         """Path and bytes of every file below `path`, in order; what is hidden (unfinished) is left out."""
         system, base = self._system()
         try:
-            with self._errors_but_missing(path):
+            with _but_missing(self._errors(path)):
                 found = system.find(f"{base}/{path}".rstrip("/"), detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -107,18 +107,6 @@ class FileStore:
 
     def _errors(self, path: str) -> Any:
         return storage_errors(self.location(path), self.setting)
-
-    @contextmanager
-    def _errors_but_missing(self, path: str) -> Iterator[None]:
-        """The same, for a caller to whom nothing there is no error."""
-        missing: OSError | None = None
-        with self._errors(path):
-            try:
-                yield
-            except (FileNotFoundError, NotADirectoryError) as error:
-                missing = error
-        if missing is not None:
-            raise missing
 
     def read_bytes(self, path: str) -> bytes:
         system, base = self._system()
@@ -176,6 +164,19 @@ def _local_writer(full: str) -> Iterator[IO[bytes]]:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def _but_missing(errors: AbstractContextManager[None]) -> Iterator[None]:
+    """The same errors, for a caller to whom nothing there is none: that it finds as it was."""
+    missing: OSError | None = None
+    with errors:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError) as error:
+            missing = error
+    if missing is not None:
+        raise missing
 
 
 @contextmanager
