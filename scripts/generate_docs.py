@@ -88,7 +88,8 @@ not let us in gets no file written. `--no-try` writes it unseen. The file is you
 
 Each is written from the vendor's documentation, or from its source where that is open, on the day in the table, and tested against a local server that
 answers as it says: paging, authentication, a rate limit, nothing there, a record without a key, a change, a deletion. None was tried with an account
-at the vendor's.
+at the vendor's. Of GitHub, Gitea, Toggl, Clockify, Last.fm, Trakt and Readwise the vendor's own pages could not be read on that day: what published
+clients and their documentation say was compared.
 
 """
 A_CARD = """## A card of your own

@@ -99,9 +99,12 @@ def github() -> Vendor:
 
 def gitea() -> Vendor:
     def page(name: str) -> Any:
-        return lambda v, a, f: linked(
-            v, a, since(a, v.tables[name]) if name == "issues" else v.tables[name], "limit", 50
-        )
+        def route(v: Vendor, asked: Asked, found: re.Match[str]) -> Any:
+            rows = since(asked, v.tables[name]) if name == "issues" else v.tables[name]
+            code, link, here = linked(v, asked, rows, "limit", 50)
+            return code, {**(link if name != "starred" else {}), "X-Total-Count": str(len(rows))}, here
+
+        return route
 
     return Vendor(
         "gitea",
@@ -109,7 +112,7 @@ def gitea() -> Vendor:
         {"/api/v1/user/repos": page("repos"), "/api/v1/repos/issues/search": page("issues"),
          "/api/v1/user/starred": page("starred")},
         header_is("Authorization", f"token {SECRET}"),
-        counts={"repos": 53, "issues": 120},
+        counts={"repos": 53, "issues": 120, "starred": 60},
         answers={"token": SECRET},
         bad=("issues", {"title": "no id", "updated_at": at(2)}),
         change={"repos": put("description"), "issues": put("title", updated_at=at), "starred": put("language", "Go")},

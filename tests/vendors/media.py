@@ -30,7 +30,9 @@ def search(vendor: Vendor, asked: Asked, found: re.Match[str]) -> Any:
     rows = [r for r in vendor.tables["assets"] if body.get("withDeleted") or not r["isTrashed"]]
     if body.get("updatedAfter"):
         rows = [r for r in rows if time_of(r["updatedAt"]) >= time_of(body["updatedAfter"])]
-    each, page = min(body.get("size", 250), 1000), int(body.get("page", 1))
+    each, page = body.get("size", 250), body.get("page", 1)
+    if not isinstance(page, int) or not isinstance(each, int) or each > 1000:
+        return 400, {}, {"message": ["page: expected int"], "error": "Bad Request", "statusCode": 400}
     here = rows[(page - 1) * each : page * each]
     more = str(page + 1) if page * each < len(rows) else None
     none = {"total": 0, "count": 0, "items": [], "facets": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from rest_api import Asked
@@ -119,10 +120,17 @@ def actual() -> Vendor:
 
 
 def ynab_transaction(n: int) -> Record:
-    return {"id": f"t{n}", "date": moment(n * 20).date().isoformat(), "amount": -n * 1000, "memo": f"memo {n}",
+    old = (moment(0) - timedelta(days=900)).date().isoformat()
+    return {"id": f"t{n}", "date": old if n < 3 else moment(n * 20).date().isoformat(), "amount": -n * 1000, "memo": f"memo {n}",
             "cleared": "cleared", "approved": True, "flag_color": None, "account_id": "a1", "account_name": "Checking",
             "payee_id": "p1", "payee_name": "Baker", "category_id": "c1", "category_name": "Food", "deleted": False,
             "subtransactions": []}  # fmt: skip
+
+
+def of_a_year(vendor: Vendor, asked: Asked, found: re.Match[str]) -> Any:
+    since = asked.query.get("since_date") or (moment(0) - timedelta(days=365)).date().isoformat()
+    rows = [t for t in vendor.tables["transactions"] if t.get("date", "9") >= since]
+    return {"data": {"transactions": rows, "server_knowledge": 5}}
 
 
 def groups(vendor: Vendor, asked: Asked, found: re.Match[str]) -> Any:
@@ -136,7 +144,7 @@ def ynab() -> Vendor:
     def gone(record: Record, n: int) -> None:
         record["deleted"] = True
 
-    base = "/budgets/last-used/"
+    base = "/plans/last-used/"
     return Vendor(
         "ynab",
         {
@@ -150,7 +158,7 @@ def ynab() -> Vendor:
             "months": lambda n: {"month": f"2025-{n % 12 + 1:02}-01" if n < 12 else f"20{n % 50 + 26}-01-01", "note": None,
                                  "income": n, "budgeted": 1, "activity": 2, "to_be_budgeted": 3, "deleted": False},
         },
-        {**{base + n: inside(n, "data", n) for n in ("accounts", "transactions", "payees", "months")},
+        {**{base + n: inside(n, "data", n) for n in ("accounts", "payees", "months")}, base + "transactions": of_a_year,
          base + "categories": groups},
         header_is("Authorization", f"Bearer {SECRET}"),
         counts={"transactions": 300},
