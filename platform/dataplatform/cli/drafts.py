@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +11,14 @@ import typer
 
 from dataplatform.cli import gallery
 from dataplatform.cli.common import Json, command, out, print_json
-from dataplatform.drafting.proposals import Proposal, proposal
+from dataplatform.connectors.contract import Records
+from dataplatform.drafting.proposals import Proposal, proposal, records_path
 from dataplatform.drafting.sources import Draft, draft
 from dataplatform.drafting.text import as_yaml
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import Problem, Source, load_catalog
 from dataplatform.metadata.catalog import source_of
+from dataplatform.metadata.paths import records_in
 from dataplatform.settings import Settings, load_settings
 
 TRIED = 20  # entities of which a first page is asked for
@@ -39,6 +42,12 @@ def source(
         bool, typer.Option("--no-try", help="--from: write it without asking the server.")
     ] = False,
     name: Annotated[str, typer.Option(help="Of the source; else after what is given.")] = "",
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="URL: a header such as 'X-Api-Key: …' or 'Authorization: Bearer …'; may be repeated."
+        ),
+    ] = None,
     stdout: Annotated[
         bool, typer.Option("--stdout", help="Print the file; write nothing, keep no secret.")
     ] = False,
@@ -60,7 +69,7 @@ def source(
             "there is nothing to draft from",
             "name a file, an address or a database; or see --list and --from",
         )
-    _drafted(settings, draft(given, name), stdout, json_)
+    _drafted(settings, draft(given, name, header or ()), stdout, json_)
 
 
 def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None:
@@ -114,15 +123,40 @@ def _looked_at(settings: Settings, made: Draft, file: Path) -> tuple[dict[str, A
         if first.error is not None or first.page is None:
             notes[name] = [str(first.error) if first.error else "it gave no record"]
             continue
-        items = records_of(header_of(first.page), list(first.page.data), parsed.entities[name])
+        header = _with_records(first.page, entities[name], header_of(first.page))
+        items = records_of(header, list(first.page.data), parsed.entities[name])
         records = [item.doc for item in items if hasattr(item, "doc")]
         known = entities[name]["key"] if isinstance(entities[name]["key"], list) else ()
         known = known or (first.schema.key if first.schema else ())
         if records:
             found = proposal(records, known, name, first.page.textual)
             entities[name] |= found.as_entity()
-            notes[name] = [*found.notes, *_of_changes(parsed, found)]
+            notes[name] = [*found.notes, *_of_changes(parsed, found), *_of_paging(parsed, len(records))]
     return {**made.document, "entities": entities}, notes
+
+
+def _with_records(page: Records, entity: dict[str, Any], header: dict[str, Any]) -> dict[str, Any]:
+    """The page's header with the path of its records, where a list lies deeper in the answer; the entity gets it."""
+    if page.kind != "document" or page.records_path or "request" not in entity:
+        return header
+    document = json.loads(page.data[0])
+    path = records_path(document)
+    if "." not in path or records_in(document, None) != [document]:
+        return header
+    entity["request"] = {**entity["request"], "records": path}
+    return {**header, "records_path": path}
+
+
+_FULL = (10, 15, 20, 25, 30, 50, 100, 200, 250, 500, 1000)  # records of a page, as APIs like them
+
+
+def _of_paging(parsed: Source, count: int) -> list[str]:
+    if parsed.connector.type != "rest" or count not in _FULL:
+        return []
+    return [
+        f"the first page has {count} records; if the API has more, see that `run` reads them all: "
+        "`paginator: auto` knows many ways of paging, not all (docs/sources/rest.md)"
+    ]
 
 
 def _of_changes(parsed: Source, found: Proposal) -> list[str]:
