@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def from_gallery(
     source = _parsed(text, file)
     secrets = gallery.secrets_of(card, name, answers)
     new = {key: value for key, value in secrets.items() if kept.get(key) != value}
+    file.parent.mkdir(parents=True, exist_ok=True)
     _keep(settings, new)
     try:
         pages = _first_pages(settings, source) if tried and not _connects(source) else {}
@@ -68,7 +70,6 @@ def from_gallery(
             f"{name} cannot be read, so nothing was written: {next(iter(failed.values()))}",
             f"{card.needs or 'look at what you answered'}; without a try: --no-try",
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, "utf-8")
     _told(card, source, file, pages, sorted(new), json_)
 
@@ -130,9 +131,18 @@ def _connects(source: Source) -> bool:
 
 
 def _first_pages(settings: Settings, source: Source) -> dict[str, Any]:
+    """Of the first entity; where that can be read, of all. Somebody waits: a server that is away is given up soon."""
     from dataplatform.cli.trying import as_silver, try_source
 
-    return as_silver(source, try_source(settings, load_catalog(settings.metadata_path), source))
+    impatient = source.model_copy(
+        update={"connector": source.connector.model_copy(update={"give_up": timedelta(seconds=5)})}
+    )
+    catalog, first = load_catalog(settings.metadata_path), next(iter(source.entities))
+    found = as_silver(source, try_source(settings, catalog, impatient, [first]))
+    others = [name for name in source.entities if name != first]
+    if others and "error" not in found[first]:
+        found |= as_silver(source, try_source(settings, catalog, impatient, others))
+    return found
 
 
 def _told(
