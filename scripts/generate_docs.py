@@ -128,6 +128,7 @@ def connectors() -> list[tuple[str, type[BaseModel]]]:
         ("Connector: files", files.FilesConnector),
         ("Entity of a files source", files.FilesEntity),
         ("Connector: sql", sql.SqlConnector),
+        ("Tables by pattern, of a sql source", sql.Tables),
         ("Entity of a sql source", sql.SqlEntity),
         ("Connector: rest", rest.RestConnector),
         ("Entity of a rest source", rest.RestEntity),
