@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from dataplatform.bootstrap import open_platform, perform
+from dataplatform.bootstrap import lend, open_platform, perform
 from dataplatform.errors import RunFailedError
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.auto_dw import ask_for_auto_dw
@@ -38,7 +38,7 @@ def ingest(
     """
     quiet_errors()
     with open_platform() as platform, alive(platform.engine, run_ref()):
-        platform = with_tables(platform, source)
+        platform = lend(with_tables(platform, source))
         part = (window[0], window[1]) if window else None
         order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes, part), run_ref())
         with as_tasks(perform, platform.settings, partial(stamp_of, platform, source)) as submit:
