@@ -20,7 +20,22 @@ from dataplatform.auto_dw.look.kept import profile_table
 from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.answers import answer_table
 from dataplatform.cli.app import Deferred, app
-from dataplatform.connectors import airbyte, auth, dav, dlt, files, hooks, imap, paging, push, python, rest, singer, sql
+from dataplatform.connectors import (
+    airbyte,
+    auth,
+    dav,
+    dlt,
+    files,
+    hooks,
+    imap,
+    mqtt,
+    paging,
+    push,
+    python,
+    rest,
+    singer,
+    sql,
+)
 from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
@@ -145,6 +160,8 @@ def connectors() -> list[tuple[str, type[BaseModel]]]:
         ("Connector: push", push.PushConnector),
         ("Entity of a push source", push.PushEntity),
         *((f"Who may post: {_kind(one)}", one) for one in _kinds(hooks.Hook)),
+        ("Connector: mqtt", mqtt.MqttConnector),
+        ("Entity of an mqtt source", mqtt.MqttEntity),
         ("Connector: imap", imap.ImapConnector),
         ("Entity of an imap source", imap.ImapEntity),
         ("Connector: dav", dav.DavConnector),

@@ -20,6 +20,7 @@ COMMANDS = {
         "stop:stop",
         "Stops the embedded servers of this HOME that stayed up after a command; not those in use.",
     ),
+    "listen": ("listen:listen", "Receives what brokers pass on, until Ctrl-C."),
     "deploy": ("serve:deploy", "Makes Prefect's deployments what the metadata say."),
     "check": ("check:check", "Checks metadata, connectors and secrets: every problem, with file and line."),
     "new": ("new:app", "Writes files for you to go on with: a source, the class of an entity."),
