@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import typer
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.context import Platform
-from dataplatform.errors import MetadataError, SourceError
+from dataplatform.errors import MetadataError
 from dataplatform.metadata import load_catalog
 from dataplatform.metadata.source import Source
 from dataplatform.settings import load_settings
 
+log = logging.getLogger(__name__)
 LOOK = 5.0  # seconds between two looks at the metadata
 
 
@@ -74,8 +76,8 @@ def _look_after(platform: Platform, only: set[str] | None, stop: threading.Event
                 thread.join(10)
                 del running[name]
         for name, source in wanted.items():
-            if name not in running:
-                running[name] = (source.model_dump_json(), *_started(platform, source))
+            if name not in running and (begun := _started(platform, source)):
+                running[name] = (source.model_dump_json(), *begun)
         stop.wait(LOOK)
     for _, ended, _ in running.values():
         ended.set()
@@ -88,13 +90,13 @@ def _sources(platform: Platform) -> dict[str, Source]:
     return {name: one for name, one in catalog.sources.items() if one.connector.type == "mqtt"}
 
 
-def _started(platform: Platform, source: Any) -> tuple[threading.Event, threading.Thread]:
+def _started(platform: Platform, source: Any) -> tuple[threading.Event, threading.Thread] | None:
+    """None where the library is missing, which is told."""
     try:
         from dataplatform.connectors.mqtt_listening import Listener  # paho: only where there is a broker
     except ImportError:
-        raise SourceError(
-            f"{source.source}: MQTT needs paho-mqtt", "pip install 'dataplatform[mqtt]'"
-        ) from None
+        log.warning("%s: MQTT needs paho-mqtt: pip install 'dataplatform[mqtt]'", source.source)
+        return None
     ended = threading.Event()
     listener = Listener(platform.engine, source, platform.secrets.resolve)
     thread = threading.Thread(target=listener.run, args=(ended,), name=f"mqtt {source.source}", daemon=True)

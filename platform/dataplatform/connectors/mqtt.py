@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -81,3 +83,10 @@ def extract(request: Request, since: Since) -> Iterator[Item]:
     of_kind(request, MqttConnector, MqttEntity)
     for lines in request.inbox():
         yield Records(lines, {"received": True})
+
+
+def problems(source: MqttSource, home: Path, base_dirs: tuple[Path, ...]) -> list[str]:
+    """What `check` says."""
+    if find_spec("paho") is None:
+        return ["MQTT needs paho-mqtt: pip install 'dataplatform[mqtt]'"]
+    return []
