@@ -74,6 +74,11 @@ def messages(stream: IO[bytes], reading: Reading) -> Found:
             yield Reject("".join(p or "" for p in head.parts)[:1000], f"no time: {error}", head.number)
 
 
+def first_line(text: str) -> bool:
+    """Whether a message may begin with that line."""
+    return _HEAD.fullmatch(text.rstrip("\r\n").translate(_INVISIBLE)) is not None
+
+
 def _messages(lines: Any) -> Iterator[tuple[_Line | None, list[str]]]:
     """First lines with those that go on; a message may hold anything, also what looks like a date."""
     head: _Line | None = None
