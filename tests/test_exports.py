@@ -673,3 +673,15 @@ def test_whatsapp_that_may_be_two_dates(make_world: MakeWorld, files: str) -> No
     assert world.rows("select chat, at::text, attachment from silver.s__m") == [
         ("Bea", "2026-01-02 10:46:00", "1-PHOTO.jpg")
     ]
+
+
+def test_an_encrypted_archive(make_world: MakeWorld, files: str) -> None:
+    world = make_world(s=files + "  e: {file: a.zip, format: csv, key: [id]}\n")
+    path = world.write("a.zip", b"")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "id\n1\n")
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag that says so, in the member's head and in the directory
+    data[data.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    assert "is encrypted" in world.run().failed["e"]

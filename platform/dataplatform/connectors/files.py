@@ -202,10 +202,13 @@ def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> li
     options = request.resolve(dict(connector.options))
     tried = []
     for root in _roots(base, request):
-        system, top = fsspec.core.url_to_fs(root, **options)
-        top = str(top).rstrip("/")
         tried.append(f"{root.rstrip('/')}/{pattern}")
         with _source_errors(tried[-1]):
+            fresh = (
+                {"skip_instance_cache": True} if root.startswith(("sftp:", "ssh:")) else {}
+            )  # it may have hung up
+            system, top = fsspec.core.url_to_fs(root, **options, **fresh)
+            top = str(top).rstrip("/")
             found = sorted(system.glob(f"{top}/{pattern}"))
         folders = entity.format == "maildir"
         files = [str(f) for f in found if system.isdir(f) == folders]
@@ -308,6 +311,9 @@ def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int)
         number += len(block)
 
 
+_REMOTE = ("paramiko", "webdav4", "httpx", "aiohttp", "botocore")  # whose errors are no OSError
+
+
 @contextmanager
 def _source_errors(name: str) -> Iterator[None]:
     try:
@@ -319,7 +325,19 @@ def _source_errors(name: str) -> Iterator[None]:
     except (ConnectionError, TimeoutError) as error:
         raise SourceUnavailableError(f"{name}: {error}") from None
     except OSError as error:
+        if type(error).__module__.partition(".")[0] in _REMOTE:
+            raise SourceUnavailableError(f"{name}: {error}") from None
         what = error.strerror or str(error)
         raise SourceError(f"{name} cannot be read: {what}", "check the path and its rights") from None
     except (ValueError, ImportError) as error:
         raise SourceError(f"{name} cannot be read: {error}") from None
+    except RuntimeError as error:
+        if "encrypted" not in str(error):
+            raise
+        raise SourceError(f"{name} is encrypted", "unpack it, or export without a password") from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _REMOTE:
+            raise
+        raise SourceError(
+            f"{name} cannot be read: {error}", "check `path`, `options` and the rights"
+        ) from None
