@@ -244,6 +244,20 @@ def test_fit(make_world: MakeWorld, files: str) -> None:
     ) == [(120, 777)]
 
 
+def test_garmins_archive(make_world: MakeWorld, files: str) -> None:
+    import io
+
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("1.fit", fit([1_136_000_000]))
+        archive.writestr("2.txt", "no FIT")
+    world = make_world(s=files + "  e: {file: '*.zip', format: fit, key: [id]}\n")
+    with zipfile.ZipFile(world.write("garmin.zip", b""), "w") as archive:
+        archive.writestr("DI_CONNECT/DI-Connect-Uploaded-Files/UploadedFiles_0-_Part1.zip", inner.getvalue())
+        archive.writestr("DI_CONNECT/user.json", "{}")
+    load(world, "e", 1, 0)
+
+
 HEALTH = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE HealthData [
 <!ELEMENT HealthData (ExportDate,Me,(Record|Correlation|Workout|ActivitySummary)*)>

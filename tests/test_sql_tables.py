@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -132,6 +137,32 @@ def test_tables_of_sqlite(make_world: MakeWorld) -> None:
     assert world.run().entities["a"].counts.read == 1
     found = yaml.safe_load((world.platform.catalog.root / "tables" / "s.yaml").read_text())
     assert found == {"a": {"table": "a", "key": ["n"]}}
+
+
+@pytest.mark.prefect
+def test_a_run_under_prefect_finds_tables(
+    make_world: MakeWorld, databases: Databases, prefect_env: dict[str, str], tmp_path: Path
+) -> None:
+    execute(databases, "create table a(id int primary key); insert into a values (1)")
+    world = make_world(
+        s=f"source: s\nconnector: {{type: sql, url: '{databases.postgres}', tables: [a, b]}}\n"
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DATAPLATFORM_", "PREFECT_"))} | {
+        "DATAPLATFORM_HOME": str(tmp_path / "home"), "DATAPLATFORM_METADATA": str(world.platform.settings.metadata_path),
+        "DATAPLATFORM_POSTGRES_URL": databases.postgres, "DATAPLATFORM_MONGO_URL": databases.mongo,
+        "PREFECT_HOME": str(tmp_path / "prefect"), **prefect_env,
+    }  # fmt: skip
+
+    def run() -> Any:
+        program = Path(sys.executable).with_name("dataplatform")
+        done = subprocess.run(
+            [program, "run", "s", "--json"], env=env, capture_output=True, text=True, check=True, timeout=120
+        )
+        return {name: one["inserted"] for name, one in json.loads(done.stdout)["entities"].items()}
+
+    assert run() == {"a": 1}
+    execute(databases, "create table b(id int primary key); insert into b values (1), (2)")
+    assert run() == {"a": 0, "b": 2}
 
 
 def test_delta_by_xmin(make_world: MakeWorld, databases: Databases) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from dataplatform.connectors import exports
 
+_IN_MEMORY = 64 * 1024 * 1024  # bytes of an archive within an archive
 _COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
 
 
@@ -69,11 +72,7 @@ def streams(
     raw = stack.enter_context(file.system.open(file.path, "rb"))
     packed = file.compression
     if packed == "zip":
-        archive = stack.enter_context(zipfile.ZipFile(raw))
-        for info in archive.infolist():
-            if not info.is_dir() and _is_wanted(info.filename, kind, member):
-                with archive.open(info) as stream:
-                    yield info.filename, _unpacked(info.filename, stream)
+        yield from _members(stack.enter_context(zipfile.ZipFile(raw)), kind, member)
     elif packed:
         opener = fsspec.compression.compr[_COMPRESSED[packed]]
         yield file.name, stack.enter_context(opener(raw, mode="r"))
@@ -81,10 +80,26 @@ def streams(
         yield file.name, raw
 
 
+def _members(
+    archive: zipfile.ZipFile, kind: str | None, member: str | None, outer: str = ""
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Those that are wanted, also of the archives within it (Garmin's export)."""
+    for info in archive.infolist():
+        name = f"{outer}{info.filename}"
+        if info.is_dir() or info.filename.startswith(("__MACOSX/", ".")):
+            continue
+        if name.lower().endswith(".zip") and not outer:
+            with archive.open(info) as packed, tempfile.SpooledTemporaryFile(_IN_MEMORY) as whole:
+                shutil.copyfileobj(packed, whole, 1 << 20)
+                with zipfile.ZipFile(whole) as inner:
+                    yield from _members(inner, kind, member, f"{name}/")
+        elif _is_wanted(name, kind, member):
+            with archive.open(info) as stream:
+                yield name, _unpacked(name, stream)
+
+
 def _is_wanted(name: str, kind: str | None, member: str | None) -> bool:
-    """Not what macOS adds; what a person names, or else what an export of that kind is about."""
-    if name.startswith(("__MACOSX/", ".")):
-        return False
+    """What a person names, or else what an export of that kind is about."""
     if member:
         return fnmatch(name, member)
     usual, unusual = exports.MEMBERS.get(kind or ""), exports.NOT_MEMBERS.get(kind or "")

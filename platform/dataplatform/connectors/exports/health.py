@@ -40,7 +40,7 @@ def _record(element: xml_items.Element) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in element.attrib.items():
         if name in _TIMES:
-            found[_TIMES[name]] = datetime.strptime(value, "%Y-%m-%d %H:%M:%S %z").isoformat()
+            found[_TIMES[name]] = _time(value)
         else:
             found[_NAMES.get(name, name)] = value
     if element.tag == "ActivitySummary":
@@ -60,6 +60,14 @@ def _record(element: xml_items.Element) -> dict[str, Any]:
         found["category"] = found.pop("value")
     found |= {name: number(found[name]) for name in _NUMBERS & found.keys()}
     return {"id": one, **filled(found.items()), **_inner(element)}
+
+
+def _time(value: str) -> str:
+    """Of `2026-01-05 09:00:00 +0100`."""
+    found = datetime.fromisoformat(value.replace(" +", "+").replace(" -", "-"))
+    if found.tzinfo is None:
+        raise ValueError(f"{value!r} is no time with its zone")
+    return found.isoformat()
 
 
 def _number(value: str) -> Any:
