@@ -211,3 +211,36 @@ def test_a_server_of_few_words(make_world: MakeWorld) -> None:
         Plain.objects = {"a.ics": EVENT.format(uid="a", title="A2"), "x.ics": "BEGIN:VCALENDAR"}
         counts(world)
         assert titles(world) == ["A2"]
+
+
+class Elsewhere(Plain):
+    """It tells a home on another host."""
+
+    to = ""
+
+    def do_PROPFIND(self) -> None:
+        asked = self._body()
+        name = "c:calendar-home-set" if "calendar-home-set" in asked else "x:current-user-principal"
+        told = (
+            f"<{name}><x:href>{self.to}/cal/</x:href></{name}>"
+            if "calendar-home-set" in asked
+            else f"<{name}><x:href>/me/</x:href></{name}>"
+        )
+        self._answer(
+            207,
+            f'<x:multistatus xmlns:x="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><x:response><x:href>/</x:href><x:propstat><x:prop>{told}</x:prop><x:status>HTTP/1.1 200 OK</x:status></x:propstat></x:response></x:multistatus>',
+        )
+
+
+def test_the_password_goes_to_hosts_that_are_named(make_world: MakeWorld) -> None:
+    Plain.objects = {"a.ics": EVENT.format(uid="a", title="A")}
+    with serving(Plain) as there, serving(Elsewhere) as where:
+        Elsewhere.to = f"http://localhost:{there.rpartition(':')[2]}"
+        text = source(f"http://{where}/")
+        assert (
+            "sends us on to another server, localhost"
+            in make_world(s=text).run("s", "events").failed["events"]
+        )
+        world = make_world(s=text.replace("page_size", "hosts: [localhost], page_size"))
+        assert counts(world).inserted == 1
+        assert counts(world).read == 0

@@ -24,6 +24,10 @@ class DavConnector(Connector):
     username: Text | None = Field(default=None, description="Who signs in.")
     password: Text | None = Field(default=None, description="The password, better as a secret.")
     ca_file: str | None = Field(default=None, description="Certificates to trust, for a server of one's own.")
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns of other hosts that it may send us on to with the password: `*.icloud.com`.",
+    )
     page_size: int = Field(default=50, ge=1, description="Objects that are asked for at once.")
 
 

@@ -6,7 +6,7 @@ import io
 import ssl
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -53,7 +53,8 @@ def read(request: Request, since: Since) -> Iterator[Item]:
     connector, entity = of_kind(request, DavConnector, DavEntity)
     before: dict[str, Any] = dict((since.state or {}).get("collections") or {})
     with closing(_server(request, connector)) as server:
-        found = [one for one in _collections(server, entity) if _is_wanted(one, entity)]
+        server, there = _collections(server, entity)
+        found = [one for one in there if _is_wanted(one, entity)]
         if not found:
             raise SourceError(
                 f"entity {request.name}: there is no {entity.kind} that matches {', '.join(entity.collections)}",
@@ -83,24 +84,36 @@ class _Server:
     url: str
     size: int
     where: str
+    hosts: tuple[str, ...] = ()
 
     def close(self) -> None:
         self.client.close()
 
     def ask(self, method: str, href: str, body: str, depth: str = "0") -> ElementTree.Element:
         """A multistatus. Raises SourceError for what no retry mends, _Refused for a report the server does not do."""
-        url = urljoin(self.url, href)
+        url = self.address(self.url, href)
         for _ in range(_MOST_REDIRECTS):
             answer = self._sent(method, url, body, depth)
             if answer.status_code not in (301, 302, 303, 307, 308):
                 break
-            to = urljoin(url, answer.headers.get("Location", ""))
-            if urlsplit(to)[:2] != urlsplit(self.url)[:2]:
-                raise SourceError(
-                    f"{self.where} sends us on to another server, {urlsplit(to).netloc}", "correct `url`"
-                )
-            url = to
+            url = self.address(url, answer.headers.get("Location", ""))
         return self._multistatus(answer, method)
+
+    def address(self, base: str, href: str) -> str:
+        """Where that is; raises SourceError for another server, which would get the password."""
+        to = urljoin(base, href)
+        now, then = urlsplit(self.url), urlsplit(to)
+        if (then.scheme, then.netloc) == (now.scheme, now.netloc):
+            return to
+        host = then.hostname or ""
+        same = host == now.hostname and (then.port or 443) == (now.port or 443) and then.scheme == now.scheme
+        named = any(fnmatchcase(host, one) for one in self.hosts) and then.scheme in (now.scheme, "https")
+        if same or named:
+            return to
+        raise SourceError(
+            f"{self.where} sends us on to another server, {then.netloc}",
+            "correct `url`, or name it in `hosts`: it gets the password",
+        )
 
     def _sent(self, method: str, url: str, body: str, depth: str) -> httpx.Response:
         text = f'<?xml version="1.0" encoding="utf-8"?>{body}'.encode()
@@ -142,9 +155,8 @@ def _server(request: Request, connector: DavConnector) -> _Server:
         )
     context = ssl.create_default_context(cafile=connector.ca_file)
     client = httpx.Client(auth=auth, timeout=request.timeout, verify=context, follow_redirects=False)
-    return _Server(
-        client, url, connector.page_size, f"source {request.source.source}: {urlsplit(url).hostname}"
-    )
+    where = f"source {request.source.source}: {urlsplit(url).hostname}"
+    return _Server(client, url, connector.page_size, where, connector.hosts)
 
 
 def _propfind(server: _Server, href: str, properties: str, depth: str = "0") -> Iterator[Property]:
@@ -162,19 +174,22 @@ def _text(element: ElementTree.Element, path: str) -> str:
     return (element.findtext(path, "", _SPACES) or "").strip()
 
 
-def _collections(server: _Server, entity: DavEntity) -> list[_Collection]:
-    """Of the address itself, or of the user's home, which the server tells."""
+def _collections(server: _Server, entity: DavEntity) -> tuple[_Server, list[_Collection]]:
+    """Of the address itself, or of the user's home, which the server tells; it may be on another host."""
     start = urlsplit(server.url).path or "/"
     here = _listed(server, start, entity)
     if here:
-        return here
+        return server, here
     principal = _pointed(server, start, "D:current-user-principal") or _pointed(
         server,
         f"/.well-known/{'caldav' if entity.kind == 'calendar' else 'carddav'}",
         "D:current-user-principal",
     )
     home = _pointed(server, principal or start, _HOMES[entity.kind])
-    return _listed(server, home, entity) if home else []
+    if not home:
+        return server, []
+    there = replace(server, url=server.address(server.url, home))
+    return there, _listed(there, home, entity)
 
 
 def _pointed(server: _Server, href: str, name: str) -> str:
