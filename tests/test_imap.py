@@ -178,10 +178,7 @@ def test_the_mail_of_a_server(make_world: MakeWorld, server: Server) -> None:
     server.store("INBOX", "3", "\\Deleted", expunge=True)
     server.append("INBOX", 5)
     found = counts(world)
-    assert (found.read, found.inserted, found.closed) == (3, 2, 1) or (found.inserted, found.read) == (
-        2,
-        2,
-    ), found
+    assert (found.inserted, found.closed) == (2, 2), found  # one flagged, one new, one gone
     assert world.pairs("select subject, seen from silver_current.s__m") == {
         "Größe 1": True,
         "Größe 2": False,

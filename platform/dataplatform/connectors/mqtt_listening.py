@@ -24,6 +24,7 @@ from sqlalchemy.engine import Engine
 from dataplatform.audit import inbox
 from dataplatform.audit.tables import inbox_key
 from dataplatform.connectors.contract import encode
+from dataplatform.connectors.json_text import one_line
 from dataplatform.connectors.mqtt import MqttEntity, MqttSource
 from dataplatform.errors import DataplatformError
 from dataplatform.records.refs import EntityRef
@@ -194,9 +195,13 @@ def _key(message: paho.MQTTMessage) -> str:
 
 def record_of(topic: str, payload: bytes, now: datetime) -> bytes:
     """A message as a record: the fields of an object, `value` of anything else; `mqtt_topic`, `mqtt_received_at`."""
-    about = {"mqtt_topic": topic, "mqtt_received_at": now.isoformat()}
+    about = encode({"mqtt_topic": topic, "mqtt_received_at": now.isoformat()})[1:]
     try:
         found = orjson.loads(payload)
+        text = one_line(payload)  # as it was sent: its numbers keep their digits
     except orjson.JSONDecodeError:
-        found = payload.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-    return encode({**found, **about} if isinstance(found, dict) else {"value": found, **about})
+        found = None
+        text = encode(payload.decode("utf-8", "backslashreplace").replace("\0", "\\x00"))
+    if isinstance(found, dict):
+        return text[:-1] + (b"," if found else b"") + about
+    return b'{"value":' + text + b"," + about
