@@ -694,3 +694,16 @@ def test_an_encrypted_archive(make_world: MakeWorld, files: str) -> None:
     data[data.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
     assert "is encrypted" in world.run().failed["e"]
+
+
+def test_an_archive_without_what_is_meant(make_world: MakeWorld, files: str) -> None:
+    world = make_world(
+        s=files + "  e: {file: '*.zip', member: '*/Records.json', format: google_location, key: [id]}\n"
+    )
+    for name, member in (("1.zip", "Takeout/Location History/Records.json"), ("2.zip", "Takeout/else.json")):
+        with zipfile.ZipFile(world.write(name, b""), "w") as archive:
+            archive.writestr(member, json.dumps({"locations": RECORDS[:1]}))
+    load(world, "e", 1, 0)
+    (world.folder / "data" / "1.zip").unlink()
+    assert "correct `member`" in world.run().failed["e"]
+    assert world.rows("select count(*) from silver_current.s__e") == [(1,)]

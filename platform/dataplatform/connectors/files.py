@@ -158,15 +158,24 @@ _FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjso
 def extract(request: Request, since: Since) -> Iterator[Item]:
     """Every file that the entity's `file` names, in the order of their names."""
     connector, entity = of_kind(request, FilesConnector, FilesEntity)
-    how = _how(entity)
-    for file in find(request, connector, entity):
+    how, given = _how(entity), False
+    files = find(request, connector, entity)
+    for file in files:
         with _source_errors(file.name):
             digest = digest_of(file, entity.format, how)
             if digest and since.digests.get(file.name) == digest:
+                given = True
                 yield Records([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
                 continue
             original = file.path if digest and not _verbatim(entity, file) else ""
-            yield from _file(connector, entity, file, Part(file.name, digest, original))
+            for item in _file(connector, entity, file, Part(file.name, digest, original)):
+                given = True
+                yield item
+    if not given:
+        raise SourceError(
+            f"entity {request.name}: nothing in {', '.join(file.name for file in files[:3])} is what it reads",
+            "correct `member`; an archive without it is not taken for 'everything was deleted'",
+        )
 
 
 def reread(request: Request, part: Part, content: Path) -> Iterator[Item] | None:
