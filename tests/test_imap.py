@@ -9,6 +9,7 @@ import pwd
 import shutil
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -119,9 +120,8 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    folder = (
-        Path("/tmp") / f"dovecot-{os.getpid()}-{free_port()}"
-    )  # its sockets have no room for pytest's long paths
+    folder = Path(tempfile.mkdtemp(prefix="dovecot-"))  # its sockets have no room for pytest's long paths
+    folder.chmod(0o755)
     for part in ("run", "state", "mail"):
         (folder / part).mkdir(parents=True, mode=0o755)
     nobody = pwd.getpwnam("nobody")

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,8 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True
         )
     port = free_port()
-    keys = Path("/tmp") / f"sshd-{os.getpid()}.keys"  # StrictModes aside, its folders must not be pytest's
+    folder = Path(tempfile.mkdtemp(prefix="sshd-"))
+    keys = folder / "keys"
     keys.write_text((tmp_path / "user.pub").read_text())
     (tmp_path / "conf").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {keys}\nPidFile none\n"
@@ -48,7 +50,7 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
             yield port, tmp_path / "user"
         finally:
             process.terminate()
-            keys.unlink()
+            shutil.rmtree(folder)
 
 
 def _answers(port: int) -> bool:
