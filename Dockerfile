@@ -11,7 +11,7 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutil
 COPY requirements.lock pyproject.toml /build/
 COPY scripts/image_packages.py /build/scripts/
 # what the platform imports, in the versions of the lock: servers are containers of their own here, and there are no development tools
-RUN python -m venv --without-pip /opt/venv && cd /build && python scripts/image_packages.py wanted client $EXTRAS > wanted.txt \
+RUN python -m venv --without-pip /opt/venv && cd /build && python scripts/image_packages.py wanted client exports mqtt $EXTRAS > wanted.txt \
     && pip --python /opt/venv/bin/python install -q --no-compile -c requirements.lock -r wanted.txt \
     && pip --python /opt/venv/bin/python install -q --no-compile --no-deps -c requirements.lock setuptools \
     && /opt/venv/bin/python scripts/image_packages.py check

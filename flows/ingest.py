@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from dataplatform.bootstrap import open_platform, perform
+from dataplatform.bootstrap import lend, open_platform, perform
 from dataplatform.errors import RunFailedError
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.auto_dw import ask_for_auto_dw
@@ -17,6 +17,7 @@ from dataplatform.orchestration.tasks import as_tasks, publish, quiet_errors, ru
 from dataplatform.pipeline import Flags
 from dataplatform.runs import Order, run
 from dataplatform.runs.locks import alive
+from dataplatform.runs.tables import with_tables
 from dataplatform.stamp import stamp_of
 from dataplatform.triggers.actions import act
 from prefect import flow
@@ -37,6 +38,7 @@ def ingest(
     """
     quiet_errors()
     with open_platform() as platform, alive(platform.engine, run_ref()):
+        platform = lend(with_tables(platform, source))
         part = (window[0], window[1]) if window else None
         order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes, part), run_ref())
         with as_tasks(perform, platform.settings, partial(stamp_of, platform, source)) as submit:

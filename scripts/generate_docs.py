@@ -20,7 +20,22 @@ from dataplatform.auto_dw.look.kept import profile_table
 from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.answers import answer_table
 from dataplatform.cli.app import Deferred, app
-from dataplatform.connectors import airbyte, auth, dlt, files, hooks, paging, push, python, rest, singer, sql
+from dataplatform.connectors import (
+    airbyte,
+    auth,
+    dav,
+    dlt,
+    files,
+    hooks,
+    imap,
+    mqtt,
+    paging,
+    push,
+    python,
+    rest,
+    singer,
+    sql,
+)
 from dataplatform.drafting import gallery
 from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
@@ -190,6 +205,7 @@ def connectors() -> list[tuple[str, type[BaseModel]]]:
         ("Connector: files", files.FilesConnector),
         ("Entity of a files source", files.FilesEntity),
         ("Connector: sql", sql.SqlConnector),
+        ("Tables by pattern, of a sql source", sql.Tables),
         ("Entity of a sql source", sql.SqlEntity),
         ("Connector: rest", rest.RestConnector),
         ("Entity of a rest source", rest.RestEntity),
@@ -206,6 +222,12 @@ def connectors() -> list[tuple[str, type[BaseModel]]]:
         ("Connector: push", push.PushConnector),
         ("Entity of a push source", push.PushEntity),
         *((f"Who may post: {_kind(one)}", one) for one in _kinds(hooks.Hook)),
+        ("Connector: mqtt", mqtt.MqttConnector),
+        ("Entity of an mqtt source", mqtt.MqttEntity),
+        ("Connector: imap", imap.ImapConnector),
+        ("Entity of an imap source", imap.ImapEntity),
+        ("Connector: dav", dav.DavConnector),
+        ("Entity of a dav source", dav.DavEntity),
         ("Connector: singer", singer.SingerConnector),
         ("Entity of a singer source", singer.SingerEntity),
         ("Connector: dlt", dlt.DltConnector),

@@ -255,3 +255,32 @@ def test_an_api_with_a_header(world: World) -> None:
         )
     bearer = draft("https://api.example.org/items", "d", ["Authorization: Bearer abc"])
     assert bearer.document["connector"]["auth"] == {"type": "bearer", "token": {"secret": "d/token"}}
+
+
+def test_exports_are_recognised(world: World) -> None:
+    import zipfile
+
+    import test_exports as made
+
+    world.write("bookmarks.html", made.NETSCAPE % (made.LINK % (1, 1767600000, 1)))
+    world.write("umsaetze-2026.csv", (made.BANKS["dkb_de"][0] + made.BANKS["dkb_de"][1]).encode("cp1252"))
+    world.write("WhatsApp Chat with Ann.txt", made.CHATS["de_android"][0])
+    world.write("camt.xml", made.CAMT % (made.ENTRY % "3.10"))
+    world.write("Records.json", json.dumps({"locations": made.RECORDS[:1]}))
+    world.write("track.gpx", made.gpx(made.point(1)))
+    with zipfile.ZipFile(world.write("export.zip", b""), "w") as archive:
+        archive.writestr("apple_health_export/export.xml", made.health(made.beat("62.5")))
+    said = program(world, "new", "source", str(world.folder / "data"), "--name", "mine")
+    entities = read(said["text"])["entities"]
+    assert {name: about.get("profile") or about.get("format") for name, about in entities.items()} == {
+        "bookmarks": "bookmarks", "umsaetze": "dkb_de", "whats_app_chat_with_ann": "whatsapp", "camt": "camt",
+        "records": "google_location", "track": None, "export": "apple_health",
+    }, said["text"]  # fmt: skip
+    assert entities["umsaetze"]["key"] == ["id"]
+    result = program(world, "run", "mine")
+    assert result["status"] == "done", result
+    assert all(one["inserted"] >= 1 for one in result["entities"].values()), result
+    with sqlite3.connect(world.folder / "data" / "places.sqlite") as browser:
+        browser.executescript("create table moz_places(id int); create table moz_historyvisits(id int)")
+    drafted = draft(str(world.folder / "data" / "places.sqlite")).document["entities"]["places"]
+    assert drafted["format"] == "firefox_history"

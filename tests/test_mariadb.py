@@ -104,3 +104,19 @@ entities:
     for name in ("items", "lately"):
         query = f"select count(*), count(*) filter (where price = 13) from silver_current.m__{name}"
         assert world.rows(query) == [(3, 1)]
+
+
+def test_tables_by_pattern(make_world: MakeWorld, database: str) -> None:
+    engine = sa.create_engine(database)
+    with engine.begin() as conn:
+        for statement in (TABLE, *ROWS, "create table log(what text)", "insert into log values ('x')"):
+            conn.exec_driver_sql(statement)
+    engine.dispose()
+    world = make_world(
+        s=f"source: s\nconnector: {{type: sql, url: '{database}', snapshot: run, tables: {{include: ['shop.*']}}}}\n"
+    )
+    result = world.run()
+    assert not result.failed, result.failed
+    assert {name: one.counts.inserted for name, one in result.entities.items()} == {"items": 2, "log": 1}
+    query = "select obj_description('silver.s__items'::regclass)"
+    assert world.rows(query) == [("Things",)]

@@ -120,6 +120,12 @@ def _lent_to_this_process(platform: Platform) -> Iterator[None]:
             _of_process[os.getpid()] = before
 
 
+def lend(platform: Platform) -> Platform:
+    """This process does its moves with that one from now on: the metadata of the one it opened have grown."""
+    _of_process[os.getpid()] = platform
+    return platform
+
+
 def perform(move: Move, stamp: Stamp | None = None) -> Counts:
     """Does a move with this process's platform, which is opened once, for good, where none is open yet.
 

@@ -238,7 +238,7 @@ def test_a_source_that_is_not_there(tmp_path: Path, asked: str, hint: str) -> No
 def test_columns_are_called_by_their_alias(tmp_path: Path) -> None:
     text = "source: s\nconnector: {type: sql, url: x, schema: a, db_schem: b}\nentities: {e: {table: t, key: [id]}}\n"
     [found] = problems(tmp_path, text)
-    assert found.legal == "type, url, schema, page_size"
+    assert found.legal == "type, url, schema, page_size, tables, snapshot"
 
 
 # gold
@@ -465,6 +465,7 @@ def test_the_schema_is_for_editors() -> None:
     kinds = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["oneOf"]]
     assert [kind["title"] for kind in kinds] == [
         "FilesSource", "RestSource", "SqlSource", "PythonSource", "SingerSource", "DltSource", "AirbyteSource", "PushSource",
+        "MqttSource", "ImapSource", "DavSource",
     ]  # fmt: skip
     assert all(set(kind["properties"]) == set(Source.model_fields) for kind in kinds)
     assert all(kind["additionalProperties"] is False for kind in kinds)

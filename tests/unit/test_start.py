@@ -23,7 +23,7 @@ STORES = {"mongoengine", "numpy", "psycopg", "pymongo", "sqlalchemy", "zstandard
 MAY = {
     "schema": set(), "check": set(), "secrets": set(),
     "stop": {"psycopg", "pymongo"}, "doctor": STORES,
-    "status": STORES, "run": STORES, "push": STORES, "replay": STORES, "migrate": STORES, "trace": STORES, "show": STORES, "sql": STORES, "purge": STORES, "retention": STORES, "forget": STORES, "actions": STORES,
+    "status": STORES, "run": STORES, "push": STORES, "listen": STORES, "replay": STORES, "migrate": STORES, "trace": STORES, "show": STORES, "sql": STORES, "purge": STORES, "retention": STORES, "forget": STORES, "actions": STORES,
     "quarantine": STORES, "new": STORES, "backup": STORES, "restore": STORES, "up": STORES, "deploy": STORES, "serve": STORES,
     "gold": STORES | {"sqlglot"}, "auto-dw": STORES | {"sqlglot"}, "demo": STORES | {"sqlglot"},
 }  # fmt: skip

@@ -20,6 +20,10 @@ COMMANDS = {
         "stop:stop",
         "Stops the embedded servers of this HOME that stayed up after a command; not those in use.",
     ),
+    "listen": (
+        "listen:listen",
+        "Receives what brokers pass on, for sources with `connector: {type: mqtt}`, until Ctrl-C.",
+    ),
     "deploy": ("serve:deploy", "Makes Prefect's deployments what the metadata say."),
     "check": ("check:check", "Checks metadata, connectors and secrets: every problem, with file and line."),
     "new": ("new:app", "Writes files for you to go on with: a source, the class of an entity."),

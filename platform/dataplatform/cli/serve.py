@@ -16,6 +16,7 @@ import typer
 
 from dataplatform.bootstrap import open_platform, reread
 from dataplatform.cli.common import Json, as_ours, command, err, leave_logging_to_prefect, out, print_json
+from dataplatform.cli.listen import listening
 from dataplatform.cli.web import tell
 from dataplatform.context import Platform
 from dataplatform.embedded import start_servers, stop_servers
@@ -93,6 +94,7 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             noted(settings.home_path, pages),
             _web(platform) as web,
             _background(platform, api, there) as deployed,
+            listening(platform),
         ):
             about = {
                 "status": "up",

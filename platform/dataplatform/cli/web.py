@@ -8,6 +8,7 @@ import typer
 
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
+from dataplatform.cli.listen import listening
 from dataplatform.settings import load_settings
 
 
@@ -30,7 +31,8 @@ def serve(
             print_json({"status": "up", "web": about.url, "setup": about.setup or None})
         else:
             tell(about.url, about.setup, about.sign_in)
-        serving.run()
+        with listening(platform):
+            serving.run()
 
 
 def tell(url: str, setup: str, sign_in: bool) -> None:

@@ -1,5 +1,5 @@
-"""Connector `files`: CSV, TSV, JSON, JSON lines, Excel, Parquet, XML and iCalendar, plain or compressed, local
-or fsspec URLs."""
+"""Connector `files`: CSV, TSV, JSON, JSON lines, Excel, Parquet, XML, iCalendar and the exports people have, plain or
+compressed, local or fsspec URLs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from string import Template
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dataplatform.connectors import csv_rows, encodings, json_text, other_files
-from dataplatform.connectors.contract import Part, Records, Request, Since, of_kind
+from dataplatform.connectors import csv_rows, encodings, exports, json_text, other_files
+from dataplatform.connectors.contract import Item, Part, Records, Request, Since, of_kind
+from dataplatform.connectors.file_reading import Reading
+from dataplatform.connectors.found_files import File, Opened, digest_of, streams
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
-from dataplatform.metadata.base import Scalar, Text
+from dataplatform.metadata.base import Scalar, Text, Zone
 from dataplatform.metadata.source import Connector, Entity, Name, Source
 
+Format = Literal[
+    "csv", "tsv", "json", "jsonl", "xlsx", "parquet", "xml", "ics", "vcard", "mbox", "eml", "maildir", "gpx", "tcx",
+    "fit", "apple_health", "google_location", "youtube_history", "ofx", "camt", "mt940", "bank_csv", "opml",
+    "bookmarks", "firefox_history", "firefox_bookmarks", "chrome_history", "whatsapp",
+]  # fmt: skip
+BankProfile = Literal[
+    "ing_nl", "rabobank_nl", "abn_amro_nl", "dkb_de", "ing_de", "sparkasse_de", "volksbank_de", "n26", "revolut",
+    "wise", "monzo",
+]  # fmt: skip
 DecimalPoint = Literal[".", ","]
 Thousands = Literal[".", ",", " ", "'", "’"]
 _ENCODING = (
@@ -70,12 +81,14 @@ class FilesEntity(Entity):
     """One kind of record: a file, or many of the same shape."""
 
     file: str = Field(description="Name or glob below the path.")
-    format: Literal["csv", "tsv", "json", "jsonl", "xlsx", "parquet", "xml", "ics"] | None = Field(
-        default=None, description="The format, when the name does not tell."
+    format: Format | None = Field(default=None, description="The format, when the name does not tell.")
+    member: str | None = Field(
+        default=None, description="Name or glob of the members of a ZIP that are read; all, when absent."
     )
     records: str | None = Field(
         default=None,
-        description="Path of the list of records in a JSON document; of XML that of its elements.",
+        description="Path of the list of records in a JSON document; of XML that of its elements; of Apple Health "
+        "and FIT which kind of them.",
     )
     sheet: str | None = Field(default=None, description="Sheet of an Excel file; its first, when absent.")
     encoding: str | None = Field(default=None, description=_ENCODING + _ELSE)
@@ -91,10 +104,19 @@ class FilesEntity(Entity):
     comment: str | None = Field(
         default=None, min_length=1, description="How lines of a CSV file begin that are left out."
     )
+    profile: BankProfile | None = Field(default=None, description="bank_csv: the bank that wrote it.")
+    timezone: Zone | None = Field(
+        default=None, description="whatsapp: the zone of its times, which are written without one."
+    )
+    dates: Literal["dmy", "mdy", "ymd"] | None = Field(
+        default=None, description="whatsapp: the order of its dates, where it cannot be seen."
+    )
 
     @model_validator(mode="after")
     def _numbers(self) -> FilesEntity:
         check_notation(self.decimal, self.thousands)
+        if (self.format == "bank_csv") != (self.profile is not None):
+            raise ValueError("`format: bank_csv` and `profile`, which says the bank, go together")
         return self
 
 
@@ -129,65 +151,58 @@ SOURCE = FilesSource
 log = logging.getLogger(__name__)
 
 _FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"} | {
-    "xlsx": "xlsx", "xlsm": "xlsx", "parquet": "parquet", "xml": "xml", "ics": "ics", "ical": "ics",
+    "xlsx": "xlsx", "xlsm": "xlsx", "parquet": "parquet", "xml": "xml", "ics": "ics", "ical": "ics", **exports.ENDINGS,
 }  # fmt: skip
-_COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
 
 
-@dataclass(frozen=True)
-class _File:
-    """One file below the source's path; `name` is relative to it."""
-
-    system: Any
-    path: str
-    name: str
-
-    @property
-    def endings(self) -> list[str]:
-        return self.name.lower().rsplit("/", 1)[-1].split(".")[1:]
-
-    @property
-    def compression(self) -> str | None:
-        return next((e for e in self.endings[-1:] if e in _COMPRESSED), None)
-
-
-def extract(request: Request, since: Since) -> Iterator[Records]:
+def extract(request: Request, since: Since) -> Iterator[Item]:
     """Every file that the entity's `file` names, in the order of their names."""
     connector, entity = of_kind(request, FilesConnector, FilesEntity)
-    how = _how(entity)
-    for file in find(request, connector, entity):
+    how, given = _how(entity), False
+    files = find(request, connector, entity)
+    for file in files:
         with _source_errors(file.name):
-            digest = _digest(file, how)
+            digest = digest_of(file, entity.format, how)
             if digest and since.digests.get(file.name) == digest:
+                given = True
                 yield Records([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
                 continue
             original = file.path if digest and not _verbatim(entity, file) else ""
-            yield from _file(connector, entity, file, Part(file.name, digest, original))
+            for item in _file(connector, entity, file, Part(file.name, digest, original)):
+                given = True
+                yield item
+    if not given:
+        raise SourceError(
+            f"entity {request.name}: nothing in {', '.join(file.name for file in files[:3])} is what it reads",
+            "correct `member`; an archive without it is not taken for 'everything was deleted'",
+        )
 
 
-def reread(request: Request, part: Part, content: Path) -> Iterator[Records] | None:
+def reread(request: Request, part: Part, content: Path) -> Iterator[Item] | None:
     """The same part again, from its original, as metadata say today; None where it was read like that already."""
     connector, entity = of_kind(request, FilesConnector, FilesEntity)
     digest = part.digest.partition("-")[0] + _how(entity)
     if digest == part.digest:
         return None
-    file = _File(LocalFileSystem(), str(content), part.name)
+    file = File(LocalFileSystem(), str(content), part.name)
     return _file(connector, entity, file, replace(part, digest=digest))
 
 
-def _file(connector: FilesConnector, entity: FilesEntity, file: _File, part: Part) -> Iterator[Records]:
+def _file(connector: FilesConnector, entity: FilesEntity, file: File, part: Part) -> Iterator[Item]:
     with _source_errors(file.name), ExitStack() as stack:
-        for name, stream in _open(file, stack):
-            yield from _pages(connector, entity, _Opened(file, name, stream), part)
+        for name, stream in streams(file, entity.format, entity.member, stack):
+            yield from _pages(connector, entity, Opened(file, name, stream), part)
 
 
-def _verbatim(entity: FilesEntity, file: _File) -> bool:
+def _verbatim(entity: FilesEntity, file: File) -> bool:
     """Whether raw has the file's own lines, so that nothing has to be kept beside it."""
+    if entity.format in exports.BESIDE or entity.format == "maildir":
+        return True  # more than the bytes of one file: what is landed is all that can be kept
     ending = entity.format or (file.endings[-1] if file.endings else "")
     return _FORMATS.get(ending) == "jsonl" and entity.encoding is None
 
 
-def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> list[_File]:
+def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> list[File]:
     """The files; raises SourceError where there is none."""
     base = Template(request.noted.note_url(str(request.resolve(connector.path)))).safe_substitute(
         request.variables
@@ -196,14 +211,18 @@ def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> li
     options = request.resolve(dict(connector.options))
     tried = []
     for root in _roots(base, request):
-        system, top = fsspec.core.url_to_fs(root, **options)
-        top = str(top).rstrip("/")
         tried.append(f"{root.rstrip('/')}/{pattern}")
         with _source_errors(tried[-1]):
+            fresh = (
+                {"skip_instance_cache": True} if root.startswith(("sftp:", "ssh:")) else {}
+            )  # it may have hung up
+            system, top = fsspec.core.url_to_fs(root, **options, **fresh)
+            top = str(top).rstrip("/")
             found = sorted(system.glob(f"{top}/{pattern}"))
-        files = [str(f) for f in found if not system.isdir(f)]
+        folders = entity.format == "maildir"
+        files = [str(f) for f in found if system.isdir(f) == folders]
         if files:
-            return [_File(system, f, _shown(f[len(top) + 1 :])) for f in files]
+            return [File(system, f, _shown(f[len(top) + 1 :])) for f in files]
     raise SourceError(
         f"entity {request.name}: no file matches {' or '.join(dict.fromkeys(tried))}",
         "correct `path` and `file`; an empty folder is not taken for 'everything was deleted'",
@@ -224,55 +243,13 @@ def _roots(base: str, request: Request) -> list[str]:
 
 def _how(entity: FilesEntity) -> str:
     """What a person says of the way to read the files; what was read in another way is read again."""
-    names = ("format", "records", "sheet", "encoding", "delimiter", "skip_rows", "skip_footer", "comment")
+    names = ("format", "records", "sheet", "encoding", "delimiter", "skip_rows", "skip_footer", "comment",
+             "member", "profile", "timezone", "dates")  # fmt: skip
     said = {name: value for name in names if (value := getattr(entity, name))}
     return f"-{xxhash.xxh3_64_hexdigest(repr(said).encode())}" if said else ""
 
 
-def _digest(file: _File, how: str) -> str:
-    """xxh3 of a local file's bytes, and how they are read; of remote ones none, they would have to be read twice."""
-    if not isinstance(file.system, LocalFileSystem):
-        return ""
-    hasher = xxhash.xxh3_128()
-    with open(file.path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            hasher.update(block)
-    return hasher.hexdigest() + how
-
-
-def _open(file: _File, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
-    """The uncompressed streams in a file: one, or one for each member of a zip archive."""
-    raw = stack.enter_context(file.system.open(file.path, "rb"))
-    kind = file.compression
-    if kind == "zip":
-        archive = stack.enter_context(zipfile.ZipFile(raw))
-        for info in archive.infolist():
-            hidden = info.filename.startswith(("__MACOSX/", "."))
-            if not info.is_dir() and not hidden:
-                yield info.filename, stack.enter_context(archive.open(info))
-    elif kind:
-        opener = fsspec.compression.compr[_COMPRESSED[kind]]
-        yield file.name, stack.enter_context(opener(raw, mode="r"))
-    else:
-        yield file.name, raw
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A file, or a member of an archive, open for reading."""
-
-    file: _File
-    name: str
-    stream: IO[bytes]
-
-    @property
-    def about(self) -> dict[str, str]:
-        """How raw describes it."""
-        file = {"file": self.file.name}
-        return file if self.name == self.file.name else file | {"member": self.name}
-
-
-def _format(entity: FilesEntity, opened: _Opened) -> str:
+def _format(entity: FilesEntity, opened: Opened) -> str:
     if entity.format:
         return entity.format
     endings = [*opened.file.endings, *opened.name.lower().rsplit("/", 1)[-1].split(".")[1:]]
@@ -281,16 +258,14 @@ def _format(entity: FilesEntity, opened: _Opened) -> str:
             return _FORMATS[ending]
     raise SourceError(
         f"the name {opened.name!r} does not tell its format",
-        "add `format: csv`, tsv, json, jsonl, xlsx, parquet, xml or ics to the entity",
+        f"add `format:` to the entity: {', '.join(get_args(Format))}",
     )
 
 
-def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part: Part) -> Iterator[Records]:
+def _pages(connector: FilesConnector, entity: FilesEntity, opened: Opened, part: Part) -> Iterator[Item]:
     kind = _format(entity, opened)
-    if kind in other_files.KINDS:
-        size, skip = connector.page_size, entity.skip_rows
-        reading = other_files.Reading(dict(opened.about), part, size, entity.records, entity.sheet, skip)
-        yield from other_files.pages(kind, opened.stream, reading)
+    if kind in other_files.KINDS or kind in exports.KINDS:
+        yield from other_files.pages(kind, opened.stream, _reading(connector, entity, opened, part))
         return
     head, stream = encodings.peeked(opened.stream)
     encoding = _encoding(entity, head, opened.about, kind)
@@ -312,6 +287,14 @@ def _pages(connector: FilesConnector, entity: FilesEntity, opened: _Opened, part
         yield from _json_lines(stream, about, part, connector.page_size)
     else:
         yield from json_text.pages(stream, about, part, entity.records)
+
+
+def _reading(connector: FilesConnector, entity: FilesEntity, opened: Opened, part: Part) -> Reading:
+    in_place = isinstance(opened.file.system, LocalFileSystem) and opened.file.compression is None
+    return Reading(
+        dict(opened.about), part, connector.page_size, entity.records, entity.sheet, entity.skip_rows,
+        entity.encoding, entity.timezone, entity.dates, entity.profile, opened.file.path if in_place else "",
+    )  # fmt: skip
 
 
 def _encoding(entity: FilesEntity, head: bytes, about: Mapping[str, str], kind: str) -> encodings.Encoding:
@@ -337,6 +320,9 @@ def _json_lines(stream: IO[bytes], about: dict[str, Any], part: Part, size: int)
         number += len(block)
 
 
+_REMOTE = ("paramiko", "webdav4", "httpx", "aiohttp", "botocore")  # whose errors are no OSError
+
+
 @contextmanager
 def _source_errors(name: str) -> Iterator[None]:
     try:
@@ -348,7 +334,19 @@ def _source_errors(name: str) -> Iterator[None]:
     except (ConnectionError, TimeoutError) as error:
         raise SourceUnavailableError(f"{name}: {error}") from None
     except OSError as error:
+        if type(error).__module__.partition(".")[0] in _REMOTE:
+            raise SourceUnavailableError(f"{name}: {error}") from None
         what = error.strerror or str(error)
         raise SourceError(f"{name} cannot be read: {what}", "check the path and its rights") from None
     except (ValueError, ImportError) as error:
         raise SourceError(f"{name} cannot be read: {error}") from None
+    except RuntimeError as error:
+        if "encrypted" not in str(error):
+            raise
+        raise SourceError(f"{name} is encrypted", "unpack it, or export without a password") from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _REMOTE:
+            raise
+        raise SourceError(
+            f"{name} cannot be read: {error}", "check `path`, `options` and the rights"
+        ) from None

@@ -1,4 +1,4 @@
-"""Files that are no text tables and no JSON: Excel, Parquet, XML, iCalendar, as pages of records. `files` calls these.
+"""Files that are no text tables and no JSON: Excel, Parquet, XML, iCalendar, exports. `files` calls these.
 
 Each library is imported by who reads such a file. A value keeps its type; what one record cannot say
 sets that one aside.
@@ -11,33 +11,18 @@ import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO, Any
 from xml.etree import ElementTree
 
-from dataplatform.connectors.contract import Part, Records, Reject, page_of
+from dataplatform.connectors import exports
+from dataplatform.connectors.contract import Item, Reject, page_of
+from dataplatform.connectors.file_reading import Found, Reading
 from dataplatform.errors import SourceError
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How a file is read: what describes it, its part, records of a page, and what the entity says."""
-
-    about: dict[str, Any]
-    part: Part
-    size: int
-    records: str | None = None
-    sheet: str | None = None
-    skip_rows: int = 0
-
-    @property
-    def name(self) -> str:
-        return str(self.about.get("member", self.about["file"]))
-
-
-def pages(kind: str, stream: IO[bytes], reading: Reading) -> Iterator[Records]:
+def pages(kind: str, stream: IO[bytes], reading: Reading) -> Iterator[Item]:
     """The file's records, a page at a time; a page also where there are none."""
-    found = KINDS[kind](stream, reading)
+    found = (KINDS.get(kind) or exports.reader(kind))(stream, reading)
     number = 1
     while True:
         some = list(itertools.islice(found, reading.size))
@@ -47,12 +32,11 @@ def pages(kind: str, stream: IO[bytes], reading: Reading) -> Iterator[Records]:
         about = {**reading.about, "record": number}
         good = (record for record in some if not isinstance(record, Reject))
         yield page_of(good, request=about, part=reading.part, rejects=rejects, textual=kind == "xml")
+        if number == 1 and kind in exports.KINDS and (said := exports.schema(kind)).fields:
+            yield said
         number += len(some)
         if len(some) < reading.size:
             return
-
-
-Found = Iterator[dict[str, Any] | Reject]
 
 
 def _seekable(stream: IO[bytes]) -> IO[bytes]:

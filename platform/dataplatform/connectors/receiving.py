@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from dataplatform.audit import inbox
 from dataplatform.connectors.contract import encode
 from dataplatform.connectors.json_text import one_line
+from dataplatform.connectors.mqtt import MqttConnector
 from dataplatform.connectors.push import PushConnector
 from dataplatform.errors import MetadataError, SourceError
 from dataplatform.metadata.source import Source
@@ -55,7 +56,7 @@ def receive(
 def due(engine: Engine, source: Source, now: datetime | None = None) -> list[str]:
     """Entities of which enough waits, or for long enough, to be landed now."""
     connector = source.connector
-    if not isinstance(connector, PushConnector):
+    if not isinstance(connector, PushConnector | MqttConnector):
         return []
     with connected(engine) as conn:
         there = inbox.waiting(conn, source.source)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,13 +22,15 @@ from dataplatform.connectors.contract import (
     Schema,
     Since,
     State,
+    Wanted,
     encode,
     of_kind,
 )
 from dataplatform.connectors.cursors import greatest_value
-from dataplatform.connectors.sql import SqlConnector, SqlEntity
+from dataplatform.connectors.sql import SqlConnector, SqlEntity, SqlSource
 from dataplatform.connectors.sql_values import Read, Unread, UnreadTime, prepare, readers, untyped
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
+from dataplatform.metadata.found_tables import FoundTable
 from dataplatform.metadata.source import CursorField
 from dataplatform.secrets import redact
 
@@ -41,15 +43,51 @@ def read(request: Request, since: Since) -> Iterator[Item]:
     engine = _engine(request.noted.note_url(str(request.resolve(connector.url))))
     try:
         with _source_errors(request), engine.connect() as connection:
-            asked = _asked(connection, _Wanted(request.name, connector, entity, since))
-            stream = connection.execution_options(
-                stream_results=True, max_row_buffer=connector.page_size
-            ).execute(asked.statement)
-            with stream:  # also where the reader stops half-way
-                yield from _said(connection, stream, asked, entity)
-                yield from _rows(stream, asked, connector.page_size, entity)
+            yield from _read(connection, _Wanted(request.name, connector, entity, since))
     finally:
         engine.dispose()
+
+
+def read_together(wanted: Sequence[Wanted]) -> Iterator[tuple[str, Item]]:
+    """The rows of all, in one (repeatable-read) transaction."""
+    connector, _ = of_kind(wanted[0].request, SqlConnector, SqlEntity)
+    engine = _engine(wanted[0].request.noted.note_url(str(wanted[0].request.resolve(connector.url))))
+    try:
+        with _source_errors(wanted[0].request), engine.connect() as connection:
+            for one in wanted:
+                with _source_errors(one.request):
+                    _, entity = of_kind(one.request, SqlConnector, SqlEntity)
+                    for item in _read(connection, _Wanted(one.request.name, connector, entity, one.since)):
+                        yield one.request.name, item
+    finally:
+        engine.dispose()
+
+
+def found_tables(source: SqlSource, resolve: Callable[[Any], Any]) -> list[FoundTable]:
+    """The tables that the source's patterns mean."""
+    from dataplatform.connectors.sql_tables import tables  # only where there are patterns
+
+    said = source.connector.tables
+    assert said is not None
+    engine = _engine(str(resolve(source.connector.url)))
+    try:
+        with _told(f"source {source.source}, its tables"), engine.connect() as connection:
+            return tables(
+                connection, list(said.include), list(said.exclude), source.connector.db_schema, said.views
+            )
+    finally:
+        engine.dispose()
+
+
+def _read(connection: sa.Connection, wanted: _Wanted) -> Iterator[Item]:
+    entity = wanted.entity
+    asked = _asked(connection, wanted)
+    stream = connection.execution_options(
+        stream_results=True, max_row_buffer=wanted.connector.page_size
+    ).execute(asked.statement)
+    with stream:  # also where the reader stops half-way
+        yield from _said(connection, stream, asked, entity)
+        yield from _rows(stream, asked, wanted.connector.page_size, entity)
 
 
 @dataclass(frozen=True)
@@ -60,6 +98,7 @@ class _Asked:
     described: dict[str, Any]
     readers: Mapping[str, Read] = field(default_factory=dict)
     table: sa.Table | None = None
+    state: int | None = None
 
 
 def _said(
@@ -80,7 +119,7 @@ def _said(
 
 def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEntity) -> Iterator[Item]:
     columns = tuple(map(str, stream.keys()))
-    cursor = entity.cursor.field if entity.cursor else None
+    cursor = entity.cursor.field if entity.cursor and asked.state is None else None
     row, newest = 0, None
     for block in stream.partitions(size):
         first, data, rejects, cursors = row + 1, [], [], []
@@ -98,8 +137,8 @@ def _rows(stream: sa.CursorResult[Any], asked: _Asked, size: int, entity: SqlEnt
         newest = greatest_value(newest, cursors, _as_json)
     if row == 0:
         yield Records([], asked.described, columns=columns)
-    if newest is not None:
-        yield State(newest)
+    if (state := newest if asked.state is None else asked.state) is not None:
+        yield State(state)
 
 
 def _ill(record: dict[str, Any], readers: Mapping[str, Read]) -> str:
@@ -175,6 +214,8 @@ def _asked(connection: sa.Connection, wanted: _Wanted) -> _Asked:
     types = readers(table) if is_sqlite else {}
     if cursor is None:
         return _Asked(whole, described, types, table)
+    if cursor.field == "xmin" and "xmin" not in table.c:
+        return _by_xmin(connection, wanted, table, whole)
     if cursor.field not in table.c:
         raise SourceError(
             f"entity {wanted.name}: the table {table.fullname} has no column {cursor.field!r} for the cursor",
@@ -182,6 +223,31 @@ def _asked(connection: sa.Connection, wanted: _Wanted) -> _Asked:
         )
     statement = _since(whole, table.c[cursor.field], wanted.since)
     return _Asked(statement, {**described, "since": wanted.since.cursor}, types, table)
+
+
+def _by_xmin(connection: sa.Connection, wanted: _Wanted, table: sa.Table, whole: Any) -> _Asked:
+    """Rows that transactions wrote which the last reading did not see; the new state: the oldest that still runs.
+
+    `age` is compared with `age`, by the same clock: ids of 32 bits turn over, and rows that are older than that are
+    read once more rather than missed.
+    """
+    if connection.dialect.name != "postgresql":
+        raise SourceError(f"entity {wanted.name}: only Postgres has `xmin`", "name a column, or `load: full`")
+    kind = connection.scalar(
+        sa.text("select relkind::text from pg_class where oid = to_regclass(:name)"),
+        {"name": connection.dialect.identifier_preparer.format_table(table)},
+    )
+    if kind not in ("r", "p", "m"):
+        raise SourceError(
+            f"entity {wanted.name}: {table.fullname} is no table of this server, its rows have no `xmin`",
+            "name a column, or `load: full`",
+        )
+    state = connection.scalar(sa.text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"))
+    since = wanted.since.cursor
+    if isinstance(since, int) and 0 <= state - since < 2**31:
+        short = max(since % 2**32, 3)  # the first three mean something else
+        whole = whole.where(sa.text(f"age(xmin) <= age('{short}'::xid)"))
+    return _Asked(whole, {"table": table.fullname, "since": since}, {}, table, state)
 
 
 def _whole(table: sa.Table, dialect: str) -> sa.Select[Any]:
@@ -248,9 +314,12 @@ def _table(connection: sa.Connection, wanted: _Wanted) -> sa.Table:
         ) from None
 
 
+def _source_errors(request: Request) -> AbstractContextManager[None]:
+    return _told(f"source {request.source.source}, entity {request.name}")
+
+
 @contextmanager
-def _source_errors(request: Request) -> Iterator[None]:
-    where = f"source {request.source.source}, entity {request.name}"
+def _told(where: str) -> Iterator[None]:
     try:
         yield
     except DataplatformError:

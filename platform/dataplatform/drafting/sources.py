@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+from dataplatform.connectors import exports
+from dataplatform.connectors.exports.recognise import recognised
 from dataplatform.errors import MetadataError, SourceError
 from dataplatform.names import NAME_PATTERN
 
-FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson", "xlsx", "parquet", "xml", "ics")
+FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson", "xlsx", "parquet", "xml", "ics", *exports.ENDINGS)
 PACKED = ("gz", "bz2", "xz", "zst", "zip")
 DATABASES = ("postgres", "postgresql", "mysql", "mariadb", "sqlite", "oracle", "mssql", "duckdb")
 MOST = 200  # entities of a draft
@@ -66,7 +68,9 @@ def draft(given: str, name: str = "", headers: Sequence[str] = ()) -> Draft:
 
 def _of_path(path: Path, name: str) -> Draft:
     if path.is_dir():
-        files = sorted(p.name for p in path.iterdir() if p.is_file() and _format(p.name))
+        if recognised(path):  # a Maildir is a folder itself
+            return _of_files(str(path), [path.name], str(path.parent), name)
+        files = sorted(p.name for p in path.iterdir() if p.is_file() and (_format(p.name) or recognised(p)))
         if not files:
             raise SourceError(f"{path} has no files of a known format", f"known: {', '.join(FORMATS)}")
         return _of_files(str(path), files, str(path), name or named(path.resolve().name))
@@ -76,6 +80,8 @@ def _of_path(path: Path, name: str) -> Draft:
             return _pattern(path, files, name)
     if not path.is_file():
         raise SourceError(f"{path} is not there", "a file, a folder, a pattern, a URL, or a database's URL")
+    if recognised(path):
+        return _of_files(str(path), [path.name], str(path.parent), name)
     if path.suffix.lower() in (".db", ".sqlite", ".sqlite3") or path.read_bytes()[:15] == b"SQLite format 3":
         return _of_database(f"sqlite:///{path.resolve()}", name or named(path.stem))
     return _of_files(str(path), [path.name], str(path.parent), name)
@@ -134,8 +140,17 @@ def _files_document(name: str, folder: str, entities: Mapping[str, str]) -> dict
     return {
         "source": name,
         "connector": {"type": "files", "path": folder},
-        "entities": {entity: {"file": file, "key": "row"} for entity, file in entities.items()},
+        "entities": {entity: _entity(folder, file) for entity, file in entities.items()},
     }
+
+
+def _entity(folder: str, file: str) -> dict[str, Any]:
+    """Of files of the format that the first of them has."""
+    found = {"file": file, "key": "row"}
+    if "://" in folder:
+        return found
+    first = next(iter(sorted(Path(folder).glob(file))), None)
+    return found | (recognised(first) if first is not None else {})
 
 
 def _of_url(given: str, name: str) -> Draft:

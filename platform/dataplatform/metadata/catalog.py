@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from dataplatform.errors import MetadataError
 from dataplatform.metadata.actions import Actions
+from dataplatform.metadata.found_tables import with_found
 from dataplatform.metadata.gold import GoldHeader, GoldModel
 from dataplatform.metadata.kinds import KINDS, model_of
 from dataplatform.metadata.problem import Problem
@@ -146,6 +147,13 @@ def source_of(text: str, path: Path, problems: list[Problem]) -> Source | None:
     """The source that a text would be as that file; None where `problems` got longer."""
     document = _parse(text, path, 1, problems)
     if document is None:
+        return None
+    try:
+        document = with_found(document, path)
+    except MetadataError as error:
+        problems.append(
+            Problem(str(path), document.line(("connector", "tables")), "connector.tables", error.message)
+        )
         return None
     document = _with_classes(document, path, problems)
     model = _kind(document, path, problems) if document is not None else None

@@ -22,6 +22,7 @@ from dataplatform.runs.chains import Chain, Submit, drive, threads
 from dataplatform.runs.corrections import made_anew
 from dataplatform.runs.locks import locked
 from dataplatform.runs.order import EntityResult, Order, RunResult
+from dataplatform.runs.tables import with_tables
 from dataplatform.storage.postgres import connected, transaction
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ def run(platform: Platform, order: Order, submit: Submit | None = None) -> RunRe
 
     `submit` performs the moves somewhere (a Prefect task runner); without it, threads of this process do.
     """
+    if submit is None:  # else whoever hands the moves on has done so
+        platform = with_tables(platform, order.source)
     refs = _wanted(platform.catalog.source(order.source), order.entities)
     with locked(platform, refs) as free:
         with transaction(platform.engine) as conn:
