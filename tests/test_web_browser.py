@@ -22,7 +22,7 @@ AXE = (Path(__file__).parent / "data" / "axe.min.js").read_text()
 SIZES = {"desktop": (1280, 850), "phone": (390, 844)}
 FLAGS = ["--headless", "--no-sandbox", "--disable-background-networking"]
 PAGES = (
-    "/", "/sources", "/sources/s", "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
+    "/", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
     "/tables/gold/ages", "/quarantine?source=s&entity=people", "/auto-dw", "/sql", "/runs", "/settings", "/help",
     "/help/silver", "/help/web",
 )  # fmt: skip
@@ -152,6 +152,59 @@ def test_a_source_is_added_from_the_keyboard(chromium: Any, web: Web, tmp_path: 
     page.click("text=Save")
     page.wait_for_selector("h1:has-text('more')")
     assert (tmp_path / "metadata" / "sources" / "more.yaml").exists()
+    seen.done()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_source_is_added_by_form_tried_saved_run_and_its_rows_are_seen(
+    chromium: Any, web: Web, tmp_path: Path, size: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "orders.csv").write_text("id,total,day\n1,2.50,2026-01-31\n2,7,2026-02-01\n")
+    seen = Seen(chromium, web, size)
+    page = seen.sign_in()
+    page.goto("/sources")
+    page.click("text=Add a source")
+    page.click("a:text-is('rest')")
+    page.select_option("[name='connector.auth.type']", "bearer")
+    page.wait_for_selector("[name='connector.auth.token']")
+    assert seen.axe() == []
+    page.click("text=Another way")
+    page.click("a:text-is('files')")
+    page.fill("[name=source]", "shop")
+    page.fill("[name='connector.path']", str(tmp_path / "in"))
+    page.fill("[name='entities.0.name']", "orders")
+    page.click("text=Go on")
+    page.wait_for_selector("[name='entities.0.file'][aria-invalid]")
+    assert seen.axe() == []
+    seen.errors.clear()  # the browser tells of an answer 400
+    page.fill("[name='entities.0.file']", "*.csv")
+    page.fill("[name='entities.0.key']", "id")
+    page.click("text=Go on")
+    page.wait_for_selector("#text")
+    page.click("text=Try it")
+    page.wait_for_selector("td:has-text('2026-02-01')")
+    assert "date" in page.inner_text("section[aria-label='What it delivers'] thead")
+    assert seen.axe() == []
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("h1:has-text('shop')")
+    page.click("text=Run now")
+    page.wait_for_selector("text=Run again")
+    page.goto("/tables/silver/shop__orders")
+    page.wait_for_selector("td:has-text('2026-02-01')")
+    seen.done()
+
+
+def test_a_source_is_drafted_from_a_folder(chromium: Any, web: Web, tmp_path: Path) -> None:
+    seen = Seen(chromium, web, "desktop")
+    page = seen.sign_in()
+    page.goto("/sources/add")
+    page.fill("[name=given]", str(tmp_path / "data" / "people.csv"))
+    page.fill("[name=name]", "folk")
+    page.click("text=Look at it")
+    page.wait_for_selector("text=different in each of")
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("h1:has-text('folk')")
     seen.done()
 
 

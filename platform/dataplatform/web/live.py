@@ -16,6 +16,7 @@ from dataplatform.reading.lineage import Lineage, lineage
 from dataplatform.settings import PrefectApi, Settings
 from dataplatform.web.jobs import Jobs
 from dataplatform.web.security import Trust
+from dataplatform.web.typed import Typed
 
 Seen = frozenset[tuple[str, int, int]]
 
@@ -39,6 +40,7 @@ class Live:
     sign_in: bool = True
     hooks: Any = None  # what the route of webhooks keeps
     jobs: Jobs = field(default_factory=Jobs)
+    typed: Typed = field(default_factory=Typed, repr=False)
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _found: dict[str, Any] = field(default_factory=dict)  # auto_dw's last proposal, by schema
     _answered: dict[str, set[str]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from dataplatform.web.pages import (
     quarantine,
     runs,
     settings,
+    source_add,
     source_files,
     sources,
     sql,
@@ -18,6 +19,6 @@ from dataplatform.web.pages import (
 PAGES = [
     module.router
     for module in (
-        access, health, source_files, sources, way, tables, quarantine, auto_dw, sql, runs, settings, docs,
+        access, health, source_add, source_files, sources, way, tables, quarantine, auto_dw, sql, runs, settings, docs,
     )
 ]  # fmt: skip
