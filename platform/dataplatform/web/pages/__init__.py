@@ -3,6 +3,7 @@
 from dataplatform.web.pages import (
     access,
     auto_dw,
+    connect,
     docs,
     health,
     quarantine,
@@ -19,6 +20,7 @@ from dataplatform.web.pages import (
 PAGES = [
     module.router
     for module in (
-        access, health, source_add, source_files, sources, way, tables, quarantine, auto_dw, sql, runs, settings, docs,
+        access, health, source_add, source_files, sources, connect, way, tables, quarantine, auto_dw,
+        sql, runs, settings, docs,
     )
 ]  # fmt: skip

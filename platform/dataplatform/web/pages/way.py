@@ -12,7 +12,7 @@ from dataplatform.reading.health import EntityHealth, Health, ModelHealth, healt
 from dataplatform.reading.lineage import Lineage
 from dataplatform.web.graph import Graph, Node, drawn
 from dataplatform.web.render import render, segment
-from dataplatform.web.who import Known, Reader
+from dataplatform.web.who import Known, LiveNow, Reader
 
 router = APIRouter()
 FEW = 24  # entities that are drawn one by one where nothing is chosen
@@ -20,8 +20,10 @@ LAYERS = ("source", "raw", "bronze", "silver")
 
 
 @router.get("/way")
-def page(request: Request, who: Reader, now: Known, source: str = "", model: str = "") -> Response:
-    found = health(now.platform, now.lineage, source)
+def page(
+    request: Request, who: Reader, now: Known, live: LiveNow, source: str = "", model: str = ""
+) -> Response:
+    found = health(now.platform, now.lineage, source, live.access())
     wanted = _of_model(model, now.lineage) if model else None
     entities = [e for e in found.entities if (not source or e.source == source) and _reads(wanted, e)]
     whole = bool(source or model) or len(entities) <= FEW
