@@ -455,7 +455,7 @@ def wait(browser: Any, path: str, limit: float = 30) -> str:
     end = time.monotonic() + limit
     while time.monotonic() < end:
         text = browser.get(f"{path}/part").text
-        if "hx-get" not in text:
+        if "<progress" not in text:
             return str(text)
         time.sleep(0.1)
     raise AssertionError(f"{path} goes on and on")

@@ -96,7 +96,7 @@ def test_by_form_with_a_token_that_only_the_store_sees(web: Web, tmp_path: Path)
 
 def _wait(browser: Browser, run: str) -> None:
     for _ in range(300):
-        if "hx-get" not in browser.get(f"{run}/part").text:
+        if "<progress" not in browser.get(f"{run}/part").text:
             return
     raise AssertionError("the run did not end")
 

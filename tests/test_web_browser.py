@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,31 @@ def test_a_source_is_added_by_form_tried_saved_run_and_its_rows_are_seen(
     page.wait_for_selector("text=Run again")
     page.goto("/tables/silver/shop__orders")
     page.wait_for_selector("td:has-text('2026-02-01')")
+    seen.done()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_progress_comes_by_a_stream_else_the_page_asks(chromium: Any, web: Web, streams: bool) -> None:
+    live = web.serving.server.config.app.app.state.live  # type: ignore[union-attr]  # the guard around the app
+    go_on = threading.Event()
+    job = live.jobs.start(
+        "k", "Some work", "anna", lambda say: (say("begun"), go_on.wait(30), say("ready")), "/tables"
+    )
+    seen = Seen(chromium, web, "phone")
+    if not streams:
+        seen.page.route("**/events", lambda route: route.abort())
+    page, asked = seen.sign_in(), list[str]()
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.goto(f"/jobs/{job.id}")
+    page.wait_for_selector("pre:has-text('begun')")
+    page.wait_for_timeout(1500)
+    go_on.set()
+    page.click("text=See what came of it")
+    page.wait_for_selector("h1:has-text('Tables')")
+    assert ("part" in asked) is not streams
+    assert asked.count("events") == 1, "it is not tried again and again"
+    if not streams:
+        seen.errors.clear()  # of the stream that was kept from it
     seen.done()
 
 

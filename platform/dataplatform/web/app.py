@@ -25,6 +25,7 @@ from dataplatform.web.live import Live
 from dataplatform.web.pages import PAGES
 from dataplatform.web.render import FOLDER, plain, render
 from dataplatform.web.security import Guard, Trust
+from dataplatform.web.stream import Streams
 from dataplatform.web.who import NotAllowedError, NotSignedInError
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def create_app(platform: Platform, sign_in: bool = True) -> Guard:
     )  # fmt: skip
     guarded = Guard(app, trust)
     app.state.live = Live(platform, trust, sign_in, hooks.Hooks(hooks.Writer(platform.engine)))
+    app.state.live.streams = Streams()
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for router in (*PAGES, api.router, metrics.router, hooks.router):
         app.include_router(router)
