@@ -17,6 +17,7 @@ FILES = [
     "flows/*.py",
     "migrations/*.py", "migrations/*.mako", "migrations/versions/*.py",
     "docs/**/*.md",  # Help, in the web pages
+    "metadata/gallery/*.yaml",  # sources to take
     # of metadata/, which is a person's own, no more than the demo needs
     "metadata/sources/nycflights.yaml", "metadata/gold/busiest_routes.sql",
     "metadata/gold/delays_by_carrier.sql", "metadata/gold/weather_effect.sql",

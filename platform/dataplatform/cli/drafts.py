@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dataplatform.cli import gallery
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.drafting.proposals import proposal
 from dataplatform.drafting.sources import Draft, draft
@@ -20,8 +21,20 @@ from dataplatform.settings import Settings, load_settings
 @command
 def source(
     given: Annotated[
-        str, typer.Argument(help="A file, folder, pattern, URL of an API, or a database's URL.")
-    ],
+        str,
+        typer.Argument(
+            help="A file, folder, pattern, URL of an API, or a database's URL; with --from the name."
+        ),
+    ] = "",
+    from_: Annotated[str, typer.Option("--from", help="One of the gallery, such as github.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="What the gallery has.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: an answer to what --from asks; may be repeated."),
+    ] = None,
+    no_try: Annotated[
+        bool, typer.Option("--no-try", help="--from: write it without asking the server.")
+    ] = False,
     name: Annotated[str, typer.Option(help="Of the source; else after what is given.")] = "",
     stdout: Annotated[
         bool, typer.Option("--stdout", help="Print the file; write nothing, keep no secret.")
@@ -30,9 +43,25 @@ def source(
 ) -> None:
     """Drafts a source's YAML from files, an API or a database: looks at it, proposes keys, columns and lists.
 
-    A password or token in what is given goes into the local secret store, and its name into the file."""
+    Or takes one of the gallery, asks for what it needs and tries it. A password or token in what is given goes into
+    the local secret store, and its name into the file."""
     settings = load_settings()
-    made = draft(given, name)
+    if list_:
+        gallery.show_list(settings, json_)
+        return
+    if from_:
+        gallery.from_gallery(settings, from_, name or given, set_ or (), not no_try, json_)
+        return
+    if not given:
+        raise MetadataError(
+            "there is nothing to draft from",
+            "name a file, an address or a database; or see --list and --from",
+        )
+    _drafted(settings, draft(given, name), stdout, json_)
+
+
+def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None:
+    """Looks at it, and writes or prints the file."""
     file = settings.metadata_path / "sources" / f"{made.name}.yaml"
     if file.exists() and not stdout:
         raise MetadataError(f"{file} is there already", "choose another --name, or edit that one")

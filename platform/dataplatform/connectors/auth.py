@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from dataplatform.connectors.paging import by_name, check_place
 from dataplatform.metadata.base import Duration, Metadata, OtherNames, Scalar, Text
@@ -116,6 +117,16 @@ class OAuth2Auth(_Tokens):
         return self
 
 
+def _one_group(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    if value and groups != 1:
+        raise ValueError(f"{value!r} has {groups} groups; one of them is the token: `Auth=(.+)`")
+    return value
+
+
 class SessionTokenAuth(Metadata):
     """Logs in with a request, and sends the token of its answer; again where the server has forgotten it."""
 
@@ -128,6 +139,9 @@ class SessionTokenAuth(Metadata):
     form: bool = Field(default=False, description="Whether the body goes as a form.")
     headers: dict[str, Text] = Field(default={}, description="Its headers.")
     token_path: str = Field(default="token", description="Path of the token in its answer.")
+    token_pattern: Annotated[str, AfterValidator(_one_group)] = Field(
+        default="", description="Regular expression with one group, the token, where the answer is no JSON."
+    )
     name: str = Field(default="Authorization", description="Header, parameter or cookie that carries it.")
     location: Literal["header", "query", "cookie"] = Field(default="header", description="Where it goes.")
     prefix: str = Field(default="Bearer ", description="What stands before it.")

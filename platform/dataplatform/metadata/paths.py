@@ -1,4 +1,7 @@
-"""Paths into JSON documents, as metadata writes them: `data.items`, `a__b`, or a JSONPath that begins with `$`."""
+"""Paths into JSON documents, as metadata writes them: `data.items`, `a__b`, or a JSONPath that begins with `$`.
+
+Where records are looked for, `columns(hourly)` is an object whose lists are columns: each place in them is a record.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 MISSING = object()
+_COLUMNS = re.compile(r"columns\((.*)\)")
 
 
 def is_jsonpath(path: str) -> bool:
@@ -27,6 +31,8 @@ def _compiled(path: str) -> Any:
 def check_path(path: str) -> str:
     """The path; one with brackets is a JSONPath whose `$` was left out. Raises ValueError for one that cannot
     be read."""
+    if columns := _COLUMNS.fullmatch(path):
+        return f"columns({check_path(columns[1])})"
     if "[" in path and not is_jsonpath(path):
         path = f"${path}" if path.startswith("[") else f"$.{path}"
     if is_jsonpath(path):
@@ -67,6 +73,9 @@ def records_in(document: Any, path: str | None) -> list[Any]:
 
     Raises ValueError saying what the document holds instead.
     """
+    if path is not None and (columns := _COLUMNS.fullmatch(path)):
+        inner = dig(document, columns[1]) if columns[1] else document
+        return [] if inner is None else _turned(inner, path)
     if path is not None and is_jsonpath(path):
         found = found_by(document, path)
         return found[0] if len(found) == 1 and isinstance(found[0], list) else found
@@ -89,3 +98,19 @@ def records_in(document: Any, path: str | None) -> list[Any]:
             return []
         return [document]
     raise ValueError(f"a document that is {type(document).__name__} holds no records")
+
+
+def _turned(columns: Any, path: str) -> list[Any]:
+    """Columns as records. What is no list is the same in each of them; lists are of one length.
+
+    >>> _turned({"time": [1, 2], "t": [20.5, None], "unit": "C"}, "columns()")
+    [{'time': 1, 't': 20.5, 'unit': 'C'}, {'time': 2, 't': None, 'unit': 'C'}]
+    """
+    lists = {n: v for n, v in columns.items() if isinstance(v, list)} if isinstance(columns, dict) else {}
+    if not lists:
+        raise ValueError(f"`{path}`: there is no object with lists as columns")
+    lengths = {name: len(values) for name, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"`{path}`: the columns are not of one length: {lengths}")
+    rest = {name: value for name, value in columns.items() if name not in lists}
+    return [{**dict(zip(lists, values, strict=True)), **rest} for values in zip(*lists.values(), strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -146,13 +147,21 @@ def _logged_in(request: Request, auth: SessionTokenAuth, base_url: str) -> tuple
             "check the user's name and password" if answer.status_code in (400, 401, 403) else "check `login`"
         )
         raise SourceError(f"{where} answered HTTP {answer.status_code}", hint)
-    try:
-        token = dig(answer.json(), auth.token_path)
-    except ValueError:
-        token = MISSING
+    token = _token_in(answer, auth)
     if not isinstance(token, str | int) or token == "":
-        raise SourceError(f"{where} gave no token at `{auth.token_path}`", "correct `token_path`")
+        field = "token_pattern" if auth.token_pattern else "token_path"
+        raise SourceError(f"{where} gave no token at `{getattr(auth, field)}`", f"correct `{field}`")
     return request.noted.note(str(token)), time.time() + auth.lasts.total_seconds()
+
+
+def _token_in(answer: httpx.Response, auth: SessionTokenAuth) -> Any:
+    if auth.token_pattern:
+        found = re.search(auth.token_pattern, answer.text)
+        return found[1].strip() if found else MISSING
+    try:
+        return dig(answer.json(), auth.token_path)
+    except ValueError:
+        return MISSING
 
 
 def _signed(request: Request, auth: JwtAuth) -> tuple[str, float]:

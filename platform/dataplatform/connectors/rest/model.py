@@ -150,7 +150,7 @@ class RestRequest(OtherNames):
     records: JsonPath | None = Field(
         default=None,
         description="Path of the list of records in the response, such as `data.items` or the JSONPath "
-        "`$.data[*].node`; "
+        "`$.data[*].node`; `columns(hourly)`: an object whose lists are columns; "
         "absent: the response itself, or its only list.",
     )
     form: dict[str, Scalar] | None = Field(default=None, description="Body of a POST as a form, instead.")
@@ -315,6 +315,11 @@ class RestEntity(Entity, OtherNames):
         default=None,
         description="The entity for each record of which this one is asked for; its name is enough.",
     )
+    deleted: JsonPath | None = Field(
+        default=None,
+        description="Path of what is true in a record that has been deleted, such as `is_deleted` or `deleted_at`: it "
+        "ends, in a delta load, too.",
+    )
     include_from_parent: tuple[str, ...] = Field(
         default=(), description="Fields of the parent's record that its children get, as `_<parent>_<field>`."
     )
@@ -332,6 +337,8 @@ class RestEntity(Entity, OtherNames):
             )
         if self.parent and self.parent.group > 1 and self.include_from_parent:
             raise ValueError("`include_from_parent` needs a request for each parent, without `group`")
+        if self.deleted and self.by_row:
+            raise ValueError("`deleted` needs a key: what has none cannot be ended")
         if self.cursor and self.cursor.step and self.parent:
             raise ValueError("`step` and `parent` do not go together; leave one of them away")
         return self

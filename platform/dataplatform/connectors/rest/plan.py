@@ -92,7 +92,8 @@ def moment(value: Any, what: str) -> datetime:
     """The time that a value stands for; raises SourceError where it is none."""
     try:
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value / 1000 if abs(value) > 1e11 else value, UTC)
+            scale = 1_000_000 if abs(value) > 1e14 else 1000 if abs(value) > 1e11 else 1
+            return datetime.fromtimestamp(value / scale, UTC)
         text = str(value)
         if text.lstrip("-").isdigit() and len(text) > 8:
             return moment(int(text), what)

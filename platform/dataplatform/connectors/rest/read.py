@@ -28,6 +28,7 @@ from dataplatform.connectors.rest import plan
 from dataplatform.connectors.rest.answer import Content, carried
 from dataplatform.connectors.rest.client import gate_of, session_of
 from dataplatform.connectors.rest.filling import uses
+from dataplatform.connectors.rest.gone import told
 from dataplatform.connectors.rest.model import RestConnector, RestEntity
 from dataplatform.connectors.rest.pages import Reading, conditional_page, pages
 from dataplatform.errors import SourceError
@@ -51,7 +52,7 @@ def read(request: Request, since: Since) -> Iterator[Item]:
             with ahead(_contents(reading, since, found)) as contents:
                 for content in contents:
                     found.note(content)
-                    yield from content.pages
+                    yield from told(content, entity)
         state = found.state(since)
         if state is not None and since.window is None:
             yield State(state)
@@ -304,14 +305,15 @@ def _conditional(reading: Reading, since: Since, found: _Newest) -> Iterator[Ite
     )
     found.note(content)
     if not (etag or modified) or response is None:
-        yield from content.pages
+        yield from told(content, reading.entity)
     else:
         now = _Known(etag, modified, xxhash.xxh3_128_hexdigest(response.content), how)
         if known is not None and known.content == now.content:
             yield Records([], kind="unchanged", part=Part(name, since.digests[name]))
         else:
             part = Part(name, now.text())
-            yield from (replace(page, part=part) for page in content.pages)
+            marked = replace(content, pages=[replace(page, part=part) for page in content.pages])
+            yield from told(marked, reading.entity)
 
 
 def _known(digest: str, how: str) -> _Known | None:

@@ -28,9 +28,7 @@ class Scrubbed:
 def scrubbed(entity: Entity, header: Mapping[str, Any], lines: Sequence[bytes], out: Out) -> Scrubbed:
     """A page without the records whose key is `out`. What has no key is known by its content."""
     if header["kind"] == "document":
-        found = [_document(entity, header, line, out) for line in lines]
-        left = [line for line, _ in found if line is not None]
-        return Scrubbed(header, left, sum(gone for _, gone in found))
+        return _documents(entity, header, lines, out)
     stays = [line for line in lines if not _is_out(entity, header, line, out)]
     rejects = [r for r in header.get("rejects") or () if not _is_out(entity, header, _text(r), out)]
     gone = len(lines) - len(stays) + len(header.get("rejects") or ()) - len(rejects)
@@ -53,23 +51,31 @@ def key_in(entity: Entity, item: Record | Bad) -> bytes | None:
     return item.key
 
 
-def _document(entity: Entity, header: Mapping[str, Any], line: bytes, out: Out) -> tuple[bytes | None, int]:
-    """The document without those of its records, written anew only where one goes; None where it is itself one."""
+def _documents(entity: Entity, header: Mapping[str, Any], lines: Sequence[bytes], out: Out) -> Scrubbed:
+    """Documents without those of their records, written anew only where one goes.
+
+    Where their list is no part of a document (a JSONPath gathers it, columns are turned into it), what stays of the
+    page are its records, one a line.
+    """
     rule, path = page_rule(entity, header), header.get("records_path")
-    keys = [key_in(entity, item) for item in items_of(line, path, rule)]
-    which = [key is not None and key in out for key in keys]
-    if not any(which):
-        return line, 0
+    keys = [[key_in(entity, item) for item in items_of(line, path, rule)] for line in lines]
+    which = [[key is not None and key in out for key in own] for own in keys]
+    gone = sum(map(sum, which))
+    if not gone:
+        return Scrubbed(header, list(lines), 0)
     try:
-        document = document_value(line).value
+        documents = [document_value(line).value for line in lines]
     except Problem:
-        return line, 0
-    found = records_in(document, path)
-    for place in reversed([i for i, gone in enumerate(which) if gone]):
-        if not _holds(document, found):
-            return None, sum(which)
-        del found[place]
-    return dump(document), sum(which)
+        return Scrubbed(header, list(lines), 0)
+    found = [records_in(document, path) for document in documents]
+    held = all(_holds(document, own) for document, own in zip(documents, found, strict=True))
+    for own, marks in zip(found, which, strict=True):
+        own[:] = [record for record, mark in zip(own, marks, strict=True) if not mark]
+    if held:
+        lines = [dump(d) if any(m) else line for d, m, line in zip(documents, which, lines, strict=True)]
+        return Scrubbed(header, lines, gone)
+    about = {name: value for name, value in header.items() if name != "records_path"}
+    return Scrubbed({**about, "kind": "records"}, [dump(record) for own in found for record in own], gone)
 
 
 def _holds(document: Any, found: list[Any]) -> bool:
