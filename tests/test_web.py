@@ -18,7 +18,8 @@ from dataplatform.web.server import prepare
 from web_server import GOLD, HTML, NAME, PASSWORD, YAML, Web, load, served
 
 PAGES = (
-    "/", "/health/rest", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/new", "/sources/s/edit", "/way", "/way?source=s", "/way?model=ages",
+    "/", "/health/rest", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/add/gallery", "/sources/add/gallery/miniflux",
+    "/sources/new", "/sources/s/edit", "/way", "/way?source=s", "/way?model=ages",
     "/tables", "/tables/silver/s__people", "/tables/gold/ages", "/tables/gold/ages/columns", "/quarantine",
     "/quarantine?source=s&entity=people", "/auto-dw", "/sql", "/runs", "/settings", "/help", "/help/silver",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeWorld, serving
+from dataplatform.metadata.yaml_file import parse
 from dataplatform.secrets import LocalStore
 from web_server import YAML, Browser, Web, served
 
@@ -183,3 +184,50 @@ def test_only_an_admin_may(web: Web) -> None:
     assert browser.get("/sources/add").status_code == 403
     for path in ("/sources/add/draft", "/sources/add/form", "/sources/new"):
         assert browser.post(path, {"given": "/etc", "kind": "files"}).status_code == 403, path
+
+
+CARD = """title: Things <b>
+description: All things
+category: Tests
+docs: https://example.org/api
+checked: 2026-01-01
+needs: a token
+asks:
+  - {name: url, question: Address}
+  - {name: token, question: Token, secret: true}
+---
+source: "<<source>>"
+connector: {type: rest, base_url: "<<url>>", auth: {type: bearer, token: {secret: "<<token>>"}}}
+entities:
+  things: {request: {path: /things}, key: [id]}
+"""
+
+
+def test_from_the_gallery_with_answers_that_stay_answers(web: Web, tmp_path: Path) -> None:
+    folder = tmp_path / "metadata" / "gallery"
+    folder.mkdir()
+    (folder / "things.yaml").write_text(CARD)
+    browser = web.browser().sign_in()
+    assert "Things &lt;b&gt;" in browser.get("/sources/add/gallery?q=things").text
+    assert "Miniflux" in browser.get("/sources/add/gallery").text
+    assert browser.get("/sources/add/gallery/none").status_code == 404
+    assert browser.get("/sources/add/gallery/..%2Fsources%2Fs").status_code == 404
+    path = "/sources/add/gallery/things"
+    assert "needs to know" in browser.post(path, {"source": "mine"}).text
+    assert browser.post(path, {"source": "../x"}).status_code == 400
+    assert "already" in browser.post(path, {"source": "s", "ask:url": "http://x", "ask:token": TOKEN}).text
+    with serving(Api) as address:
+        sly = 'http://x", evil: "y'
+        bad = browser.post(path, {"source": "mine", "ask:url": sly, "ask:token": TOKEN})
+        assert parse(text_of(bad.text)).data["connector"]["base_url"] == sly, "it ends no value"
+        filled = browser.post(path, {"source": "mine", "ask:url": f"http://{address}", "ask:token": TOKEN})
+        text = text_of(filled.text)
+        assert "mine/token" in text
+        assert TOKEN not in filled.text
+        more = {"text": text, "draft": field(filled.text, "draft"), "seen": field(filled.text, "seen")}
+        assert "3 on the first page" in browser.post("/sources/new", {**more, "do": "try"}).text
+    assert browser.post("/sources/new", more).status_code == 303
+    assert LocalStore(tmp_path / "home").get("mine/token") == TOKEN
+    (folder / "things.yaml").write_text("title: [")
+    assert "Miniflux" in browser.get("/sources/add/gallery").text
+    assert browser.get(path).status_code == 400

@@ -23,7 +23,8 @@ AXE = (Path(__file__).parent / "data" / "axe.min.js").read_text()
 SIZES = {"desktop": (1280, 850), "phone": (390, 844)}
 FLAGS = ["--headless", "--no-sandbox", "--disable-background-networking"]
 PAGES = (
-    "/", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
+    "/", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/add/gallery", "/sources/add/gallery/miniflux",
+    "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
     "/tables/gold/ages", "/quarantine?source=s&entity=people", "/auto-dw", "/sql", "/runs", "/settings", "/help",
     "/help/silver", "/help/web",
 )  # fmt: skip

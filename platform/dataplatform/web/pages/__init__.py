@@ -5,6 +5,7 @@ from dataplatform.web.pages import (
     auto_dw,
     connect,
     docs,
+    gallery,
     health,
     quarantine,
     runs,
@@ -20,7 +21,7 @@ from dataplatform.web.pages import (
 PAGES = [
     module.router
     for module in (
-        access, health, source_add, source_files, sources, connect, way, tables, quarantine, auto_dw,
+        access, health, gallery, source_add, source_files, sources, connect, way, tables, quarantine, auto_dw,
         sql, runs, settings, docs,
     )
 ]  # fmt: skip

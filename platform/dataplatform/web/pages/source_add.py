@@ -20,6 +20,7 @@ from dataplatform.metadata.source import Source
 from dataplatform.reading.first_page import MOST, requests_of
 from dataplatform.web.live import Live, Now
 from dataplatform.web.pages.editing import Draft, fresh, page
+from dataplatform.web.pages.gallery import by_category
 from dataplatform.web.pages.source_files import problems_of_new
 from dataplatform.web.render import render
 from dataplatform.web.typed import new_draft
@@ -33,14 +34,16 @@ ENTITIES = 20  # of a form: more are quicker to write than to click
 
 @router.get("/sources/add")
 def choose(request: Request, who: Admin, now: Known) -> Response:
-    return _choose(request)
+    return _choose(request, now)
 
 
 def _choose(
-    request: Request, given: str = "", name: str = "", error: DataplatformError | None = None
+    request: Request, now: Now, given: str = "", name: str = "", error: DataplatformError | None = None
 ) -> Response:
+    cards = [card for listed in by_category(now).values() for card in listed]
     return render(
-        request, "source_add.html", 400 if error else 200, kinds=_kinds(), given=given, name=name,
+        request, "source_add.html", 400 if error else 200, kinds=_kinds(), given=given, name=name, cards=len(cards),
+        some=cards[:: max(1, len(cards) // 12)][:12],
         error=error.message if error else "", remedy=error.remedy if error else "",
     )  # fmt: skip
 
@@ -64,7 +67,7 @@ def draft(
             raise MetadataError(f"there is a source {made.name} already", "give this one another name")
         document, notes = _looked_at(now, made)
     except DataplatformError as error:
-        return _choose(request, given if not editing.PASSWORD.search(given) else "", name, error)
+        return _choose(request, now, given if not editing.PASSWORD.search(given) else "", name, error)
     one = fresh(who, as_yaml(document))
     live.typed.add(who.name, one.id, made.secrets)
     return page(request, live, now, one, notes=notes)
