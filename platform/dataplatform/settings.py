@@ -201,6 +201,30 @@ class Settings(BaseSettings):
         default=None,
         description="Header in which these proxies name who has signed in with them, such as Remote-User.",
     )
+    web_url: str | None = Field(
+        default=None,
+        description="Address of the web pages as people reach it, such as https://data.example.org: for links to them "
+        "in Prefect, and where OIDC sends people back.",
+    )
+    web_oidc_issuer: str | None = Field(
+        default=None,
+        description="People may sign in with this OpenID Connect provider, such as https://auth.example.org "
+        "(docs/web.md).",
+    )
+    web_oidc_client_id: str = Field(default="", description="Id of the pages there.")
+    web_oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Their secret there; none of a public client."
+    )
+    web_oidc_scopes: str = Field(default="openid profile email", description="What is asked for there.")
+    web_oidc_name: str = Field(
+        default="preferred_username",
+        description="Claim with the user's name here; `email` only where it is verified.",
+    )
+    web_oidc_groups: str = Field(
+        default="",
+        description="Who is let in by group: `admins=admin, family=read`. Others need a user of their name (Settings).",
+    )
+    web_oidc_groups_claim: str = Field(default="groups", description="Claim with a person's groups.")
     web_sql_url: SecretStr | None = Field(
         default=None,
         description="Postgres, as a role that may read gold and silver and nothing else: the SQL page asks as this "

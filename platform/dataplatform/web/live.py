@@ -48,6 +48,7 @@ class Live:
     trust: Trust
     sign_in: bool = True
     hooks: Any = None  # what the route of webhooks keeps
+    provider: Any = None  # who signs people in beside us: OpenID Connect
     streams: Any = None  # how many watch the progress of something
     jobs: Jobs = field(default_factory=Jobs)
     questions: Questions = field(default_factory=Questions, repr=False)

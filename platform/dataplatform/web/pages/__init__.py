@@ -7,6 +7,7 @@ from dataplatform.web.pages import (
     docs,
     gallery,
     health,
+    oidc,
     quarantine,
     runs,
     settings,
@@ -21,7 +22,7 @@ from dataplatform.web.pages import (
 PAGES = [
     module.router
     for module in (
-        access, health, gallery, source_add, source_files, sources, connect, way, tables, quarantine, auto_dw,
+        access, oidc, health, gallery, source_add, source_files, sources, connect, way, tables, quarantine, auto_dw,
         sql, runs, settings, docs,
     )
 ]  # fmt: skip
