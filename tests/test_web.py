@@ -451,6 +451,27 @@ def test_a_table_that_is_built_later_can_be_asked_too(web: Web) -> None:
     assert "silver_current.s__people.name" in made
 
 
+def test_the_way_ends_with_where_gold_was_exported_to(web: Web, tmp_path: Path) -> None:
+    from dataplatform.auto_dw.build import exported
+    from dataplatform.metadata import load_catalog
+
+    home, target = tmp_path / "home", tmp_path / "dbt_<b>"
+    assert "exports" not in web.browser().sign_in().get("/way").text
+    exported.note(home, "dbt", target, load_catalog(tmp_path / "metadata").models)
+    exported.note(home, "dbt", target, load_catalog(tmp_path / "metadata").models)
+    assert [(one.kind, one.path) for one in exported.exports(home)] == [("dbt", str(target))], "once a place"
+    browser = web.browser().sign_in()
+    page = browser.get("/way").text
+    assert "dbt: dbt_&lt;b&gt;" in page
+    assert "models changed" not in page
+    (tmp_path / "metadata" / "gold" / "ages.sql").write_text(GOLD.replace("count(*)", "count(id)"))
+    assert "just now, models changed" in browser.get("/way").text
+    (home / "exports.json").write_text("rubbish")
+    assert browser.get("/way").status_code == 200
+    exported.note(tmp_path / "nowhere", "dbt", target, {})
+    assert not (tmp_path / "nowhere").exists()
+
+
 def wait(browser: Any, path: str, limit: float = 30) -> str:
     """The text of a job or a run that has ended."""
     end = time.monotonic() + limit
