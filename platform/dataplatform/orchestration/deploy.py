@@ -28,6 +28,7 @@ from dataplatform.errors import MetadataError
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, SourceTrigger
 from dataplatform.metadata.triggers import CatchUp, RRuleTrigger
+from dataplatform.orchestration import jitter
 from dataplatform.orchestration.auto_dw import FLOW
 from dataplatform.orchestration.catch_up import tag_of
 from dataplatform.orchestration.rest import TAG, Rest, translated
@@ -140,7 +141,7 @@ def _of_source(source: Source) -> Wanted:
         source.description or f"Ingests {source.source}",
         {"source": source.source},
         *_times(source.triggers),
-        (TAG, f"source:{source.source}", tag_of(_catch_ups(source.triggers))),
+        (TAG, f"source:{source.source}", tag_of(_catch_ups(source.triggers)), *_jitter(source.triggers)),
     )
 
 
@@ -210,7 +211,7 @@ def _of_schema(schema: str, flow: FlowDecision) -> Wanted:
         f"Evaluates {schema}, asks what is not sure, builds its warehouse",
         {"schema_name": schema},
         *_times(flow.triggers),
-        (TAG, tag_of(_catch_ups(flow.triggers))),
+        (TAG, tag_of(_catch_ups(flow.triggers)), *_jitter(flow.triggers)),
     )
 
 
@@ -230,6 +231,12 @@ def _times(triggers: Iterable[SourceTrigger]) -> Times:
 def _catch_ups(triggers: Iterable[SourceTrigger]) -> list[CatchUp]:
     """Of those that come by the clock."""
     return [t.catch_up for t in triggers if isinstance(t, CronTrigger | IntervalTrigger | RRuleTrigger)]
+
+
+def _jitter(triggers: Iterable[SourceTrigger]) -> tuple[str, ...]:
+    return jitter.tag_of(
+        t.jitter for t in triggers if isinstance(t, CronTrigger | IntervalTrigger | RRuleTrigger)
+    )
 
 
 def _write(rest: Rest, wanted: Wanted, flow: str, work_pool: str, anchors: Mapping[float, str]) -> None:
