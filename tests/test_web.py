@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -449,6 +450,23 @@ def test_a_table_that_is_built_later_can_be_asked_too(web: Web) -> None:
     assert "Ada" in browser.post("/sql", {"q": "select * from gold.names"}).text
     made = browser.get("/tables/gold/names/columns").text
     assert "silver_current.s__people.name" in made
+
+
+def test_a_run_links_to_its_page_in_prefect(bare: Web) -> None:
+    live = bare.serving.server.config.app.app.state.live  # type: ignore[union-attr]  # the guard around the app
+    with bare.world.platform.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "insert into audit.run (run_id, source, batch_id, status, started_at, finished_at) "
+            "values ('one', 's', 'b', 'done', now(), now())"
+        )
+    browser = bare.browser().sign_in()
+    assert "in Prefect" not in browser.get("/runs/one").text, "there is none"
+    more = {"prefect_api_url": "http://prefect:4200/api"}
+    live.first = replace(live.first, settings=live.first.settings.model_copy(update=more))
+    assert "in Prefect" not in browser.get("/runs/one").text, "people do not reach that name"
+    more |= {"prefect_url": "https://prefect.example.org"}
+    live.first = replace(live.first, settings=live.first.settings.model_copy(update=more))
+    assert 'href="https://prefect.example.org/runs/flow-run/one"' in browser.get("/runs/one").text
 
 
 def test_the_way_ends_with_where_gold_was_exported_to(web: Web, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
         default=None,
         alias="PREFECT_API_AUTH_STRING",
         description="`user:password` that this API asks for; an embedded server has its own, in HOME/prefect/auth.",
+    )
+    prefect_url: str | None = Field(
+        default=None,
+        description="Address of Prefect's pages as people reach it, where that is not the API's, such as "
+        "https://prefect.example.org: for links to its runs.",
     )
     work_pool: str = Field(
         default="dataplatform",
@@ -238,6 +244,16 @@ class Settings(BaseSettings):
         if value != "off" and len(value.split()) != 5:
             raise ValueError(f"{value!r} is no cron expression of five fields, nor off")
         return value
+
+    @field_validator("web_url", "prefect_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value and (
+            parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username
+        ):
+            raise ValueError(f"{value!r} is no address of pages, such as https://data.example.org")
+        return value.rstrip("/") if value else None
 
     @property
     def home_path(self) -> Path:

@@ -31,8 +31,9 @@ from dataplatform.metadata.triggers import CatchUp, RRuleTrigger
 from dataplatform.orchestration import jitter
 from dataplatform.orchestration.auto_dw import FLOW
 from dataplatform.orchestration.catch_up import tag_of
+from dataplatform.orchestration.links import described, link
 from dataplatform.orchestration.rest import TAG, Rest, translated
-from dataplatform.settings import PrefectApi
+from dataplatform.settings import PrefectApi, Settings
 
 SWEEP_EVERY = timedelta(minutes=15)
 NIGHTLY = "40 2 * * *"  # retention, when the backup of before is not too old and little runs
@@ -76,14 +77,16 @@ class Wanted:
         return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
-def deploy(catalog: Catalog, api: PrefectApi, work_pool: str, backup_cron: str = "off") -> Deployed:
+def deploy(catalog: Catalog, api: PrefectApi, settings: Settings) -> Deployed:
     """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
 
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
-    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep(), _retention()]
-    if backup_cron != "off":
-        wanted.append(_backup(backup_cron))
+    work_pool = settings.work_pool
+    wanted = [_of_source(source, settings) for source in catalog.sources.values()]
+    wanted += [_gold(), _sweep(), _retention()]
+    if settings.backup_cron != "off":
+        wanted.append(_backup(settings.backup_cron))
     broken = _add_followed(catalog.root, wanted)
     names = [one.full_name for one in wanted]
     # Prefect's REST API and not its client: that waits two seconds after an answer 503, which a server on SQLite gives
@@ -133,12 +136,13 @@ def _full_name(source: str) -> str:
     return f"ingest/{source}"
 
 
-def _of_source(source: Source) -> Wanted:
+def _of_source(source: Source, settings: Settings) -> Wanted:
+    about = source.description or f"Ingests {source.source}"
     return Wanted(
         "ingest",
         source.source,
         "flows/ingest.py:ingest",
-        source.description or f"Ingests {source.source}",
+        described(about, link(settings, "sources", source.source), "Its page in dataplatform"),
         {"source": source.source},
         *_times(source.triggers),
         (TAG, f"source:{source.source}", tag_of(_catch_ups(source.triggers)), *_jitter(source.triggers)),

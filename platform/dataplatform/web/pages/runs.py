@@ -14,7 +14,7 @@ from dataplatform.reading import loads as reading
 from dataplatform.storage.postgres import connected
 from dataplatform.web.jobs import Job
 from dataplatform.web.live import Live
-from dataplatform.web.render import render, text_of
+from dataplatform.web.render import render, segment, text_of
 from dataplatform.web.stream import stream
 from dataplatform.web.who import Known, LiveNow, Reader
 
@@ -105,10 +105,10 @@ def _flow(live: Live, run_id: str) -> FlowRun | None:
 
 def _pages(live: Live, run_id: str) -> str:
     """Its page in Prefect, where people reach that."""
-    api = live.prefect()
-    if api is None or "//prefect:" in api.url:
+    api, said = live.prefect(), live.settings.prefect_url
+    if api is None or (said is None and "//prefect:" in api.url):
         return ""
-    return f"{api.url.removesuffix('/api')}/runs/flow-run/{run_id}"
+    return f"{said or api.url.removesuffix('/api')}/runs/flow-run/{segment(run_id)}"
 
 
 @router.get("/jobs/{id_}")
