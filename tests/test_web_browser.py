@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld
+from oidc_provider import providing
+from test_web_oidc import with_oidc
 from web_server import GOLD, NAME, PASSWORD, YAML, Web, load, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup)")
@@ -289,3 +291,24 @@ def test_a_page_in_another_tab_is_signed_out_too(chromium: Any, web: Web) -> Non
     other.goto("/runs")
     assert "/sign-in" in other.url
     seen.done()
+
+
+def test_a_person_signs_in_with_their_provider_and_links_it(chromium: Any, make_world: MakeWorld) -> None:
+    with providing() as provider, served(with_oidc(make_world(s=YAML), provider)) as web:
+        context = chromium.new_context(base_url=web.url)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.goto("/sign-in")
+        page.click("text=Sign in with your provider")
+        page.wait_for_selector("text=signs in another way")
+        page.fill("[name=name]", NAME)
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button")
+        page.goto("/settings")
+        page.click("text=Link an account of your provider")
+        page.wait_for_selector("text=signs in as you")
+        page.click("text=Sign out")
+        page.click("text=Sign in with your provider")
+        page.wait_for_selector("header.top")
+        assert page.url.rstrip("/") == web.url
+        context.close()

@@ -35,7 +35,8 @@ def sql(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Runs SQL on Postgres and shows the result; without a query it opens psql. Read-only unless --write.
+    """Runs SQL on Postgres and shows the result; without a query it opens psql. Without --write it only reads, one
+    statement.
 
     `sql --url` prints what DBeaver, Grafana or Metabase need to connect."""
     settings = load_settings()

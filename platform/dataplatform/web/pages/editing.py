@@ -92,6 +92,7 @@ def _save(live: Live, now: Now, draft: Draft) -> None:
         keep_secrets(now, own)
     editing.save_source(root, draft.called, draft.text, draft.seen)
     live.typed.drop(draft.who, draft.id)
+    live.forget_access()
 
 
 def keep_secrets(now: Now, values: Mapping[str, str]) -> None:
