@@ -231,3 +231,30 @@ def test_from_the_gallery_with_answers_that_stay_answers(web: Web, tmp_path: Pat
     (folder / "things.yaml").write_text("title: [")
     assert "Miniflux" in browser.get("/sources/add/gallery").text
     assert browser.get(path).status_code == 400
+
+
+def test_an_edit_can_be_taken_back(web: Web, tmp_path: Path) -> None:
+    browser, file = web.browser().sign_in(), tmp_path / "metadata" / "sources" / "s.yaml"
+    first = file.read_text()
+
+    def save(text: str) -> None:
+        page = browser.get("/sources/s/edit").text
+        assert browser.post("/sources/s/edit", {"text": text, "seen": field(page, "seen")}).status_code == 303
+
+    save(first.replace("every: 1h", "every: 2h"))
+    save(first.replace("every: 1h", "every: 2h"))
+    page = browser.get("/sources/s/edit").text
+    (link,) = re.findall(r"/sources/s/edit/earlier/[^\"]+", page)
+    assert "when anna changed it" in page
+    old = browser.get(link).text
+    assert text_of(old).strip() == first.strip()
+    assert "+triggers: [{type: interval, every: 1h}]" in html.unescape(old)
+    assert file.read_text() != first, "to look writes nothing"
+    answer = browser.post("/sources/s/edit", {"text": text_of(old), "seen": field(old, "seen")})
+    assert answer.status_code == 303
+    assert file.read_text().strip() == first.strip()
+    assert browser.get("/sources/s/edit/earlier/..%2F..%2Fsecrets.key").status_code == 404
+    assert browser.get("/sources/s/edit/earlier/nothing").status_code == 404
+    kept = tmp_path / "home" / "web" / "earlier" / "s"
+    assert len(list(kept.iterdir())) == 2
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept.iterdir())

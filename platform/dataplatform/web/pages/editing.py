@@ -19,6 +19,7 @@ from dataplatform.metadata.source import Source
 from dataplatform.reading.first_page import Arriving, arriving
 from dataplatform.secrets import LocalStore
 from dataplatform.secrets.resolver import names_in
+from dataplatform.web import earlier
 from dataplatform.web.live import Live, Now
 from dataplatform.web.render import render
 from dataplatform.web.typed import new_draft
@@ -88,8 +89,11 @@ def _save(live: Live, now: Now, draft: Draft) -> None:
     source = source_of(draft.text, _file(now, draft), [])
     named = _secrets_of(source) if source is not None else ()
     own = {name: value for name, value in typed.items() if name in named}
-    if editing.digest(editing.source_text(root, draft.called)) == draft.seen:
+    before = editing.source_text(root, draft.called)
+    if editing.digest(before) == draft.seen:
         keep_secrets(now, own)
+        if before.rstrip() != draft.text.rstrip():
+            earlier.keep(now.platform.settings.home_path, draft.called, before, draft.who)
     editing.save_source(root, draft.called, draft.text, draft.seen)
     live.typed.drop(draft.who, draft.id)
     live.forget_access()
@@ -125,12 +129,14 @@ def page(
     checked: bool = False,
     tried: Mapping[str, Arriving] | None = None,
     notes: Mapping[str, list[str]] | None = None,
+    diff: Sequence[str] = (),
 ) -> Response:
     told = [{"line": p.line, "text": _told(p)} for p in problems]
     source = source_of(draft.text, _file(now, draft), []) if draft.called else None
     return render(
         request, "source_edit.html", 400 if problems else 200, new=not draft.name, name=draft.name, text=draft.text,
-        seen=draft.seen, draft=draft.id, problems=told, checked=checked, tried=tried, notes=notes or {},
+        seen=draft.seen, draft=draft.id, problems=told, checked=checked, tried=tried, notes=notes or {}, diff=diff,
+        earlier=earlier.versions(now.platform.settings.home_path, draft.name) if draft.name else [],
         secrets=_asked(live, now, draft, source), file=f"metadata/sources/{draft.called or 'NAME'}.yaml",
     )  # fmt: skip
 

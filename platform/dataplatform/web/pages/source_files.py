@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from dataplatform.errors import MetadataError
 from dataplatform.metadata import editing
 from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.yaml_file import YamlError, parse
+from dataplatform.web import earlier
 from dataplatform.web.pages.editing import fresh, page, sent, worked
 from dataplatform.web.who import Admin, Known, LiveNow, form_of
 
@@ -99,6 +101,18 @@ def edit(request: Request, who: Admin, live: LiveNow, now: Known, name: str) -> 
     if not text:
         raise MetadataError(f"there is no source {name}", "add it")
     return page(request, live, now, fresh(who, text, name))
+
+
+@router.get("/sources/{name}/edit/earlier/{id_}")
+def edit_earlier(request: Request, who: Admin, live: LiveNow, now: Known, name: str, id_: str) -> Response:
+    """An earlier text in the editor, and what would change; nothing is written before it is saved."""
+    text = editing.source_text(now.platform.catalog.root, name)
+    before = earlier.text_of(now.platform.settings.home_path, name, id_) if text else None
+    if before is None:
+        raise MetadataError(f"there is no such earlier text of {name}", "see the list on its page")
+    draft = replace(fresh(who, before, name), seen=editing.digest(text))
+    lines = unified_diff(text.splitlines(), before.splitlines(), "now", "then", lineterm="")
+    return page(request, live, now, draft, diff=list(lines))
 
 
 @router.post("/sources/{name}/edit")
