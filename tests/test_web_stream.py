@@ -134,3 +134,21 @@ def test_none_lasts_for_ever(web: Web, go_on: threading.Event, monkeypatch: pyte
     assert "event: done" not in found
     assert browser.get("/jobs/none/events").status_code in (400, 404)
     assert browser.get("/runs/none/events").status_code == 404
+
+
+def test_the_server_stops_with_streams_open(
+    make_world: MakeWorld, go_on: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = list[str]()
+    with served(make_world(s=YAML)) as web:
+        browser = web.browser().sign_in()
+        path = f"/jobs/{working(web, go_on).id}/events"
+        watching = threading.Thread(target=events, args=(browser, path, found))
+        watching.start()
+        until(lambda: "event: part" in found)
+        began = time.monotonic()
+        web.serving.stop()
+        watching.join(10)
+        assert not watching.is_alive()
+        assert time.monotonic() - began < 8
+    assert "Traceback" not in caplog.text

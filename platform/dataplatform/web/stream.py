@@ -32,8 +32,9 @@ Part = Callable[[], tuple[str, bool]]  # the text, and whether it is the last
 
 @dataclass
 class Streams:
-    """How many there are, by person."""
+    """How many there are, by person. `over`: whether the server stops, which waits for none of them."""
 
+    over: Callable[[], bool] = lambda: False
     _open: Counter[str] = field(default_factory=Counter)
 
     def check(self, who: str) -> None:
@@ -76,12 +77,12 @@ class Stream(StreamingResponse):
 def stream(request: Request, who: Who, streams: Streams, part: Part) -> Response:
     """Events `part` with HTML, and `done` at the end; raises BusyError where there are too many streams."""
     streams.check(who.name)
-    return Stream(streams, who.name, _events(request, who, part))
+    return Stream(streams, who.name, _events(request, who, streams, part))
 
 
-async def _events(request: Request, who: Who, part: Part) -> AsyncIterator[str]:
+async def _events(request: Request, who: Who, streams: Streams, part: Part) -> AsyncIterator[str]:
     end, shown, beat = time.monotonic() + LONGEST, "", time.monotonic()
-    while time.monotonic() < end:
+    while time.monotonic() < end and not streams.over():
         if not await run_in_threadpool(_still, request, who):
             return
         text, last = await run_in_threadpool(part)
