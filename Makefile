@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# two processes, each with servers of its own; a module's tests stay together: make test SIDE_BY_SIDE= for one
+SIDE_BY_SIDE ?= -n 2 --dist loadfile
 
 .PHONY: help setup demo up check unit test test-data test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw train-autodw clean
 
@@ -29,10 +31,10 @@ unit: setup      ## the tests that need no server, properties on few examples; s
 	@$(BIN)/python -m pytest -q tests/unit --hypothesis-profile=quick
 
 test: setup      ## fast tests, on real servers; what they leave uncovered
-	@$(BIN)/python -m pytest --cov=dataplatform --cov-report=
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov=dataplatform --cov-report=
 
 test-data: setup ## the fast tests but those of Prefect's server, schedules and workers: on another Python
-	@$(BIN)/python -m pytest -m "not long and not slow and not prefect"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long and not slow and not prefect"
 
 test-slow: setup ## what takes minutes: kills again and again, an exported project under dbt
 	@$(BIN)/python -m pytest -m slow --timeout=1800

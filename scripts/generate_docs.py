@@ -21,6 +21,7 @@ from dataplatform.auto_dw.said import decisions
 from dataplatform.auto_dw.said.answers import answer_table
 from dataplatform.cli.app import Deferred, app
 from dataplatform.connectors import airbyte, auth, dlt, files, hooks, paging, push, python, rest, singer, sql
+from dataplatform.drafting import gallery
 from dataplatform.events.tables import outbox
 from dataplatform.layers.gold.tables import gold_model
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, SYSTEM
@@ -58,6 +59,7 @@ AUDIT = (
     web_oidc,
 )
 AUTO_DW = (profile_table, build_table, request_table, answer_table, followed_table)
+ROOT = Path(__file__).parents[1]
 NOTE = "<!-- written by scripts/generate_docs.py; run `make docs` -->\n"
 
 
@@ -67,10 +69,70 @@ def main(folder: Path) -> None:
         "commands.md": commands_page(),
         "settings.md": settings_page(),
         "tables.md": tables_page(),
+        "sources/gallery.md": gallery_page(),
         "source.schema.json": json.dumps(source_schema(), indent=2, ensure_ascii=False) + "\n",
     }
     for name, text in pages.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
+
+
+GALLERY = """# The gallery: sources that are written already
+
+```sh
+dataplatform new source --list                     # all of them, with what each needs
+dataplatform new source --from miniflux            # asks, tries it, shows the first page, writes the file
+dataplatform new source news --from miniflux --set url=https://rss.example.org --set token=…
+```
+
+What is secret goes to the local store as `SOURCE/NAME`, and only its name into the file; one that is there already is not asked for again. A server that does
+not let us in gets no file written. `--no-try` writes it unseen. The file is yours from then on: take entities away, add columns, change when it runs.
+
+Each is written from the vendor's documentation, or from its source where that is open, on the day in the table, and tested against a local server that
+answers as it says: paging, authentication, a rate limit, nothing there, a record without a key, a change, a deletion. None was tried with an account
+at the vendor's. Of GitHub, Gitea, Toggl, Clockify, Last.fm, Trakt and Readwise the vendor's own pages could not be read on that day: what published
+clients and their documentation say was compared.
+
+"""
+A_CARD = """## A card of your own
+
+`metadata/gallery/NAME.yaml` in your metadata is listed with the others, and comes before one of the same name. It has two YAML documents: the card, and the source as it
+will be. `<<name>>` stands, within double quotes, for an answer, `<<source>>` for the source's name.
+
+```yaml
+title: Tracker
+description: My issues
+category: Code
+docs: https://tracker.example/docs
+checked: 2026-11-29
+needs: A token (Settings → Tokens).
+asks:
+  - {name: url, question: Address of your server}
+  - {name: token, question: Token, secret: true}
+---
+source: "<<source>>"
+connector: {type: rest, base_url: "<<url>>/api", auth: {type: bearer, token: {secret: "<<source>>/token"}}}
+entities:
+  issues: {request: issues, key: [id]}
+```
+
+"""
+
+
+def gallery_page() -> str:
+    found = gallery.cards(ROOT / "metadata" / "gallery")
+    rows = [
+        f"| `{c.name}` | [{c.title}]({c.docs}) | {c.description} | {c.needs} | {c.checked} |" for c in found
+    ]
+    head = "| name | | what comes of it | what it needs | checked |\n|---|---|---|---|---|\n"
+    parts = [NOTE + GALLERY + head + "\n".join(rows) + "\n"]
+    parts.append(
+        "Not there: Fitbit (its API is closed to private apps), GoCardless (no free tier any more), bunq (each session is signed with a key pair of its own, which "
+        "YAML cannot say: a Python connector under `connectors/` can), Strava (its API needs a subscription, and its terms forbid keeping "
+        "what others share; its export is a ZIP of FIT and CSV files).\n"
+    )
+    parts += [A_CARD + "The card\n\n" + fields(gallery.CardText), "One of `asks`\n\n" + fields(gallery.Ask)]
+    return "\n".join(parts)
 
 
 def metadata_page() -> str:

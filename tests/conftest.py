@@ -9,7 +9,7 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,6 +259,16 @@ def prefect_api(home: Path) -> Iterator[PrefectApi]:
 def prefect_env(prefect_api: PrefectApi) -> dict[str, str]:
     """What a program's environment says of that server."""
     return {"PREFECT_API_URL": prefect_api.url, "PREFECT_API_AUTH_STRING": prefect_api.auth or ""}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test logged may hold half a character; a process that ran it could not send it to the one that tells."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 LEAST = 10  # modules shown of those that the tests cover least

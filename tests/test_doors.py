@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from dataplatform.embedded import Servers, prefect_server
-from dataplatform.orchestration.deploy import TEMPLATE
+from dataplatform.orchestration.pools import TEMPLATE
 from dataplatform.orchestration.rest import Rest
 from dataplatform.settings import PrefectApi
 
@@ -125,7 +125,7 @@ def test_a_page_of_another_site_can_neither_read_nor_change_anything(prefect_api
 
 def test_a_run_cannot_name_its_command(prefect_api: PrefectApi) -> None:
     """Who may start runs may not say which program they are, nor with what environment."""
-    from dataplatform.orchestration.deploy import _work_pool
+    from dataplatform.orchestration.pools import Pool, make
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
     from prefect.workers.process import ProcessJobConfiguration
 
@@ -136,7 +136,7 @@ def test_a_run_cannot_name_its_command(prefect_api: PrefectApi) -> None:
     rest = Rest(prefect_api)
     # of an older release: with Prefect's own template
     rest.post("/work_pools/", {"name": "old-pool", "type": "process"})
-    _work_pool(rest, "old-pool")
+    make(rest, Pool("old-pool"))
     api = {PREFECT_API_URL: prefect_api.url, PREFECT_API_AUTH_STRING: prefect_api.auth}
     with temporary_settings(api):
         found = asyncio.run(prepared())

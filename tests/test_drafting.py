@@ -198,3 +198,60 @@ def test_nothing_is_drafted_from_nothing(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read") as caught:
         draft("postgresql://u:hidden-word@127.0.0.1:1/x")
     assert "hidden-word" not in str(caught.value)
+
+
+def test_an_api_with_a_header(world: World) -> None:
+    class Deep(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            allowed = (
+                self.headers.get("x-api-key") == "s3cret-word"
+                or self.headers.get("authorization") == "Token s3cret-word"
+            )
+            inner = {"kind": "vector", "result": [{"id": n, "v": n / 2} for n in range(10)]}
+            body = json.dumps({"status": "ok", "data": inner} if allowed else {"status": "no"}).encode()
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with serving(Deep) as address:
+        url = f"http://{address}/v1/readings"
+        said = program(
+            world,
+            "new",
+            "source",
+            url,
+            "--name",
+            "a",
+            "--header",
+            "X-Api-Key: s3cret-word",
+            "--header",
+            "X-Kind: b",
+        )
+        drafted = read(said["text"])
+        assert drafted["connector"]["auth"] == {
+            "type": "api_key",
+            "name": "X-Api-Key",
+            "key": {"secret": "a/token"},
+        }
+        assert drafted["connector"]["headers"] == {"X-Kind": "b"}
+        assert drafted["entities"]["readings"] == {
+            "request": {"path": "/v1/readings", "records": "data.result"}, "key": ["id"],
+        }  # fmt: skip
+        assert "reads them all" in json.dumps(said["notes"])
+        assert program(world, "run", "a")["entities"]["readings"]["inserted"] == 10
+        said = program(
+            world, "new", "source", url, "--name", "b", "--header", "Authorization: Token s3cret-word"
+        )
+        assert read(said["text"])["connector"]["auth"]["prefix"] == "Token "
+        assert "s3cret-word" not in said["text"]
+        assert program(world, "run", "b")["entities"]["readings"]["inserted"] == 10
+        assert (
+            "is no header"
+            in program(world, "new", "source", url, "--name", "c", "--header", "x", code=1)["error"]
+        )
+    bearer = draft("https://api.example.org/items", "d", ["Authorization: Bearer abc"])
+    assert bearer.document["connector"]["auth"] == {"type": "bearer", "token": {"secret": "d/token"}}

@@ -13,6 +13,7 @@ from dataplatform.records.refs import EntityRef
 from dataplatform.runs.replay import replay
 from dataplatform.storage.postgres import held
 from dataplatform.upkeep import forget as upkeep
+from rest_api import Api, serving_api
 from test_purge import killed_until_done, program
 
 ENTITIES = """  e:
@@ -195,3 +196,24 @@ def test_what_a_killed_rewriting_left_goes_with_the_next(world: World) -> None:
     (place / "e-0007.pack").write_bytes(zstandard.ZstdCompressor().compress(NAME.encode()))
     program(world, "forget", "s.e", "7", "--yes")
     assert not list(place.glob("e-*.pack"))
+
+
+def test_the_others_of_a_page_whose_records_are_gathered_stay(make_world: MakeWorld) -> None:
+    """GraphQL's edges: their list is no part of the answer, so the page is written anew as its records."""
+    people = [{"node": {"id": n, "name": NAME if n == 2 else f"Ann {n}", "sum": 1.10}} for n in range(1, 5)]
+    columns = {"cols": {"id": [1, 2], "name": ["Ann", NAME]}}
+    with serving_api(Api({"/p": lambda asked: {"edges": people}, "/c": lambda asked: columns})) as api:
+        world = make_world(
+            s=f"source: s\nconnector: {{type: rest, base_url: '{api.url}'}}\nentities:\n"
+            "  p: {request: {path: p, records: '$.edges[*].node'}, key: [id]}\n"
+            "  c: {request: {path: c, records: columns(cols)}, key: [id]}\n"
+        )
+        assert world.run().status == "done"
+    for entity in ("s.p", "s.c"):
+        program(world, "forget", entity, "2", "--yes")
+    assert places(world) == []
+    assert all(result.error is None for result in replay(world.platform, "s").entities.values())
+    assert world.rows("select id, name, sum from silver_current.s__p order by 1") == [
+        (n, f"Ann {n}", 1.1) for n in (1, 3, 4)
+    ]
+    assert world.rows("select id, name from silver_current.s__c") == [(1, "Ann")]

@@ -77,6 +77,14 @@ class Settings(BaseSettings):
         default="dataplatform",
         description="Prefect work pool that `dataplatform deploy` uses.",
     )
+    work_pool_type: Literal["process", "docker", "kubernetes"] = Field(
+        default="process",
+        description="Where its flow runs work: a process beside the worker, a container, a pod (docs/scale.md).",
+    )
+    work_pool_job: Path | None = Field(
+        default=None,
+        description="docker, kubernetes: YAML file that says with which image, volumes and networks.",
+    )
     linger: float = Field(
         default=300.0,
         ge=0,

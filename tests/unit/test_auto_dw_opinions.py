@@ -25,7 +25,7 @@ FACT = Verdict("fact", 0.91, ("it has measures",))
 
 
 @pytest.mark.parametrize("sure", [0.8, 0.91, 0.97])
-@pytest.mark.parametrize("votes", [["dimension"], ["dimension"] * 9, ["dimension", "dimension", "fact"]])
+@pytest.mark.parametrize("votes", [["dimension"] * 2, ["dimension"] * 9, ["dimension", "dimension", "fact"]])
 def test_a_green_verdict_is_doubted_never_turned_over(sure: float, votes: list[str]) -> None:
     found = voted(replace(FACT, confidence=sure), votes)
     assert found.role == "fact"
@@ -35,7 +35,7 @@ def test_a_green_verdict_is_doubted_never_turned_over(sure: float, votes: list[s
 
 
 def test_the_more_answers_agree_the_more_it_moves() -> None:
-    doubts = [voted(FACT, ["dimension"] * n).confidence for n in (1, 3, 9)]
+    doubts = [voted(FACT, ["dimension"] * n).confidence for n in (2, 3, 9)]
     assert doubts == sorted(doubts, reverse=True)
     unsure = Verdict("fact", 0.6)
     surer = [voted(unsure, ["fact"] * n).confidence for n in (1, 3, 9)]
@@ -66,7 +66,14 @@ def test_what_it_says_of_others_that_are_sure_is_no_news() -> None:
     assert voted(Verdict("fact", 0.6), ["dimension"] * 3, habits).role == "fact"
     assert voted(FACT, ["lookup"] * 3, habits).confidence < 0.8  # that it says of no other
     few = Habits({("fact", "dimension"): 2})  # itself, and one more
-    assert voted(FACT, ["dimension"], few).confidence < 0.8
+    assert voted(FACT, ["dimension"] * 2, few).confidence < 0.8
+
+
+@pytest.mark.parametrize("sure", [0.45, 0.6, 0.8, 0.97])
+def test_one_answer_that_says_otherwise_moves_nothing(sure: float) -> None:
+    found = voted(replace(FACT, confidence=sure), ["dimension"])
+    assert (found.role, found.confidence) == ("fact", sure)
+    assert found.evidence[-1] == "the LLM says dimension (1 of 1 answers): one answer moves nothing"
 
 
 def test_a_persons_word_is_not_voted_on() -> None:
@@ -125,7 +132,7 @@ def test_a_reference_is_made_surer_or_less_sure_and_its_column_with_it() -> None
     assert surer.references[0].confidence > 0.6
     assert surer.tables["orders"].columns["customer"].verdict.confidence == surer.references[0].confidence
     for said in ({"role": "foreign_key", "refers_to": "animals"}, {"role": "attribute"}):
-        less = after("orders", answer(customer=said))
+        less = after("orders", answer(customer=said), answer(customer=said))
         assert less.references[0].confidence < 0.6
         assert less.references[0].ref_table == "customers"
 

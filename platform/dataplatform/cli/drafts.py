@@ -36,6 +36,12 @@ def source(
         bool, typer.Option("--no-try", help="--from: write it without asking the server.")
     ] = False,
     name: Annotated[str, typer.Option(help="Of the source; else after what is given.")] = "",
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="URL: a header such as 'X-Api-Key: …' or 'Authorization: Bearer …'; may be repeated."
+        ),
+    ] = None,
     stdout: Annotated[
         bool, typer.Option("--stdout", help="Print the file; write nothing, keep no secret.")
     ] = False,
@@ -57,7 +63,7 @@ def source(
             "there is nothing to draft from",
             "name a file, an address or a database; or see --list and --from",
         )
-    _drafted(settings, draft(given, name), stdout, json_)
+    _drafted(settings, draft(given, name, header or ()), stdout, json_)
 
 
 def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None:

@@ -59,10 +59,12 @@ def deploy(
 
 def _deploy(platform: Platform) -> Any:
     from dataplatform.orchestration.deploy import deploy as make  # imports Prefect, 2 s
+    from dataplatform.orchestration.pools import pool_of
     from dataplatform.orchestration.runners import runner_named
 
     runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
-    deployed = make(platform.catalog, _api(), platform.settings)
+    pool = pool_of(platform.settings)  # the same
+    deployed = make(platform.catalog, _api(), pool, platform.settings)
     leave_logging_to_prefect()  # it sets up its own when it loads a flow
     return deployed
 

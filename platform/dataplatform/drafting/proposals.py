@@ -60,6 +60,26 @@ def proposal(
     return Proposal(key, _dates(columns, notes), _children(lists), notation, changed, tuple(notes))
 
 
+def records_path(document: Any, deepest: int = 3) -> str:
+    """Where the records of an answer are, if it is not clear: the path of its longest list of objects; empty: nowhere.
+
+    >>> records_path({"status": "ok", "data": {"kind": "vector", "result": [{"a": 1}, {"a": 2}], "notes": []}})
+    'data.result'
+    """
+    found: dict[str, int] = {}
+
+    def look(value: Any, path: str, depth: int) -> None:
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            found[path] = len(value)
+        elif isinstance(value, dict) and depth < deepest:
+            for name, inner in value.items():
+                if isinstance(name, str) and "." not in name and "__" not in name:
+                    look(inner, f"{path}.{name}" if path else name, depth + 1)
+
+    look(document, "", 0)
+    return max(found, key=lambda path: found[path], default="")
+
+
 _COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 
 

@@ -5,7 +5,7 @@ Only a database is asked, for its tables."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson", "xlsx", "parquet", "xml", "i
 PACKED = ("gz", "bz2", "xz", "zst", "zip")
 DATABASES = ("postgres", "postgresql", "mysql", "mariadb", "sqlite", "oracle", "mssql", "duckdb")
 MOST = 200  # entities of a draft
+_CREDENTIAL = re.compile(r"(?i)authorization|token|key|secret|session|cookie|password")
 _SECRET = re.compile(
     r"(?i)^(api_?key|key|access_?token|token|auth|apikey|secret|password|pwd|appid|app_id|sig)$"
 )
@@ -47,7 +48,7 @@ def named(text: str, otherwise: str = "source") -> str:
     return found[:40].rstrip("_")
 
 
-def draft(given: str, name: str = "") -> Draft:
+def draft(given: str, name: str = "", headers: Sequence[str] = ()) -> Draft:
     """Raises SourceError where there is nothing to draft from, MetadataError for what is no name."""
     if name and (not re.fullmatch(NAME_PATTERN, name) or len(name) > 40):
         raise MetadataError(
@@ -55,7 +56,7 @@ def draft(given: str, name: str = "") -> Draft:
         )
     scheme = given.partition("://")[0].lower() if "://" in given else ""
     if scheme in ("http", "https"):
-        return _of_url(given, name)
+        return _with_headers(_of_url(given, name), headers)
     if scheme.partition("+")[0] in DATABASES:
         return _of_database(given, name)
     if scheme and scheme != "file":
@@ -173,6 +174,28 @@ def _of_url(given: str, name: str) -> Draft:
         "entities": {entity: {"request": request, "key": "row"}},
     }
     return Draft(document, secrets)
+
+
+def _with_headers(made: Draft, headers: Sequence[str]) -> Draft:
+    """The draft of an API with these headers, `Name: value`; what lets us in is a secret."""
+    connector, secrets = dict(made.document["connector"]), dict(made.secrets)
+    for header in headers:
+        name, colon, value = (part.strip() for part in header.partition(":"))
+        if not colon or not re.fullmatch(r"[\w-]+", name) or not value:
+            raise MetadataError(f"{header!r} is no header", "write --header 'X-Api-Key: …'")
+        if not _CREDENTIAL.search(name):
+            connector["headers"] = {**connector.get("headers", {}), name: value}
+            continue
+        scheme, blank, token = value.partition(" ")
+        scheme, token = (scheme, token.strip()) if blank else ("", value)
+        secret = {"secret": f"{made.name}/token"}
+        secrets[secret["secret"]] = token
+        if name.lower() == "authorization" and scheme.lower() == "bearer":
+            connector["auth"] = {"type": "bearer", "token": secret}
+        else:
+            prefix = {"prefix": f"{scheme} "} if scheme else {}
+            connector["auth"] = {"type": "api_key", "name": name, **prefix, "key": secret}
+    return Draft({**made.document, "connector": connector}, secrets, made.notes)
 
 
 def _of_database(given: str, name: str) -> Draft:

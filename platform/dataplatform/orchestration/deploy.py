@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import quote
 
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
@@ -28,10 +27,11 @@ from dataplatform.errors import MetadataError
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, SourceTrigger
 from dataplatform.metadata.triggers import CatchUp, RRuleTrigger
-from dataplatform.orchestration import jitter
+from dataplatform.orchestration import jitter, pools
 from dataplatform.orchestration.auto_dw import FLOW
 from dataplatform.orchestration.catch_up import tag_of
 from dataplatform.orchestration.links import described, link
+from dataplatform.orchestration.pools import Pool
 from dataplatform.orchestration.rest import TAG, Rest, translated
 from dataplatform.settings import PrefectApi, Settings
 
@@ -70,19 +70,17 @@ class Wanted:
     def full_name(self) -> str:
         return f"{self.flow}/{self.name}"
 
-    @property
-    def version(self) -> str:
+    def version(self, pool: Pool) -> str:
         """Digest of the definition; Prefect keeps it with the deployment."""
-        definition = json.dumps([self.__dict__, _directory()], sort_keys=True, default=str)
+        definition = json.dumps([self.__dict__, pool.working_directory], sort_keys=True, default=str)
         return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
-def deploy(catalog: Catalog, api: PrefectApi, settings: Settings) -> Deployed:
+def deploy(catalog: Catalog, api: PrefectApi, pool: Pool, settings: Settings) -> Deployed:
     """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
 
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
-    work_pool = settings.work_pool
     wanted = [_of_source(source, settings) for source in catalog.sources.values()]
     wanted += [_gold(), _sweep(), _retention()]
     if settings.backup_cron != "off":
@@ -93,16 +91,16 @@ def deploy(catalog: Catalog, api: PrefectApi, settings: Settings) -> Deployed:
     # whenever it writes; and not prefect.deploy(), which asks five times for each deployment
     rest = Rest(api)
     with translated(api):
-        _work_pool(rest, work_pool)
+        pools.make(rest, pool)
         there = _deployed(rest)
         changed: list[str] = []
         flows: dict[str, str] = {}
         for one in wanted:
             old = there.get(one.full_name)
-            if old is None or (old["version"], old["work_pool_name"]) != (one.version, work_pool):
+            if old is None or (old["version"], old["work_pool_name"]) != (one.version(pool), pool.name):
                 flow = flows.get(one.flow) or rest.post("/flows/", {"name": one.flow})["id"]
                 flows[one.flow] = flow
-                _write(rest, one, flow, work_pool, _anchors(old))
+                _write(rest, one, flow, pool, _anchors(old))
                 changed.append(one.full_name)
         out = {_full_name(source) for source in catalog.broken_sources}  # their files are wrong, not gone
         names += sorted(name for name in there if name in out or (broken and name.startswith(f"{FLOW}/")))
@@ -110,26 +108,6 @@ def deploy(catalog: Catalog, api: PrefectApi, settings: Settings) -> Deployed:
         for name in gone:
             _delete(rest, there[name]["id"])
     return Deployed(names, changed, gone)
-
-
-# A pool's usual template lets whoever starts a run say with which command and environment: ours has no variables.
-# The worker takes what stands here, and for the command its own: python -m prefect.engine.
-TEMPLATE: dict[str, Any] = {
-    "job_configuration": {"stream_output": True},
-    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
-}
-
-
-def _work_pool(rest: Rest, name: str) -> None:
-    try:
-        there = rest.get(f"/work_pools/{quote(name)}")
-    except HTTPError as error:
-        if error.code != 404:
-            raise
-        rest.post("/work_pools/", {"name": name, "type": "process", "base_job_template": TEMPLATE})
-        return
-    if there["type"] == "process" and there["base_job_template"] != TEMPLATE:
-        rest.call("PATCH", f"/work_pools/{quote(name)}", {"base_job_template": TEMPLATE})
 
 
 def _full_name(source: str) -> str:
@@ -243,22 +221,24 @@ def _jitter(triggers: Iterable[SourceTrigger]) -> tuple[str, ...]:
     )
 
 
-def _write(rest: Rest, wanted: Wanted, flow: str, work_pool: str, anchors: Mapping[float, str]) -> None:
+def _write(rest: Rest, wanted: Wanted, flow: str, pool: Pool, anchors: Mapping[float, str]) -> None:
     """The deployment as it is wanted, whatever it was before, in one request: a server answers some thirty a second."""
     order = {
         "flow_id": flow,
         "name": wanted.name,
-        "version": wanted.version,
+        "version": wanted.version(pool),
         "schedules": _schedules(wanted, anchors),
         "concurrency_limit": 1,
         "parameters": dict(wanted.parameters),
         "description": wanted.description,
-        "work_pool_name": work_pool,
+        "work_pool_name": pool.name,
         "tags": list(wanted.tags),
-        "entrypoint": project.entrypoint(wanted.entrypoint),
+        "entrypoint": pool.entrypoint(wanted.entrypoint),
         "parameter_openapi_schema": _parameters(wanted.entrypoint),
         "enforce_parameter_schema": True,
-        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": _directory()}}],
+        "pull_steps": [
+            {"prefect.deployments.steps.set_working_directory": {"directory": pool.working_directory}}
+        ],
     }
     id_ = rest.post("/deployments/", order)["id"]
     if wanted.flow == "gold":  # older releases had it follow every loaded entity by an automation
@@ -271,10 +251,6 @@ def _delete(rest: Rest, id_: str) -> None:
     except HTTPError as error:
         if error.code != 404:  # somebody beside us was faster
             raise
-
-
-def _directory() -> str:
-    return str(project.working_directory())
 
 
 @cache

@@ -24,7 +24,16 @@ def start_worker(settings: Settings, limit: int) -> subprocess.Popen[bytes]:
     }
     worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool]
     return subprocess.Popen(
-        [sys.executable, "-I", guard.__file__, *worker, "--type", "process", "--limit", str(limit)],
+        [
+            sys.executable,
+            "-I",
+            guard.__file__,
+            *worker,
+            "--type",
+            settings.work_pool_type,
+            "--limit",
+            str(limit),
+        ],
         env=env,
         cwd=project.working_directory(),
         stdin=subprocess.PIPE,  # its other end goes when we go

@@ -21,6 +21,7 @@ from dataplatform.auto_dw.look.profiles import Reference, SchemaProfile, TablePr
 
 MOST = 0.9  # what an LLM's agreement makes of a doubt at most
 DOUBTED = GREEN - 0.02  # what its disagreement leaves of a green verdict at most
+OPPOSED = 2  # so many answers it takes to say otherwise: one, by itself, was wrong more often than right
 FLIPS = 0.7  # below it an LLM that agrees with itself may say otherwise
 HABIT = (2, 1 / 3)  # of so many others that are sure this share: what an LLM says of them, too, is no news
 MARKED = 0.5  # how likely it must be that a column is private to be marked for it
@@ -189,6 +190,8 @@ def voted(verdict: Verdict, votes: Sequence[str], habits: Habits = NO_HABITS) ->
         return _seconded(verdict, weight, text)
     if count / len(votes) <= 0.5:
         return verdict
+    if count < OPPOSED:
+        return replace(verdict, evidence=(*verdict.evidence, f"{text}: one answer moves nothing"))
     if habits.is_one(verdict, best):
         text += f", as of others that surely are {verdict.role}: no news"
         return replace(verdict, evidence=(*verdict.evidence, text))

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from dataplatform.connectors import oauth
 from dataplatform.connectors.auth import (
@@ -25,7 +26,8 @@ from dataplatform.connectors.auth import (
 )
 from dataplatform.connectors.contract import Request
 from dataplatform.connectors.own import theirs, thing_at
-from dataplatform.errors import SourceError
+from dataplatform.connectors.rest.limits import retry_after
+from dataplatform.errors import SourceError, SourceUnavailableError
 from dataplatform.metadata.paths import MISSING, dig
 
 Sent = Generator[httpx.Request, httpx.Response]
@@ -134,14 +136,8 @@ def _of_client(request: Request, auth: ClientCredentialsAuth) -> tuple[str, floa
 
 
 def _logged_in(request: Request, auth: SessionTokenAuth, base_url: str) -> tuple[str, float]:
-    url = urljoin(base_url.rstrip("/") + "/", auth.login.lstrip("/"))
-    body = request.resolve(auth.body)
-    sent: dict[str, Any] = (
-        {"data" if auth.form else "json": body} if auth.method == "POST" else {"params": body}
-    )
-    headers = {k: str(request.resolve(v)) for k, v in auth.headers.items()}
-    answer = httpx.request(auth.method, url, headers=headers, timeout=request.timeout, **sent)
     where = f"source {request.source.source}: the login"
+    answer = _login_answer(request, auth, urljoin(base_url.rstrip("/") + "/", auth.login.lstrip("/")), where)
     if not answer.is_success:
         hint = (
             "check the user's name and password" if answer.status_code in (400, 401, 403) else "check `login`"
@@ -152,6 +148,38 @@ def _logged_in(request: Request, auth: SessionTokenAuth, base_url: str) -> tuple
         field = "token_pattern" if auth.token_pattern else "token_path"
         raise SourceError(f"{where} gave no token at `{getattr(auth, field)}`", f"correct `{field}`")
     return request.noted.note(str(token)), time.time() + auth.lasts.total_seconds()
+
+
+@retry(
+    retry=retry_if_exception_type(SourceUnavailableError),
+    stop=stop_after_attempt(4),
+    wait=lambda state: _patience(state.outcome.exception() if state.outcome else None, state.attempt_number),
+    reraise=True,
+)
+def _login_answer(request: Request, auth: SessionTokenAuth, url: str, where: str) -> httpx.Response:
+    """What the login says; a server that is busy is asked again, some times."""
+    body = request.resolve(auth.body)
+    sent: dict[str, Any] = (
+        {"data" if auth.form else "json": body} if auth.method == "POST" else {"params": body}
+    )
+    headers = {k: str(request.resolve(v)) for k, v in auth.headers.items()}
+    try:
+        answer = httpx.request(auth.method, url, headers=headers, timeout=request.timeout, **sent)
+    except httpx.TransportError as error:
+        raise SourceUnavailableError(
+            f"{where} did not answer: {type(error).__name__}", "try again later"
+        ) from None
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise SourceUnavailableError(
+            f"{where} answered HTTP {answer.status_code}", "try again later", retry_after=retry_after(answer)
+        )
+    return answer
+
+
+def _patience(error: BaseException | None, tries: int) -> float:
+    """Seconds: as long as the server asks, within reason."""
+    asked = getattr(error, "retry_after", None)
+    return float(min(asked if asked is not None else 0.5 * 2**tries, 30.0))
 
 
 def _token_in(answer: httpx.Response, auth: SessionTokenAuth) -> Any:

@@ -1,49 +1,32 @@
-"""Records that an API says are deleted: they arrive as it sent them, and end at the place where they stand."""
+"""Records that an API says are deleted: they are no versions of their own, but end what was there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from dataplatform.connectors.contract import Deleted, Item
-from dataplatform.connectors.rest.answer import Content
+from dataplatform.connectors.contract import Deleted, Item, encode
+from dataplatform.connectors.rest.answer import Content, carried
 from dataplatform.connectors.rest.model import RestEntity
 from dataplatform.metadata.paths import MISSING, dig
 
 
 def told(content: Content, entity: RestEntity) -> Iterator[Item]:
-    """The pages, then the keys of the records in them that have gone."""
-    yield from content.pages
-    if entity.deleted is None:
+    """The pages, and after them the records that have gone, as the API sent them."""
+    gone = [r for r in content.records if _is_gone(r, entity)] if entity.deleted else []
+    if not gone:
+        yield from content.pages
         return
-    keys = [key for record in content.records if (key := _key(record, entity))]
-    if keys:
-        request = dict(content.pages[-1].request) if content.pages else {}
-        yield Deleted([orjson.dumps(key) for key in keys], request)
+    left = carried(content, {}, entity.request.records, lambda record: not _is_gone(record, entity))
+    (page,) = left.pages
+    yield replace(page, part=content.pages[0].part)
+    yield Deleted([encode(record) for record in gone], page.request)
 
 
-def _key(record: Any, entity: RestEntity) -> dict[str, Any]:
-    """The key of a record that has gone, nested as it came; nothing where it has not, or has no key."""
-    if not isinstance(record, Mapping) or dig(record, entity.deleted or "") in (
-        MISSING,
-        None,
-        False,
-        0,
-        "",
-        [],
-    ):
-        return {}
-    found: dict[str, Any] = {}
-    for path in (*entity.key, *([entity.effective_at] if entity.effective_at else [])):
-        value = dig(record, path)
-        if value in (MISSING, None) and path in entity.key:
-            return {}
-        if value is not MISSING:
-            *above, last = path.split(".")
-            inner = found
-            for name in above:
-                inner = inner.setdefault(name, {})
-            inner[last] = value
-    return found
+def _is_gone(record: Any, entity: RestEntity) -> bool:
+    """Whether it says so, and has the key of what has gone; without a key it is a record to be set aside."""
+    if not isinstance(record, Mapping):
+        return False
+    said = dig(record, entity.deleted or "") not in (MISSING, None, False, 0, "", [])
+    return said and not any(dig(record, path) in (MISSING, None) for path in entity.key)

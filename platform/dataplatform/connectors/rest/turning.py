@@ -114,6 +114,9 @@ def recognised(call: Call, answer: Answer) -> Paginator:
     """The paginator that an API's first answer speaks for; a single page where it speaks for none."""
     if answer.response.links.get("next", {}).get("url"):
         return LinkHeader(type="link_header")
+    if any((answer.response.headers.get(name) or "0").isdigit() and int(answer.response.headers.get(name) or 0) > 1
+           for name in _PAGES):  # fmt: skip
+        return PageNumber(type="page")
     document = answer.document
     if not isinstance(document, dict):
         return SinglePage()
@@ -124,9 +127,19 @@ def recognised(call: Call, answer: Answer) -> Paginator:
     for path, param in _CURSORS:
         if _text(_dug(document, path)):
             return Cursor(type="cursor", cursor_path=path, cursor_param=param)
+    for name in document["continue"] if isinstance(document.get("continue"), dict) else ():
+        if name != "continue":  # MediaWiki: `apcontinue` and its like
+            return Cursor(type="cursor", cursor_path=f"continue.{name}", cursor_param=name)
     return _counted(document, answer)
 
 
+_PAGES = (
+    "x-total-pages",
+    "x-wp-totalpages",
+    "x-pagination-page-count",
+    "x-pagination-total-pages",
+    "x-page-count",
+)
 _NEXT = (
     "next", "next_url", "nextLink", "@odata.nextLink", "links.next", "links.next.href", "_links.next",
     "_links.next.href",
@@ -148,18 +161,16 @@ def _counted(document: Mapping[str, Any], answer: Answer) -> Paginator:
             ("current_page", "last_page"),
             ("page", "pages"),
             ("current_page", "total_pages"),
+            ("page", "page_count"),
         ):
             if _number(document, scope + page) is not None and (_number(document, scope + pages) or 0) > 1:
                 start = _number(document, scope + page) or 0
                 return PageNumber(type="page", start=start, total_pages_path=scope + pages)
-        total, limit = _number(document, f"{scope}total"), _number(document, f"{scope}limit")
-        if (
-            total
-            and limit
-            and _number(document, f"{scope}offset") is not None
-            and total > len(answer.records)
-        ):
-            return Offset(type="offset", limit=limit, total_path=f"{scope}total")
+        for name in ("total", "total_count"):
+            total, limit = _number(document, f"{scope}{name}"), _number(document, f"{scope}limit")
+            offset = _number(document, f"{scope}offset")
+            if total and limit and offset is not None and total > len(answer.records):
+                return Offset(type="offset", limit=limit, total_path=f"{scope}{name}")
     return SinglePage()
 
 

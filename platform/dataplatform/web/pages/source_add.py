@@ -56,13 +56,14 @@ def _kinds() -> dict[str, str]:
 
 @router.post("/sources/add/draft")
 def draft(
-    request: Request, who: Admin, live: LiveNow, now: Known, given: Text = "", name: Text = ""
-) -> Response:
+    request: Request, who: Admin, live: LiveNow, now: Known, given: Text = "", name: Text = "",
+    header: Text = "",
+) -> Response:  # fmt: skip
     """From a file, a folder, an address or a database, which are looked at; nothing is written."""
     try:
         if not given.strip():
             raise MetadataError("say what there is", "a file, a folder, a URL, or a database's URL")
-        made = sources.draft(given.strip(), name.strip())
+        made = sources.draft(given.strip(), name.strip(), [header.strip()] if header.strip() else ())
         if editing.source_text(now.platform.catalog.root, made.name):
             raise MetadataError(f"there is a source {made.name} already", "give this one another name")
         document, notes = _looked_at(now, made)

@@ -1,0 +1,134 @@
+"""Work pools: where flow runs work. A process beside us, a container, a pod; settings say which.
+
+A pool's usual template lets whoever starts a run say with which command, image and environment. Ours has no variables:
+what the settings say is filled in here, and nothing else is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+
+from dataplatform import project
+from dataplatform.errors import SettingsError
+from dataplatform.metadata.yaml_file import YamlError, parse
+from dataplatform.orchestration.rest import Rest
+from dataplatform.settings import Settings
+
+NO_VARIABLES: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+# The worker takes what stands here, and for the command its own: python -m prefect.engine.
+TEMPLATE: dict[str, Any] = {"job_configuration": {"stream_output": True}, "variables": NO_VARIABLES}
+_WORKERS = {
+    "docker": ("prefect_docker.worker", "DockerWorker"),
+    "kubernetes": ("prefect_kubernetes.worker", "KubernetesWorker"),
+}
+_WITHIN = "/app"  # where the image has the checkout
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A work pool as it is wanted. `directory`: where its runs find flows/; None: where we find them."""
+
+    name: str
+    type: str = "process"
+    template: Mapping[str, Any] = field(default_factory=lambda: TEMPLATE)
+    directory: str | None = None
+
+    def entrypoint(self, place: str) -> str:
+        """`flows/ingest.py:ingest` as its runs find it."""
+        return place if self.directory else project.entrypoint(place)
+
+    @property
+    def working_directory(self) -> str:
+        return self.directory or str(project.working_directory())
+
+
+def pool_of(settings: Settings) -> Pool:
+    """Raises SettingsError for a job that cannot be."""
+    name, kind, job = settings.work_pool, settings.work_pool_type, settings.work_pool_job
+    if kind == "process":
+        if job is not None:
+            raise SettingsError(
+                "DATAPLATFORM_WORK_POOL_JOB is for containers and pods",
+                "set DATAPLATFORM_WORK_POOL_TYPE to docker or kubernetes, or take it away",
+            )
+        return Pool(name)
+    if job is None:
+        raise SettingsError(
+            f"a work pool of type {kind} needs DATAPLATFORM_WORK_POOL_JOB", "docs/scale.md shows such a file"
+        )
+    said = dict(_read(job))
+    directory = str(said.pop("directory", _WITHIN))
+    return Pool(
+        name, kind, {"job_configuration": _filled(kind, said, job), "variables": NO_VARIABLES}, directory
+    )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = parse(path.expanduser().read_text("utf-8")).data
+    except YamlError as error:
+        raise SettingsError(f"{path}:{error.line}: {error.message}", "see docs/scale.md") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"DATAPLATFORM_WORK_POOL_JOB: {path} cannot be read: {error}", "name a YAML file"
+        ) from None
+    if not isinstance(found, dict):
+        raise SettingsError(f"{path} is no mapping", "such as `image: dataplatform:latest`")
+    return found
+
+
+def _filled(kind: str, said: Mapping[str, Any], path: Path) -> Any:
+    """Prefect's own configuration of such a job with these values; or a whole one, as it stands in the file."""
+    if "job_configuration" in said:
+        return said["job_configuration"]
+    from prefect.utilities.templating import apply_values
+
+    base = _worker(kind).get_default_base_job_template()
+    known = base["variables"]["properties"]
+    unknown = sorted(set(said) - set(known))
+    if unknown:
+        raise SettingsError(
+            f"{path}: a job of {kind} has no {unknown[0]!r}",
+            f"it has: {', '.join(known)}, job_configuration, directory",
+        )
+    if not said.get("image"):
+        raise SettingsError(f"{path}: which `image`?", "one that holds this release of dataplatform")
+    defaults = {name: about["default"] for name, about in known.items() if "default" in about}
+    return apply_values(base["job_configuration"], {**defaults, **said})
+
+
+def _worker(kind: str) -> Any:
+    module, name = _WORKERS[kind]
+    try:
+        return getattr(import_module(module), name)
+    except ImportError:
+        raise SettingsError(
+            f"work pools of type {kind} need {module.partition('.')[0].replace('_', '-')}",
+            f"pip install 'dataplatform[{kind}]'",
+        ) from None
+
+
+def make(rest: Rest, pool: Pool) -> None:
+    """The pool as it is wanted. Where nobody said a type, one of another is left to whoever made it."""
+    try:
+        there = rest.get(f"/work_pools/{quote(pool.name)}")
+    except HTTPError as error:
+        if error.code != 404:
+            raise
+        rest.post("/work_pools/", {"name": pool.name, "type": pool.type, "base_job_template": pool.template})
+        return
+    if there["type"] != pool.type and pool.type == "process":
+        return
+    if there["type"] != pool.type:
+        raise SettingsError(
+            f"the work pool {pool.name} is of type {there['type']}, not {pool.type}",
+            "choose another DATAPLATFORM_WORK_POOL, or delete that one: prefect work-pool delete",
+        )
+    if there["base_job_template"] != pool.template:
+        rest.call("PATCH", f"/work_pools/{quote(pool.name)}", {"base_job_template": pool.template})
