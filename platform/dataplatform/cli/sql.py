@@ -35,8 +35,9 @@ def sql(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Runs SQL on Postgres and shows the result; without a query it opens psql. Without --write it only reads, one
-    statement.
+    """Runs SQL on Postgres and shows the result; without a query it opens psql. Read-only unless --write.
+
+    Without --write it takes one statement.
 
     `sql --url` prints what DBeaver, Grafana or Metabase need to connect."""
     settings = load_settings()

@@ -149,6 +149,6 @@ def _unwanted(runs: list[dict[str, Any]], policy: str, now: datetime) -> list[di
 def _due(run: dict[str, Any]) -> datetime:
     """When it is to begin: as planned, or later where `jitter` has put it off (jitter.py)."""
     planned = moment(run["expected_start_time"])
-    put_off = run["next_scheduled_start_time"]
-    waits = run["state_name"] in ("Scheduled", "Late") and put_off is not None
-    return max(planned, moment(put_off)) if waits else planned
+    put_off = run.get("next_scheduled_start_time")
+    waits = run.get("state_name") in ("Scheduled", "Late")
+    return max(planned, moment(put_off)) if waits and put_off else planned
