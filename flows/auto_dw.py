@@ -25,12 +25,12 @@ def auto_dw(schema_name: str = "silver") -> dict[str, Any]:
         workspace = Workspace.of(platform, schema_name)
         heard = hear(workspace)
         found = propose(workspace)
-        publish(found)
+        publish(found, platform.settings)
         if may_build(workspace, found, heard):
             build(platform, workspace)
             deliver(platform.engine, send)
             heard, found = SILENCE, propose(workspace)
-            publish(found)
+            publish(found, platform.settings)
         if must_ask(workspace, found, heard):
             return ask(workspace, found, heard)
         return finish(workspace, found, heard)

@@ -7,6 +7,7 @@ from typing import Any
 from dataplatform.bootstrap import open_platform
 from dataplatform.events.outbox import deliver
 from dataplatform.orchestration.events import send
+from dataplatform.orchestration.links import link, show_link
 from dataplatform.orchestration.naming import by_flow
 from dataplatform.orchestration.tasks import run_ref
 from dataplatform.pipeline import gold_is_stale, refresh_gold
@@ -28,4 +29,5 @@ def gold(
     if built:
         shown = [b | {"waiting_for": ", ".join(b["waiting_for"])} for b in built]
         create_table_artifact(shown, key="gold-models")
+        show_link("gold-page", link(platform.settings, "way"), "The way of the data")
     return built

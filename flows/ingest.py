@@ -43,7 +43,7 @@ def ingest(
         order = Order(source, tuple(entities or ()), Flags(full, force, allow_deletes, part), run_ref())
         with as_tasks(perform, platform.settings, partial(stamp_of, platform, source)) as submit:
             result = run(platform, order, submit)
-        publish(result)
+        publish(result, platform.settings)
         deliver(platform.engine, send)
         if result.changed:
             ask_for_gold(platform)

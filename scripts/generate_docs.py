@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from dataplatform.access.tables import web_attempt, web_session, web_token, web_user
+from dataplatform.access.tables import web_attempt, web_oidc, web_session, web_token, web_user
 from dataplatform.audit.tables import backup, forgotten, inbox, inbox_key, load, release, run, schema_change
 from dataplatform.audit.tables import cursor as cursor_table
 from dataplatform.auto_dw.build.followed import followed_table
@@ -68,8 +68,10 @@ AUDIT = (
     step,
     web_user,
     web_session,
+    web_oidc,
     web_token,
     web_attempt,
+    web_oidc,
 )
 AUTO_DW = (profile_table, build_table, request_table, answer_table, followed_table)
 ROOT = Path(__file__).parents[1]

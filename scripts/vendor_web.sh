@@ -13,6 +13,8 @@ get() { # package version file to
 static=$here/platform/dataplatform/web/static/vendor
 get htmx.org 2.0.11 dist/htmx.min.js "$static/htmx.min.js"
 get htmx.org 2.0.11 LICENSE "$static/htmx.LICENSE.txt"
+get htmx-ext-sse 2.2.4 dist/sse.min.js "$static/htmx-sse.min.js"
+get htmx-ext-sse 2.2.4 LICENSE "$static/htmx-sse.LICENSE.txt"
 get uplot 1.6.32 dist/uPlot.iife.min.js "$static/uplot.min.js"
 get uplot 1.6.32 dist/uPlot.min.css "$static/uplot.min.css"
 get uplot 1.6.32 LICENSE "$static/uplot.LICENSE.txt"

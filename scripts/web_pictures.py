@@ -28,11 +28,12 @@ SIZES = {"light": (1120, 700), "dark": (1120, 700), "phone": (390, 760)}
 PICTURES = {
     "health": "/", "source": "/sources/money", "way": "/way", "table": "/tables/silver/money__transactions",
     "record": "/tables/silver/money__transactions/records/9", "plan": "/auto-dw/plan", "sql": "/sql",
-    "quarantine": "/quarantine?source=money&entity=transactions",
+    "quarantine": "/quarantine?source=money&entity=transactions", "add": "/sources/add",
+    "gallery": "/sources/add/gallery", "form": "/sources/add/form?kind=rest",
 }  # fmt: skip
 WANTED = {
-    "light": ("health", "source", "way", "record", "plan", "sql"), "dark": ("health", "table", "quarantine"),
-    "phone": ("health", "source"),
+    "light": ("health", "source", "way", "record", "plan", "sql", "gallery"),
+    "dark": ("health", "table", "quarantine"), "phone": ("health", "source", "form", "add"),
 }  # fmt: skip
 SOURCES = {
     "money": """source: money

@@ -135,6 +135,18 @@ def test_sql(cli: Run, databases: Databases) -> None:
     assert cli("sql", stdin="select 3 as n")["rows"] == [{"n": 3}]
     for query in ("create table public.t (n int)", "commit; create table public.t (n int)"):
         assert "--write" in cli("sql", query, code=1)["remedy"]
+    for query in (
+        "commit; begin read write; create table public.sneaked (n int); commit",
+        "select 1; rollback; set default_transaction_read_only = off; create table public.sneaked (n int)",
+        "set transaction read write; create table public.sneaked (n int)",
+    ):
+        assert "only one statement" in cli("sql", query, code=1)["error"]
+    cli("sql", "commit")
+    cli("sql", "begin read write")
+    cli("sql", "do $$ begin commit; create table public.sneaked (n int); end $$", code=1)
+    cli("sql", "do $$ begin set transaction read write; create table public.sneaked (n int); end $$", code=1)
+    assert cli("sql", "select to_regclass('public.sneaked') as t")["rows"] == [{"t": None}]
+    assert cli("sql", "select 1 as n;")["rows"] == [{"n": 1}]
     assert 'relation "t" does not exist' in cli("sql", "select * from t", code=1)["error"]
     cli("sql", "create table public.t (n int); insert into t values (7)", "--write")
     assert cli("sql", "select n, '%' as p from t")["rows"] == [{"n": 7, "p": "%"}]

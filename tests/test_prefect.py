@@ -58,6 +58,7 @@ def env(databases: Databases, tmp_path: Path, prefect_env: dict[str, str]) -> di
         **prefect_env,
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "dataplatform",
+        "DATAPLATFORM_WEB_URL": "https://data.example.org/",
     }
 
 
@@ -125,6 +126,10 @@ def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_p
     } <= tasks
     artifacts = {a["key"]: a for a in api.call("POST", "/artifacts/filter", {"artifacts": filters})}
     assert {"s-counts", "s-run"} <= set(artifacts)
+    assert f"(https://data.example.org/runs/{run['id']})" in artifacts["s-page"]["data"]
+    assert "(https://data.example.org/sources/s)" in deployment["description"]
+    assert {"dataplatform", "source:s"} <= set(deployment["tags"])
+    assert api.call("GET", f"/flow_runs/{run['id']}")["name"].startswith("s 2")
     logs = api.call("POST", "/logs/filter", {"logs": filters})
     assert any("no file matches" in entry["message"] for entry in logs)
     assert not any("Traceback" in entry["message"] for entry in logs)

@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from dataplatform.web.server import prepare
 from web_server import GOLD, HTML, NAME, PASSWORD, YAML, Web, load, served
 
 PAGES = (
-    "/", "/health/rest", "/sources", "/sources/s", "/sources/new", "/sources/s/edit", "/way", "/way?source=s", "/way?model=ages",
+    "/", "/health/rest", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/add/gallery", "/sources/add/gallery/miniflux",
+    "/sources/new", "/sources/s/edit", "/way", "/way?source=s", "/way?model=ages",
     "/tables", "/tables/silver/s__people", "/tables/gold/ages", "/tables/gold/ages/columns", "/quarantine",
     "/quarantine?source=s&entity=people", "/auto-dw", "/sql", "/runs", "/settings", "/help", "/help/silver",
 )  # fmt: skip
@@ -450,12 +452,50 @@ def test_a_table_that_is_built_later_can_be_asked_too(web: Web) -> None:
     assert "silver_current.s__people.name" in made
 
 
+def test_a_run_links_to_its_page_in_prefect(bare: Web) -> None:
+    live = bare.serving.server.config.app.app.state.live  # type: ignore[union-attr]  # the guard around the app
+    with bare.world.platform.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "insert into audit.run (run_id, source, batch_id, status, started_at, finished_at) "
+            "values ('one', 's', 'b', 'done', now(), now())"
+        )
+    browser = bare.browser().sign_in()
+    assert "in Prefect" not in browser.get("/runs/one").text, "there is none"
+    more = {"prefect_api_url": "http://prefect:4200/api"}
+    live.first = replace(live.first, settings=live.first.settings.model_copy(update=more))
+    assert "in Prefect" not in browser.get("/runs/one").text, "people do not reach that name"
+    more |= {"prefect_url": "https://prefect.example.org"}
+    live.first = replace(live.first, settings=live.first.settings.model_copy(update=more))
+    assert 'href="https://prefect.example.org/runs/flow-run/one"' in browser.get("/runs/one").text
+
+
+def test_the_way_ends_with_where_gold_was_exported_to(web: Web, tmp_path: Path) -> None:
+    from dataplatform.auto_dw.build import exported
+    from dataplatform.metadata import load_catalog
+
+    home, target = tmp_path / "home", tmp_path / "dbt_<b>"
+    assert "exports" not in web.browser().sign_in().get("/way").text
+    exported.note(home, "dbt", target, load_catalog(tmp_path / "metadata").models)
+    exported.note(home, "dbt", target, load_catalog(tmp_path / "metadata").models)
+    assert [(one.kind, one.path) for one in exported.exports(home)] == [("dbt", str(target))], "once a place"
+    browser = web.browser().sign_in()
+    page = browser.get("/way").text
+    assert "dbt: dbt_&lt;b&gt;" in page
+    assert "models changed" not in page
+    (tmp_path / "metadata" / "gold" / "ages.sql").write_text(GOLD.replace("count(*)", "count(id)"))
+    assert "just now, models changed" in browser.get("/way").text
+    (home / "exports.json").write_text("rubbish")
+    assert browser.get("/way").status_code == 200
+    exported.note(tmp_path / "nowhere", "dbt", target, {})
+    assert not (tmp_path / "nowhere").exists()
+
+
 def wait(browser: Any, path: str, limit: float = 30) -> str:
     """The text of a job or a run that has ended."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         text = browser.get(f"{path}/part").text
-        if "hx-get" not in text:
+        if "<progress" not in text:
             return str(text)
         time.sleep(0.1)
     raise AssertionError(f"{path} goes on and on")

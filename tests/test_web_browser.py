@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeWorld
+from oidc_provider import providing
+from test_web_oidc import with_oidc
 from web_server import GOLD, NAME, PASSWORD, YAML, Web, load, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup)")
@@ -22,7 +25,8 @@ AXE = (Path(__file__).parent / "data" / "axe.min.js").read_text()
 SIZES = {"desktop": (1280, 850), "phone": (390, 844)}
 FLAGS = ["--headless", "--no-sandbox", "--disable-background-networking"]
 PAGES = (
-    "/", "/sources", "/sources/s", "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
+    "/", "/sources", "/sources/s", "/sources/add", "/sources/add/form?kind=rest", "/sources/add/gallery", "/sources/add/gallery/miniflux",
+    "/sources/new", "/sources/s/edit", "/way", "/tables", "/tables/silver/s__people",
     "/tables/gold/ages", "/quarantine?source=s&entity=people", "/auto-dw", "/sql", "/runs", "/settings", "/help",
     "/help/silver", "/help/web",
 )  # fmt: skip
@@ -155,6 +159,84 @@ def test_a_source_is_added_from_the_keyboard(chromium: Any, web: Web, tmp_path: 
     seen.done()
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_source_is_added_by_form_tried_saved_run_and_its_rows_are_seen(
+    chromium: Any, web: Web, tmp_path: Path, size: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "orders.csv").write_text("id,total,day\n1,2.50,2026-01-31\n2,7,2026-02-01\n")
+    seen = Seen(chromium, web, size)
+    page = seen.sign_in()
+    page.goto("/sources")
+    page.click("text=Add a source")
+    page.click("a:text-is('rest')")
+    page.select_option("[name='connector.auth.type']", "bearer")
+    page.wait_for_selector("[name='connector.auth.token']")
+    assert seen.axe() == []
+    page.click("text=Another way")
+    page.click("a:text-is('files')")
+    page.fill("[name=source]", "shop")
+    page.fill("[name='connector.path']", str(tmp_path / "in"))
+    page.fill("[name='entities.0.name']", "orders")
+    page.click("text=Go on")
+    page.wait_for_selector("[name='entities.0.file'][aria-invalid]")
+    assert seen.axe() == []
+    seen.errors.clear()  # the browser tells of an answer 400
+    page.fill("[name='entities.0.file']", "*.csv")
+    page.fill("[name='entities.0.key']", "id")
+    page.click("text=Go on")
+    page.wait_for_selector("#text")
+    page.click("text=Try it")
+    page.wait_for_selector("td:has-text('2026-02-01')")
+    assert "date" in page.inner_text("section[aria-label='What it delivers'] thead")
+    assert seen.axe() == []
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("h1:has-text('shop')")
+    page.click("text=Run now")
+    page.wait_for_selector("text=Run again")
+    page.goto("/tables/silver/shop__orders")
+    page.wait_for_selector("td:has-text('2026-02-01')")
+    seen.done()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_progress_comes_by_a_stream_else_the_page_asks(chromium: Any, web: Web, streams: bool) -> None:
+    live = web.serving.server.config.app.app.state.live  # type: ignore[union-attr]  # the guard around the app
+    go_on = threading.Event()
+    job = live.jobs.start(
+        "k", "Some work", "anna", lambda say: (say("begun"), go_on.wait(30), say("ready")), "/tables"
+    )
+    seen = Seen(chromium, web, "phone")
+    if not streams:
+        seen.page.route("**/events", lambda route: route.abort())
+    page, asked = seen.sign_in(), list[str]()
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.goto(f"/jobs/{job.id}")
+    page.wait_for_selector("pre:has-text('begun')")
+    page.wait_for_timeout(1500)
+    go_on.set()
+    page.click("text=See what came of it")
+    page.wait_for_selector("h1:has-text('Tables')")
+    assert ("part" in asked) is not streams
+    assert asked.count("events") == 1, "it is not tried again and again"
+    if not streams:
+        seen.errors.clear()  # of the stream that was kept from it
+    seen.done()
+
+
+def test_a_source_is_drafted_from_a_folder(chromium: Any, web: Web, tmp_path: Path) -> None:
+    seen = Seen(chromium, web, "desktop")
+    page = seen.sign_in()
+    page.goto("/sources/add")
+    page.fill("[name=given]", str(tmp_path / "data" / "people.csv"))
+    page.fill("[name=name]", "folk")
+    page.click("text=Look at it")
+    page.wait_for_selector("text=different in each of")
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("h1:has-text('folk')")
+    seen.done()
+
+
 def test_sql_completes_names_and_draws(chromium: Any, web: Web) -> None:
     seen = Seen(chromium, web, "desktop")
     page = seen.sign_in()
@@ -209,3 +291,24 @@ def test_a_page_in_another_tab_is_signed_out_too(chromium: Any, web: Web) -> Non
     other.goto("/runs")
     assert "/sign-in" in other.url
     seen.done()
+
+
+def test_a_person_signs_in_with_their_provider_and_links_it(chromium: Any, make_world: MakeWorld) -> None:
+    with providing() as provider, served(with_oidc(make_world(s=YAML), provider)) as web:
+        context = chromium.new_context(base_url=web.url)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.goto("/sign-in")
+        page.click("text=Sign in with your provider")
+        page.wait_for_selector("text=signs in another way")
+        page.fill("[name=name]", NAME)
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button")
+        page.goto("/settings")
+        page.click("text=Link an account of your provider")
+        page.wait_for_selector("text=signs in as you")
+        page.click("text=Sign out")
+        page.click("text=Sign in with your provider")
+        page.wait_for_selector("header.top")
+        assert page.url.rstrip("/") == web.url
+        context.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
         default=None,
         alias="PREFECT_API_AUTH_STRING",
         description="`user:password` that this API asks for; an embedded server has its own, in HOME/prefect/auth.",
+    )
+    prefect_url: str | None = Field(
+        default=None,
+        description="Address of Prefect's pages as people reach it, where that is not the API's, such as "
+        "https://prefect.example.org: for links to its runs.",
     )
     work_pool: str = Field(
         default="dataplatform",
@@ -209,6 +215,30 @@ class Settings(BaseSettings):
         default=None,
         description="Header in which these proxies name who has signed in with them, such as Remote-User.",
     )
+    web_url: str | None = Field(
+        default=None,
+        description="Address of the web pages as people reach it, such as https://data.example.org: for links to them "
+        "in Prefect, and where OIDC sends people back.",
+    )
+    web_oidc_issuer: str | None = Field(
+        default=None,
+        description="People may sign in with this OpenID Connect provider, such as https://auth.example.org "
+        "(docs/web.md).",
+    )
+    web_oidc_client_id: str = Field(default="", description="Id of the pages there.")
+    web_oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Their secret there; none of a public client."
+    )
+    web_oidc_scopes: str = Field(default="openid profile email", description="What is asked for there.")
+    web_oidc_name: str = Field(
+        default="preferred_username",
+        description="Claim with the user's name here; `email` only where it is verified.",
+    )
+    web_oidc_groups: str = Field(
+        default="",
+        description="Who is let in by group: `admins=admin, family=read`. Others need a user of their name (Settings).",
+    )
+    web_oidc_groups_claim: str = Field(default="groups", description="Claim with a person's groups.")
     web_sql_url: SecretStr | None = Field(
         default=None,
         description="Postgres, as a role that may read gold and silver and nothing else: the SQL page asks as this "
@@ -222,6 +252,16 @@ class Settings(BaseSettings):
         if value != "off" and len(value.split()) != 5:
             raise ValueError(f"{value!r} is no cron expression of five fields, nor off")
         return value
+
+    @field_validator("web_url", "prefect_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value and (
+            parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username
+        ):
+            raise ValueError(f"{value!r} is no address of pages, such as https://data.example.org")
+        return value.rstrip("/") if value else None
 
     @property
     def home_path(self) -> Path:

@@ -264,8 +264,9 @@ def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "generate_docs.py"
     result = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    for page in tmp_path.iterdir():
-        assert (ROOT / "docs" / page.name).read_text() == page.read_text(), f"run: make docs ({page.name})"
+    for page in (path for path in tmp_path.rglob("*") if path.is_file()):
+        place = page.relative_to(tmp_path)
+        assert (ROOT / "docs" / place).read_text() == page.read_text(), f"run: make docs ({place})"
 
 
 def test_nothing_of_a_registry_or_a_machine_is_in_the_lock() -> None:

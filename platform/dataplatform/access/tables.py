@@ -15,6 +15,20 @@ web_user = sa.Table(
     sa.Column("totp", sa.Text, comment="Secret of the second factor; null: none"),
     sa.Column("totp_step", sa.BigInteger, comment="Step of the last code, which works once"),
     sa.Column("created_at", moment, nullable=False, comment="UTC"),
+    sa.Column("oidc", sa.Text, comment="Issuer and subject of the account that signs in; null: none"),
+    sa.Column("by_group", sa.Boolean, comment="Let in by a group of the provider's, whose scope they have"),
+    sa.Index("web_user_oidc", "oidc", unique=True),
+)
+
+web_oidc = sa.Table(
+    "web_oidc",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="SHA-256 of the state and of the browser's cookie"),
+    sa.Column("nonce", sa.Text, nullable=False, comment="SHA-256 of what the token has to repeat"),
+    sa.Column("verifier", sa.Text, nullable=False, comment="PKCE: what the code is bound to"),
+    sa.Column("there", sa.Text, nullable=False, comment="Path that the person wanted"),
+    sa.Column("user_name", sa.Text, comment="Who links an account to themselves; null: a sign-in"),
+    sa.Column("at", moment, nullable=False, comment="UTC"),
 )
 
 web_session = sa.Table(

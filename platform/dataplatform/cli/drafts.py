@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,17 +10,12 @@ import typer
 
 from dataplatform.cli import gallery
 from dataplatform.cli.common import Json, command, out, print_json
-from dataplatform.connectors.contract import Records
-from dataplatform.drafting.proposals import Proposal, proposal, records_path
+from dataplatform.drafting.proposals import proposal
 from dataplatform.drafting.sources import Draft, draft
-from dataplatform.drafting.text import as_yaml
+from dataplatform.drafting.text import as_source, as_yaml, of_changes
 from dataplatform.errors import MetadataError
-from dataplatform.metadata import Problem, Source, load_catalog
-from dataplatform.metadata.catalog import source_of
-from dataplatform.metadata.paths import records_in
+from dataplatform.metadata import load_catalog
 from dataplatform.settings import Settings, load_settings
-
-TRIED = 20  # entities of which a first page is asked for
 
 
 @command
@@ -82,7 +76,7 @@ def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None
         _keep(settings, made)
     found, notes = _looked_at(settings, made, file)
     text = as_yaml(found)
-    _parsed(text, file)
+    as_source(text, file)
     if not stdout:
         file.write_text(text, "utf-8")
     if json_:
@@ -110,73 +104,11 @@ def _keep(settings: Settings, made: Draft) -> None:
 
 
 def _looked_at(settings: Settings, made: Draft, file: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """The document with what the first pages propose, and notes by entity."""
     from dataplatform.cli.trying import try_source
-    from dataplatform.layers.bronze.scrub import records_of
-    from dataplatform.layers.raw.landing import header_of
+    from dataplatform.drafting.looking import looked_at
 
-    parsed, notes = _parsed(as_yaml(made.document), file), {"": list(made.notes)} if made.notes else {}
-    names = list(parsed.entities)[:TRIED]
-    pages = try_source(settings, load_catalog(settings.metadata_path), parsed, names)
-    entities = {name: dict(about) for name, about in made.document["entities"].items()}
-    for name, first in pages.items():
-        if first.error is not None or first.page is None:
-            notes[name] = [str(first.error) if first.error else "it gave no record"]
-            continue
-        header = _with_records(first.page, entities[name], header_of(first.page))
-        items = records_of(header, list(first.page.data), parsed.entities[name])
-        records = [item.doc for item in items if hasattr(item, "doc")]
-        known = entities[name]["key"] if isinstance(entities[name]["key"], list) else ()
-        known = known or (first.schema.key if first.schema else ())
-        if records:
-            found = proposal(records, known, name, first.page.textual)
-            entities[name] |= found.as_entity()
-            notes[name] = [*found.notes, *_of_changes(parsed, found), *_of_paging(parsed, len(records))]
-    return {**made.document, "entities": entities}, notes
-
-
-def _with_records(page: Records, entity: dict[str, Any], header: dict[str, Any]) -> dict[str, Any]:
-    """The page's header with the path of its records, where a list lies deeper in the answer; the entity gets it."""
-    if page.kind != "document" or page.records_path or "request" not in entity:
-        return header
-    document = json.loads(page.data[0])
-    path = records_path(document)
-    if "." not in path or records_in(document, None) != [document]:
-        return header
-    entity["request"] = {**entity["request"], "records": path}
-    return {**header, "records_path": path}
-
-
-_FULL = (10, 15, 20, 25, 30, 50, 100, 200, 250, 500, 1000)  # records of a page, as APIs like them
-
-
-def _of_paging(parsed: Source, count: int) -> list[str]:
-    if parsed.connector.type != "rest" or count not in _FULL:
-        return []
-    return [
-        f"the first page has {count} records; if the API has more, see that `run` reads them all: "
-        "`paginator: auto` knows many ways of paging, not all (docs/sources/rest.md)"
-    ]
-
-
-def _of_changes(parsed: Source, found: Proposal) -> list[str]:
-    if found.changed is None or parsed.connector.type not in ("sql", "rest"):
-        return []
-    more = ", param: since" if parsed.connector.type == "rest" else ""
-    return [
-        f"{found.changed} looks like the time of the last change: to read only what changed, "
-        f"`load: delta` and `cursor: {{field: {found.changed}{more}}}` (what is deleted is then not seen)"
-    ]
-
-
-def _parsed(text: str, file: Path) -> Source:
-    problems: list[Problem] = []
-    found = source_of(text, file, problems)
-    if found is None:
-        raise MetadataError(
-            "\n".join(map(str, problems)), "this is a defect of dataplatform: please report it"
-        )
-    return found
+    catalog = load_catalog(settings.metadata_path)
+    return looked_at(made, file, lambda source, names: try_source(settings, catalog, source, names))
 
 
 def _tell(notes: dict[str, list[str]]) -> None:
@@ -211,7 +143,7 @@ def infer(
             records = landed_records(platform, EntityRef(source, name))
             made = proposal(records, (), name)
             now = list(known.entities[name].key)
-            notes = [*made.notes, *_of_changes(known, made)]
+            notes = [*made.notes, *of_changes(known, made)]
             if list(made.key) != now:
                 notes.append(f"its key is {', '.join(now) or 'row'} now; another one needs a replay")
             found[name] = {"proposal": made.as_entity(), "records": len(records), "notes": notes}

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.tree import Tree
 
-from dataplatform.auto_dw.build import export
+from dataplatform.auto_dw.build import export, exported
 from dataplatform.bootstrap import open_platform
 from dataplatform.cli.common import Json, command, out, print_json
 from dataplatform.errors import MetadataError
@@ -77,10 +77,11 @@ def _export(targets: dict[str, Path | None], json_: bool) -> None:
     for kind, path in wanted.items():
         if kind == "dbt":
             written += [str(path / name) for name in export.dbt(models, path, "dataplatform")]
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(writers[kind](models))
-        written.append(str(path))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(writers[kind](models))
+            written.append(str(path))
+        exported.note(settings.home_path, kind, path, models)
     if json_:
         print_json({"status": "done", "files": written})
     else:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +65,7 @@ def _deploy(platform: Platform) -> Any:
 
     runner_named(platform.settings.task_runner)  # a wrong name is told now, not by every run
     pool = pool_of(platform.settings)  # the same
-    deployed = make(platform.catalog, _api(), pool, platform.settings.backup_cron)
+    deployed = make(platform.catalog, _api(), pool, platform.settings)
     leave_logging_to_prefect()  # it sets up its own when it loads a flow
     return deployed
 
@@ -93,7 +94,7 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
         with (
             noted(settings.home_path, pages),
             _web(platform) as web,
-            _background(platform, api, there) as deployed,
+            _background(_linked(platform, web), api, there) as deployed,
             listening(platform),
         ):
             about = {
@@ -107,6 +108,14 @@ def _serve(settings: Settings, limit: int, json_: bool) -> None:
             }
             _tell(settings, about, web, json_)
             _keep_going(platform, limit)
+
+
+def _linked(platform: Platform, web: Any) -> Platform:
+    """Where nobody says where the pages are, deployments and runs link to where they are served now."""
+    if web is None or platform.settings.web_url:
+        return platform
+    os.environ["DATAPLATFORM_WEB_URL"] = web.url  # for the worker and its runs
+    return replace(platform, settings=platform.settings.model_copy(update={"web_url": web.url}))
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ def sql(
 ) -> None:
     """Runs SQL on Postgres and shows the result; without a query it opens psql. Read-only unless --write.
 
+    Without --write it takes one statement.
+
     `sql --url` prints what DBeaver, Grafana or Metabase need to connect."""
     settings = load_settings()
     with open_database(settings) as engine:

@@ -16,18 +16,14 @@ from dataplatform.connectors.registry import extract_of, extract_together_of, re
 from dataplatform.connectors.testing import ContractError, check_extract, check_extract_together
 from dataplatform.connectors.trying import FirstPage, first_pages
 from dataplatform.errors import DataplatformError
-from dataplatform.layers.bronze.scrub import records_of
-from dataplatform.layers.raw.landing import header_of
-from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.metadata import Catalog
-from dataplatform.metadata.source import Entity, Source
+from dataplatform.metadata.source import Source
 from dataplatform.orchestration.blocks import known_secrets
-from dataplatform.records.record import dump, flatten
+from dataplatform.reading import first_page
+from dataplatform.records.record import dump
 from dataplatform.requesting import request_by
 from dataplatform.secrets.masking import Noted, masked_errors
 from dataplatform.settings import Settings
-
-SHOWN = 10  # records
 
 
 def try_source(
@@ -76,29 +72,15 @@ def _broken(attempt: Callable[[], Any]) -> str:
 
 def as_silver(source: Source, pages: dict[str, FirstPage]) -> dict[str, Any]:
     """The pages as their rows would arrive: flat columns, lists beside, what would be set aside with its reason."""
-    return {name: _entity(source.entities[name], page) for name, page in pages.items()}
+    return {name: _told(first_page.as_silver(source.entities[name], page)) for name, page in pages.items()}
 
 
-def _entity(entity: Entity, first: FirstPage) -> dict[str, Any]:
-    if first.error is not None:
-        return {"error": str(first.error)}
-    rows: list[dict[str, Any]] = []
-    lists: dict[str, int] = {}
-    aside = [reject.reason for reject in first.page.rejects] if first.page else []
-    total = 0
-    for item in records_of(header_of(first.page), list(first.page.data), entity) if first.page else ():
-        total += 1
-        if not hasattr(item, "doc"):
-            aside.append(item.reason)
-            continue
-        scalars, own = flatten(item.doc, whole_paths(entity))
-        rows += [scalars] if len(rows) < SHOWN else []
-        for path, values in own.items():
-            lists[path] = lists.get(path, 0) + len(values)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    types = {n: t for n, t in (first.schema.fields.items() if first.schema else ()) if t}
+def _told(one: first_page.Arriving) -> dict[str, Any]:
+    if one.error:
+        return {"error": one.error}
     return {
-        "read": total, "columns": columns, "types": types, "rows": rows, "lists": lists, "set_aside": aside[:SHOWN],
+        "read": one.read, "columns": list(one.columns), "types": dict(one.types), "rows": [dict(r) for r in one.rows],
+        "lists": dict(one.lists), "set_aside": list(one.set_aside),
     }  # fmt: skip
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from dataplatform.drafting.proposals import Proposal
+from dataplatform.errors import MetadataError
+from dataplatform.metadata import Problem, Source
+from dataplatform.metadata.catalog import source_of
 
 LONGEST = 90  # characters of a mapping on one line
 
@@ -65,3 +71,25 @@ def _dumped(value: Mapping[str, Any]) -> str:
 
 def _indented(text: str) -> str:
     return "".join(f"  {line}\n" for line in text.rstrip("\n").split("\n"))
+
+
+def as_source(text: str, file: Path) -> Source:
+    """The source that a drafted text is."""
+    problems: list[Problem] = []
+    found = source_of(text, file, problems)
+    if found is None:
+        raise MetadataError(
+            "\n".join(map(str, problems)), "this is a defect of dataplatform: please report it"
+        )
+    return found
+
+
+def of_changes(source: Source, found: Proposal) -> list[str]:
+    """How only what changed could be read, in words."""
+    if found.changed is None or source.connector.type not in ("sql", "rest"):
+        return []
+    more = ", param: since" if source.connector.type == "rest" else ""
+    return [
+        f"{found.changed} looks like the time of the last change: to read only what changed, "
+        f"`load: delta` and `cursor: {{field: {found.changed}{more}}}` (what is deleted is then not seen)"
+    ]

@@ -32,8 +32,8 @@ def emit(conn: sa.Connection, event: Event) -> None:
 def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
     """Sends what waits, oldest first; returns how many. One that fails stays for the next time.
 
-    `send(event, resource, payload)` may be called twice for an event when a process dies in between:
-    the payload carries the outbox id for whoever minds.
+    `send(event, resource, payload)` may be called twice for an event when a process dies in between: the payload
+    carries the outbox id and when it happened, which together are the event's own for whoever minds.
     """
     c = outbox.c
     query = sa.select(outbox).where(c.delivered_at.is_(None)).order_by(c.id).limit(limit)
@@ -41,7 +41,8 @@ def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
     with transaction(engine) as conn:
         for row in conn.execute(query.with_for_update(skip_locked=True)).mappings():
             try:
-                send(row["event"], row["resource"], {**row["payload"], "outbox_id": row["id"]})
+                own = {"outbox_id": row["id"], "occurred": row["created_at"].isoformat()}
+                send(row["event"], row["resource"], {**row["payload"], **own})
             except Exception as error:  # whatever the receiver does wrong, the event stays
                 log.warning("event %s was not delivered: %s", row["event"], error)
                 break

@@ -16,10 +16,11 @@ from dataplatform.errors import MetadataError
 from dataplatform.metadata.catalog import model_of_text, source_of
 from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.source import Source
+from dataplatform.metadata.yaml_file import YamlError, parse
 from dataplatform.names import NAME_PATTERN
 
 LONGEST = 1_000_000  # characters of a file
-_PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")
+PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")
 HIDDEN = "***"
 # a word after a name that says what it is, not `{secret: …}`; for files that cannot be read as a source
 _WRITTEN = re.compile(
@@ -54,6 +55,17 @@ def model_file(root: Path, name: str) -> Path:
     return root / "gold" / f"{name}.sql"
 
 
+def named_in(text: str) -> str:
+    """What a text says that its source is called; empty where it does not."""
+    try:
+        data = parse(text).data
+    except YamlError:
+        found = re.search(r"^source:\s*([^\s#]+)", text, re.M)
+        return found[1] if found else ""
+    name = data.get("source") if isinstance(data, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 def source_text(root: Path, name: str) -> str:
     """The file as it is; empty where there is none."""
     file = source_file(root, name)
@@ -69,7 +81,7 @@ def shown_text(root: Path, name: str) -> str:
         for path in _plain_secrets(_parts_of(source)):
             value = _at(_parts_of(source), path)
             text = text.replace(value, HIDDEN) if len(value) > 3 else text
-    text = _PASSWORD.sub(lambda found: f"{found[0].partition('://')[0]}://{HIDDEN}@", text)
+    text = PASSWORD.sub(lambda found: f"{found[0].partition('://')[0]}://{HIDDEN}@", text)
     return _WRITTEN.sub(rf"\g<1>{HIDDEN}", text)
 
 
@@ -154,18 +166,18 @@ def _plain_secrets(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str
     """Paths of texts that hold a password, by their name or as part of a URL."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            if isinstance(inner, str) and _is_credential(path, str(name)) and inner:
+            if isinstance(inner, str) and is_credential(path, str(name)) and inner:
                 yield (*path, str(name))
             elif set(value) != {"secret"}:
                 yield from _plain_secrets(inner, (*path, str(name)))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             yield from _plain_secrets(inner, (*path, str(number)))
-    elif isinstance(value, str) and _PASSWORD.search(value):
+    elif isinstance(value, str) and PASSWORD.search(value):
         yield path
 
 
-def _is_credential(path: tuple[str, ...], name: str) -> bool:
+def is_credential(path: tuple[str, ...], name: str) -> bool:
     """`key` is a credential of `auth`, and the key of records elsewhere."""
     if path[:1] != ("connector",) or name in ("type", "name", "location", "secret"):
         return False
@@ -173,6 +185,4 @@ def _is_credential(path: tuple[str, ...], name: str) -> bool:
 
 
 def _line_of(text: str, path: tuple[str, ...]) -> int:
-    from dataplatform.metadata.yaml_file import parse
-
     return parse(text).line(tuple(int(step) if step.isdigit() else step for step in path))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase as fnmatch
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
@@ -15,11 +16,15 @@ from dataplatform.metadata.check import Check
 from dataplatform.metadata.triggers import (
     CATCH_UP,
     CATCH_UP_FIELD,
+    JITTER_FIELD,
+    NO_JITTER,
+    SOON,
     CatchUp,
     EventTrigger,
     FileTrigger,
     NotifyTrigger,
     RRuleTrigger,
+    check_jitter,
 )
 from dataplatform.names import MAX_IDENTIFIER, NAME_PATTERN
 
@@ -130,6 +135,15 @@ class CronTrigger(Metadata):
     cron: str = Field(description="Five fields, such as `15 * * * *`.")
     timezone: Zone = Field(default="UTC", description="IANA time zone.")
     catch_up: Annotated[CatchUp, CATCH_UP_FIELD] = CATCH_UP
+    jitter: Annotated[Duration, JITTER_FIELD] = NO_JITTER
+
+    @model_validator(mode="after")
+    def _jitter(self) -> CronTrigger:
+        if self.jitter:
+            from cronsim import CronSim
+
+            check_jitter(self.jitter, list(islice(CronSim(self.cron, datetime(2026, 1, 1)), SOON)))
+        return self
 
     @field_validator("cron")
     @classmethod
@@ -152,6 +166,12 @@ class IntervalTrigger(Metadata):
     type: Literal["interval"]
     every: Duration = Field(description="Time between two runs, such as 15m.")
     catch_up: Annotated[CatchUp, CATCH_UP_FIELD] = CATCH_UP
+    jitter: Annotated[Duration, JITTER_FIELD] = NO_JITTER
+
+    @model_validator(mode="after")
+    def _jitter(self) -> IntervalTrigger:
+        check_jitter(self.jitter, [datetime(2026, 1, 1), datetime(2026, 1, 1) + self.every])
+        return self
 
     @field_validator("every")
     @classmethod

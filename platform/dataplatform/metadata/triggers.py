@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dataplatform.metadata.base import Duration, Metadata, Zone
 
@@ -17,6 +19,21 @@ CATCH_UP_FIELD = Field(
     description="What was due while nothing ran (the machine was off): `once` runs the source once for all of it, "
     "`all` run by run (100 at most), `none` not at all, if it was due more than five minutes ago.",
 )
+
+
+NO_JITTER = timedelta(0)
+JITTER_FIELD = Field(
+    description="Each run comes later by up to so much, such as 5m: sources that are due at the same time do not all "
+    "begin at once. How much follows from the source and the time, so it stays as it was planned.",
+)
+SOON = 5  # times of a schedule that are looked at for the shortest wait between two
+
+
+def check_jitter(jitter: timedelta, times: Sequence[datetime]) -> None:
+    """Runs keep their order: raises ValueError for a jitter as long as what is between two of them."""
+    shortest = min((after - before for before, after in pairwise(times)), default=None)
+    if jitter < NO_JITTER or (shortest is not None and jitter >= shortest > NO_JITTER):
+        raise ValueError(f"`jitter` is shorter than the time between two runs ({shortest})")
 
 
 BEGIN = datetime(2020, 1, 1)  # in its zone: where Prefect has rules without a DTSTART count from
@@ -47,6 +64,15 @@ class RRuleTrigger(Metadata):
     )
     timezone: Zone = Field(default="UTC", description="IANA time zone.")
     catch_up: Annotated[CatchUp, CATCH_UP_FIELD] = CATCH_UP
+    jitter: Annotated[Duration, JITTER_FIELD] = NO_JITTER
+
+    @model_validator(mode="after")
+    def _jitter(self) -> RRuleTrigger:
+        if self.jitter:
+            from dateutil.rrule import rrulestr
+
+            check_jitter(self.jitter, list(islice(rrulestr(self.rrule, dtstart=BEGIN), SOON)))
+        return self
 
 
 class EventTrigger(Metadata):

@@ -64,7 +64,7 @@ class CatchUps:
         runs = {"state": {"name": {"any_": WAITING}}, "expected_start_time": {"before_": now.isoformat()}}
         pool = {"name": {"any_": [self.pool]}}
         asked = {"flow_runs": runs, "work_pools": pool, "sort": "EXPECTED_START_TIME_ASC", "limit": PAGE}
-        return list(self.rest.post("/flow_runs/filter", asked))
+        return [run for run in self.rest.post("/flow_runs/filter", asked) if _due(run) < now]
 
     def _tags(self, ids: list[str]) -> dict[str, list[str]]:
         if not ids:
@@ -147,4 +147,8 @@ def _unwanted(runs: list[dict[str, Any]], policy: str, now: datetime) -> list[di
 
 
 def _due(run: dict[str, Any]) -> datetime:
-    return moment(run["expected_start_time"])
+    """When it is to begin: as planned, or later where `jitter` has put it off (jitter.py)."""
+    planned = moment(run["expected_start_time"])
+    put_off = run.get("next_scheduled_start_time")
+    waits = run.get("state_name") in ("Scheduled", "Late")
+    return max(planned, moment(put_off)) if waits and put_off else planned

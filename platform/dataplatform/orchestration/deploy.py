@@ -27,12 +27,13 @@ from dataplatform.errors import MetadataError
 from dataplatform.metadata import Catalog, Source
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, SourceTrigger
 from dataplatform.metadata.triggers import CatchUp, RRuleTrigger
-from dataplatform.orchestration import pools
+from dataplatform.orchestration import jitter, pools
 from dataplatform.orchestration.auto_dw import FLOW
 from dataplatform.orchestration.catch_up import tag_of
+from dataplatform.orchestration.links import described, link
 from dataplatform.orchestration.pools import Pool
 from dataplatform.orchestration.rest import TAG, Rest, translated
-from dataplatform.settings import PrefectApi
+from dataplatform.settings import PrefectApi, Settings
 
 SWEEP_EVERY = timedelta(minutes=15)
 NIGHTLY = "40 2 * * *"  # retention, when the backup of before is not too old and little runs
@@ -75,14 +76,15 @@ class Wanted:
         return hashlib.blake2b(definition.encode(), digest_size=8).hexdigest()
 
 
-def deploy(catalog: Catalog, api: PrefectApi, pool: Pool, backup_cron: str = "off") -> Deployed:
+def deploy(catalog: Catalog, api: PrefectApi, pool: Pool, settings: Settings) -> Deployed:
     """Makes Prefect's deployments what the metadata say; asks for nothing, may be repeated.
 
     A source whose file cannot be read keeps the deployment it has. Raises ServerError where Prefect does not answer.
     """
-    wanted = [*map(_of_source, catalog.sources.values()), _gold(), _sweep(), _retention()]
-    if backup_cron != "off":
-        wanted.append(_backup(backup_cron))
+    wanted = [_of_source(source, settings) for source in catalog.sources.values()]
+    wanted += [_gold(), _sweep(), _retention()]
+    if settings.backup_cron != "off":
+        wanted.append(_backup(settings.backup_cron))
     broken = _add_followed(catalog.root, wanted)
     names = [one.full_name for one in wanted]
     # Prefect's REST API and not its client: that waits two seconds after an answer 503, which a server on SQLite gives
@@ -112,15 +114,16 @@ def _full_name(source: str) -> str:
     return f"ingest/{source}"
 
 
-def _of_source(source: Source) -> Wanted:
+def _of_source(source: Source, settings: Settings) -> Wanted:
+    about = source.description or f"Ingests {source.source}"
     return Wanted(
         "ingest",
         source.source,
         "flows/ingest.py:ingest",
-        source.description or f"Ingests {source.source}",
+        described(about, link(settings, "sources", source.source), "Its page in dataplatform"),
         {"source": source.source},
         *_times(source.triggers),
-        (TAG, f"source:{source.source}", tag_of(_catch_ups(source.triggers))),
+        (TAG, f"source:{source.source}", tag_of(_catch_ups(source.triggers)), *_jitter(source.triggers)),
     )
 
 
@@ -190,7 +193,7 @@ def _of_schema(schema: str, flow: FlowDecision) -> Wanted:
         f"Evaluates {schema}, asks what is not sure, builds its warehouse",
         {"schema_name": schema},
         *_times(flow.triggers),
-        (TAG, tag_of(_catch_ups(flow.triggers))),
+        (TAG, tag_of(_catch_ups(flow.triggers)), *_jitter(flow.triggers)),
     )
 
 
@@ -210,6 +213,12 @@ def _times(triggers: Iterable[SourceTrigger]) -> Times:
 def _catch_ups(triggers: Iterable[SourceTrigger]) -> list[CatchUp]:
     """Of those that come by the clock."""
     return [t.catch_up for t in triggers if isinstance(t, CronTrigger | IntervalTrigger | RRuleTrigger)]
+
+
+def _jitter(triggers: Iterable[SourceTrigger]) -> tuple[str, ...]:
+    return jitter.tag_of(
+        t.jitter for t in triggers if isinstance(t, CronTrigger | IntervalTrigger | RRuleTrigger)
+    )
 
 
 def _write(rest: Rest, wanted: Wanted, flow: str, pool: Pool, anchors: Mapping[float, str]) -> None:

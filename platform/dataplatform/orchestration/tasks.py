@@ -17,6 +17,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 
 from dataplatform.errors import DataplatformError, TransientError
+from dataplatform.orchestration.links import link, show_link
 from dataplatform.orchestration.runners import is_elsewhere, runner_named
 from dataplatform.pipeline import Move
 from dataplatform.records.counts import Counts
@@ -88,8 +89,8 @@ def quiet_errors() -> None:
             logger.addFilter(_Quiet())
 
 
-def publish(result: RunResult) -> None:
-    """The counts as a table, the errors as text; both on the flow run's page in Prefect's UI."""
+def publish(result: RunResult, settings: Settings) -> None:
+    """The counts as a table, the errors as text, a link to our page; all on the flow run's page in Prefect's UI."""
     if FlowRunContext.get() is None:
         return
     rows = [{"entity": n, **asdict(r.counts), "error": r.error or ""} for n, r in result.entities.items()]
@@ -101,6 +102,7 @@ def publish(result: RunResult) -> None:
             create_table_artifact(
                 result.checks, key=f"{key}-checks", description=f"Checks of {result.batch_id}"
             )
+    show_link(f"{key}-page", link(settings, "runs", run_ref().run_id), f"This run of {result.source}")
 
 
 def _markdown(result: RunResult) -> str:

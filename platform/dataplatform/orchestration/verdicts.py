@@ -12,17 +12,22 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from dataplatform.auto_dw.build.plans import Plan
 from dataplatform.auto_dw.build.proposal import Proposal
 from dataplatform.auto_dw.judge import report
+from dataplatform.orchestration.links import link, show_link
+from dataplatform.settings import Settings
 
 MOST_LINES = 1_000  # of the diff; `auto-dw plan --sql` shows all
 
 
-def publish(found: Proposal) -> None:
-    """Three artifacts of the run; their keys name the schema."""
+def publish(found: Proposal, settings: Settings) -> None:
+    """Three artifacts of the run, and a link to our page; their keys name the schema."""
     key = f"auto-dw-{re.sub('[^a-z0-9]+', '-', found.plan.schema.lower()).strip('-')}"
     with contextlib.suppress(Exception):  # as for those of a run of a source: they must not make it fail
         create_table_artifact(verdicts(found), key=f"{key}-verdicts", description="What every table is")
         create_table_artifact(questions(found), key=f"{key}-questions", description="What is not sure")
         create_markdown_artifact(plan_text(found.plan), key=f"{key}-plan", description="What go would do")
+    show_link(
+        f"{key}-page", link(settings, "auto-dw", schema=found.plan.schema), "Questions, plan and builds"
+    )
 
 
 def verdicts(found: Proposal) -> list[dict[str, Any]]:

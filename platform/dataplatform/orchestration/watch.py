@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from sqlalchemy.engine import Engine
 from dataplatform.errors import DataplatformError
 from dataplatform.orchestration.catch_up import CatchUps
 from dataplatform.orchestration.dead import Dead
+from dataplatform.orchestration.jitter import Jitters
 from dataplatform.orchestration.rest import Rest
 from dataplatform.settings import PrefectApi
 
 EVERY = 5.0  # seconds between two looks; a dead run is closed at the second
+SELDOM = 6  # looks between two at planned runs: they are planned long before
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +40,17 @@ class Watch:
     def run(self, stop: Event, every: float = EVERY) -> None:
         """Until `stop`. Servers that do not answer are told once, and asked again at the next look."""
         dead, overdue = Dead(Rest(self.api), self.engine, self.pool), CatchUps(Rest(self.api), self.pool)
+        jitters = Jitters(Rest(self.api), self.pool)
         started = silent = False
+        looks = itertools.count()
         while not stop.is_set():
             try:
                 if not started:
                     overdue.make_up()
                     started = True
                 overdue.thin_out()
+                if next(looks) % SELDOM == 0:
+                    jitters.spread()
                 dead.look()
                 self.done()
                 silent = False

@@ -172,18 +172,18 @@ def about(conn: sa.Connection, schema: str, name: str) -> TableAbout:
 
 def rows(engine: Engine, table: TableAbout, asked: Asked) -> TableRows:
     """Raises TerminalError where a value is none of the column's type, or the query takes too long."""
-    columns = _columns(table, asked)
-    query = _query(table, asked, columns).offset(min(asked.skip, DEEPEST)).limit(asked.limit + 1)
-    with _reading(engine) as conn:
+    columns = columns_of(table, asked)
+    query = query_of(table, asked, columns).offset(min(asked.skip, DEEPEST)).limit(asked.limit + 1)
+    with reading(engine) as conn:
         found = tuple(tuple(row) for row in conn.execute(query))
     return TableRows(tuple(columns), found[: asked.limit], len(found) > asked.limit)
 
 
 def csv_lines(engine: Engine, table: TableAbout, asked: Asked) -> Iterator[str]:
     """All that is asked for, as CSV, read as it is sent. A text that a spreadsheet would calculate is quoted by '."""
-    columns = _columns(table, asked)
-    query = _query(table, asked, columns)
-    with _reading(engine, 0) as conn:
+    columns = columns_of(table, asked)
+    query = query_of(table, asked, columns)
+    with reading(engine, 0) as conn:
         yield _csv([columns])
         for part in conn.execution_options(stream_results=True).execute(query).partitions(1000):
             yield _csv(part)
@@ -212,7 +212,8 @@ def _harmless(value: Any) -> Any:
     return value
 
 
-def _columns(table: TableAbout, asked: Asked) -> list[str]:
+def columns_of(table: TableAbout, asked: Asked) -> list[str]:
+    """Which of its columns are shown and downloaded."""
     own = [c.name for c in table.shown]
     if not table.has_history:
         return own
@@ -220,7 +221,8 @@ def _columns(table: TableAbout, asked: Asked) -> list[str]:
     return [*(n for n in ("dp_key",) if any(c.name == n for c in table.columns)), *own, *versions]
 
 
-def _query(table: TableAbout, asked: Asked, columns: list[str]) -> sa.Select[Any]:
+def query_of(table: TableAbout, asked: Asked, columns: list[str]) -> sa.Select[Any]:
+    """All rows that are asked for."""
     relation = sa.table(table.name, schema=table.schema)
     chosen: list[Any] = [sa.column(name) for name in columns]
     query = sa.select(*chosen).select_from(relation)
@@ -253,10 +255,14 @@ def _clause(table: TableAbout, one: Filter) -> sa.ColumnElement[bool]:
 
 
 @contextmanager
-def _reading(engine: Engine, seconds: int = SECONDS) -> Iterator[sa.Connection]:
-    """A read-only transaction with a limit of time (0: none); Postgres' refusals in words."""
+def reading(engine: Engine, seconds: int = SECONDS, repeatable: bool = False) -> Iterator[sa.Connection]:
+    """A read-only transaction with a limit of time (0: none); Postgres' refusals in words.
+
+    `repeatable`: all its queries see the same.
+    """
+    level = "isolation level repeatable read, " if repeatable else ""
     with connected(engine) as conn:
-        conn.execute(sa.text("set transaction read only"))
+        conn.execute(sa.text(f"set transaction {level}read only"))
         conn.execute(sa.text(f"set local statement_timeout = {seconds * 1000}"))
         try:
             yield conn

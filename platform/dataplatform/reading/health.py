@@ -5,9 +5,9 @@ A few queries for all of them, whose cost follows their number and not that of r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from dataplatform.layers.gold.tables import gold_model
 from dataplatform.metadata import Catalog
 from dataplatform.metadata.source import CronTrigger, Entity, IntervalTrigger, Source
 from dataplatform.reading.due import due_after
+from dataplatform.reading.expiring import CONNECTION, NOTHING, SOON, Access
 from dataplatform.reading.lineage import Lineage
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage.postgres import connected
@@ -32,7 +33,7 @@ BEHIND = timedelta(minutes=15)  # gold may be older than silver by so much
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about an entity or a model. `mend`: run, quarantine, look, settings, gold or empty."""
+    """One thing about an entity or a model. `mend`: run, quarantine, look, settings, gold, connect, secret or empty."""
 
     kind: str
     state: State
@@ -60,8 +61,8 @@ class EntityHealth:
 
     @property
     def why(self) -> Finding | None:
-        """The worst finding."""
-        return max(self.findings, key=lambda f: RANK[f.state], default=None)
+        """The worst finding; of equals the one about who lets us in, for the others follow from it."""
+        return max(self.findings, key=lambda f: (RANK[f.state], f.kind == "access"), default=None)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class _Known:
     checks: Mapping[EntityRef, list[tuple[str, str, str]]]
     waiting: Mapping[EntityRef, int]
     rows: Mapping[str, int]
+    access: Access = NOTHING
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -127,8 +129,9 @@ def worst(states: Any) -> State:
     return found
 
 
-def health(platform: Platform, lineage: Lineage, only: str = "") -> Health:
-    """`lineage` of the platform's catalog: who asks often keeps it. `only`: entities of that source alone.
+def health(platform: Platform, lineage: Lineage, only: str = "", access: Access = NOTHING) -> Health:
+    """`lineage` of the platform's catalog, `access` to its sources: who asks often keeps them. `only`: entities of
+    that source alone.
 
     Raises ServerError where a server is gone.
     """
@@ -137,7 +140,7 @@ def health(platform: Platform, lineage: Lineage, only: str = "") -> Health:
     refs = [EntityRef(s.source, name) for s in wanted for name in s.entities]
     with ThreadPoolExecutor(1) as beside, connected(platform.engine) as conn:
         waiting = beside.submit(upkeep.waiting, platform.bronze, only)  # MongoDB counts while Postgres reads
-        known = _known(conn, refs, waiting)
+        known = replace(_known(conn, refs, waiting), access=access)
         built = {row.name: row for row in conn.execute(sa.select(gold_model))}
         changed = _last_changes(conn, refs)
     entities = tuple(_entity_of(catalog, ref, known) for ref in refs)
@@ -145,11 +148,12 @@ def health(platform: Platform, lineage: Lineage, only: str = "") -> Health:
     return Health(entities, models, tuple(map(str, catalog.problems)))
 
 
-def health_of(platform: Platform, source: str) -> tuple[EntityHealth, ...]:
+def health_of(platform: Platform, source: str, access: Access = NOTHING) -> tuple[EntityHealth, ...]:
     """The entities of one source."""
     refs = [EntityRef(source, name) for name in platform.catalog.source(source).entities]
     with ThreadPoolExecutor(1) as beside, connected(platform.engine) as conn:
         known = _known(conn, refs, beside.submit(upkeep.waiting, platform.bronze, source))
+        known = replace(known, access=access)
     return tuple(_entity_of(platform.catalog, ref, known) for ref in refs)
 
 
@@ -168,7 +172,11 @@ def _entity(source: Source, entity: Entity, ref: EntityRef, known: _Known) -> En
     good = [load.finished_at] if load is not None and load.status == "done" else []
     good += [known.good_runs[ref]] if ref in known.good_runs and load is not None else []
     checked = max(good, default=None)
-    findings = [*_of_load(load), *_of_freshness(source, entity, checked, known.now)]
+    findings = [
+        *_of_load(load),
+        *_of_access(ref.source, known),
+        *_of_freshness(source, entity, checked, known.now),
+    ]
     findings += [_of_check(*check) for check in known.checks.get(ref, ())]
     if waiting:
         noun = "record waits" if waiting == 1 else "records wait"
@@ -187,6 +195,19 @@ def _of_load(load: Any) -> list[Finding]:
         mend = "settings" if "the secret " in first else "run"
         return [Finding("load", "bad", f"the last load failed: {first}", mend)]
     return []
+
+
+def _of_access(source: str, known: _Known) -> Iterator[Finding]:
+    """What lets us in, and has ended or soon will."""
+    if source in known.access.unconnected:
+        yield Finding("access", "warn", "nobody has connected it yet", "connect")
+    for end in known.access.endings:
+        if end.source == source and (end.at is None or end.at < known.now + SOON):
+            over = end.at is None or end.at < known.now
+            text = end.text(known.now).removesuffix(f": {end.remedy}")
+            yield Finding(
+                "access", "bad" if over else "warn", text, "connect" if end.what == CONNECTION else "secret"
+            )
 
 
 def _of_check(check: str, status: str, found: str) -> Finding:

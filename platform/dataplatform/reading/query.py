@@ -15,7 +15,7 @@ from dataplatform.storage.postgres import connected, raw_connection
 
 @dataclass(frozen=True)
 class Result:
-    """Of several statements the last one's. `done` is what the server says of it: SELECT 3, DELETE 1."""
+    """Of several statements (`written`) the last one's. `done` is what the server says of it: SELECT 3, DELETE 1."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -28,13 +28,15 @@ class Result:
 
 
 def asked(engine: Engine, query: str) -> Result:
-    """What the query gives; raises TerminalError where it would write, or is wrong."""
+    """What the query gives, one statement; raises TerminalError where it would write, or is wrong.
+
+    One alone, which the server sees to: after a `commit` in the text another transaction could begin, that writes.
+    """
     with connected(engine) as conn:
-        # of the session, not of the transaction alone: a `commit` in the text opens another one
         conn.execute(sa.text("set session characteristics as transaction read only"))
         conn.commit()
         try:
-            return _executed(conn, query)
+            return _executed(conn, query, alone=True)
         finally:
             conn.invalidate()  # nobody else gets this session
 
@@ -47,13 +49,25 @@ def written(engine: Engine, query: str) -> Result:
         return result
 
 
-def _executed(conn: sa.Connection, query: str) -> Result:
-    cursor = raw_connection(conn).cursor()
+def _executed(conn: sa.Connection, query: str, alone: bool = False) -> Result:
+    raw = raw_connection(conn)
+    if alone:
+        raw.prepare_threshold = 1  # what is prepared is one statement: the server refuses another behind it
+    cursor = raw.cursor()
     try:
-        cursor.execute(query.encode())
+        cursor.execute(query.encode(), prepare=True if alone else None)
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise TerminalError(f"nothing was written: {error}", "say --write if it shall be") from None
-    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError) as error:
+    except psycopg.errors.SyntaxError as error:
+        if alone and "multiple commands" in str(error):
+            raise TerminalError(
+                "only one statement is read at a time", "ask them one by one, or say --write"
+            ) from None
+        raise TerminalError(f"Postgres says: {str(error).strip()}", "correct the query") from None
+    except (
+        psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.InternalError,
+        psycopg.NotSupportedError,
+    ) as error:  # fmt: skip
         raise TerminalError(f"Postgres says: {str(error).strip()}", "correct the query") from None
     while cursor.nextset():
         pass

@@ -190,11 +190,12 @@ def _rows(
             continue
         channel = platform.catalog.actions.channels.get(one.notify or "")
         due = now if channel is None or action.urgent else due_at(channel, now)
+        key = f"{happened.key} {name} {number}"
         yield {
-            "key": f"{happened.key} {name} {number}",
+            "key": key,
             "action": name,
             "what": _filled(one, payload),
-            "payload": payload,
+            "payload": {**payload, "key": key},
             "due_at": due,
             "attempts": 0,
             "created_at": now,

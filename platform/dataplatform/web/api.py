@@ -80,9 +80,9 @@ def openapi(request: Request, who: Reader) -> JSONResponse:
 
 
 @router.get("/health")
-def get_health(who: Reader, now: Known) -> HealthOut:
+def get_health(who: Reader, now: Known, live: LiveNow) -> HealthOut:
     """Every entity and model with the worst of what is known of it."""
-    return HealthOut.model_validate(health(now.platform, now.lineage))
+    return HealthOut.model_validate(health(now.platform, now.lineage, access=live.access()))
 
 
 @router.get("/sources")
@@ -98,9 +98,9 @@ def get_sources(who: Reader, now: Known) -> list[SourceOut]:
 
 
 @router.get("/sources/{source}")
-def get_source(who: Reader, now: Known, source: Name) -> list[EntityOut]:
+def get_source(who: Reader, now: Known, live: LiveNow, source: Name) -> list[EntityOut]:
     """The entities of a source, with their health."""
-    return [EntityOut.model_validate(e) for e in health_of(now.platform, source)]
+    return [EntityOut.model_validate(e) for e in health_of(now.platform, source, live.access())]
 
 
 @router.get("/sources/{source}/file")

@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from dataplatform import __version__
+from dataplatform.access import accounts
+from dataplatform.access.oidc import provider_of
 from dataplatform.access.users import RefusedError
 from dataplatform.context import Platform
 from dataplatform.errors import BusyError, DataplatformError, MetadataError, TransientError
@@ -25,6 +27,7 @@ from dataplatform.web.live import Live
 from dataplatform.web.pages import PAGES
 from dataplatform.web.render import FOLDER, plain, render
 from dataplatform.web.security import Guard, Trust
+from dataplatform.web.stream import Streams
 from dataplatform.web.who import NotAllowedError, NotSignedInError
 
 log = logging.getLogger(__name__)
@@ -33,11 +36,14 @@ log = logging.getLogger(__name__)
 def create_app(platform: Platform, sign_in: bool = True) -> Guard:
     """The app of an open platform; raises SettingsError where the settings of the pages are wrong."""
     trust = Trust.of(platform.settings)
+    accounts.scopes_of(platform.settings.web_oidc_groups)
     app = FastAPI(
         title="dataplatform", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
     guarded = Guard(app, trust)
     app.state.live = Live(platform, trust, sign_in, hooks.Hooks(hooks.Writer(platform.engine)))
+    app.state.live.streams = Streams()
+    app.state.live.provider = provider_of(platform.settings)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for router in (*PAGES, api.router, metrics.router, hooks.router):
         app.include_router(router)

@@ -20,6 +20,7 @@ class Node:
     note: str = ""
     state: str = ""
     href: str = ""
+    more: str = ""  # that is told where one points at it
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _box(node: Node, x: int, y: int) -> str:
     text_y = y + (17 if node.note else 25)
     note = f'<text class="note" x="{x + 10}" y="{y + 32}">{escape(node.note)}</text>' if node.note else ""
     box = (
-        f'<g class="box {escape(node.state)}"><title>{escape(node.label)}</title>'
+        f'<g class="box {escape(node.state)}"><title>{escape(node.more or node.label)}</title>'
         f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
         f'<text x="{x + 10}" y="{text_y}">{escape(shown)}</text>{note}</g>'
     )

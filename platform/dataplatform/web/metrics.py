@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 from dataplatform import __version__
 from dataplatform.reading.health import Health, health
 from dataplatform.storage.postgres import ping
-from dataplatform.web.who import Known, Reader, live_of
+from dataplatform.web.who import Known, LiveNow, Reader, live_of
 
 router = APIRouter()
 STATES = ("good", "new", "warn", "bad")
@@ -24,9 +24,9 @@ def healthz(request: Request) -> Response:
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics(who: Reader, now: Known) -> Response:
+def metrics(who: Reader, now: Known, live: LiveNow) -> Response:
     """Prometheus' text format; a token with the scope read, or a session."""
-    text = "\n".join(_lines(health(now.platform, now.lineage))) + "\n"
+    text = "\n".join(_lines(health(now.platform, now.lineage, access=live.access()))) + "\n"
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

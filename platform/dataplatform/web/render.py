@@ -39,12 +39,16 @@ def environment() -> Environment:
 
 def render(request: Request, template: str, code: int = 200, /, **about: Any) -> HTMLResponse:
     """The page; `who` is None where nobody has signed in."""
+    return HTMLResponse(text_of(request, template, **about), code)
+
+
+def text_of(request: Request, template: str, /, **about: Any) -> str:
+    """The same without an answer around it."""
     who = getattr(request.state, "who", None)
     live = request.app.state.live
-    text = environment().get_template(template).render(
+    return environment().get_template(template).render(
         request=request, who=who, path=request.url.path, sign_in=live.sign_in, **about
     )  # fmt: skip
-    return HTMLResponse(text, code)
 
 
 def moment(at: datetime | None) -> str:

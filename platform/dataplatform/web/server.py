@@ -66,7 +66,9 @@ def prepare(platform: Platform, host: str, port: int | None, other_port: bool = 
     setup = ""
     if sign_in and not users.there_are_users(platform.engine):
         setup = f"{url}/setup?token={doors.make_setup_token(platform.engine)}"
-    return Serving(Address(url, setup, sign_in), uvicorn.Server(config), listening)
+    server = uvicorn.Server(config)
+    app.app.state.live.streams.over = lambda: server.should_exit  # type: ignore[attr-defined]  # FastAPI's, guarded
+    return Serving(Address(url, setup, sign_in), server, listening)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
 from sqlalchemy.engine import Engine
+from starlette.datastructures import FormData
 
 from dataplatform.access import doors, users
 from dataplatform.access.doors import Scope, covers
@@ -107,6 +108,11 @@ async def _refuse_forged(request: Request, who: Who) -> None:
         said = str((await request.form()).get("csrf", ""))
     if not hmac.compare_digest(said.encode(), who.csrf.encode()):
         raise NotAllowedError("this page is too old, or the request is not its own: open it again")
+
+
+async def form_of(request: Request) -> FormData:
+    """All that a form sends, where its fields are not known before."""
+    return await request.form()
 
 
 Reader = Annotated[Who, Depends(needs("read"))]

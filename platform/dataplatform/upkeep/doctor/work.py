@@ -10,18 +10,16 @@ import sqlalchemy as sa
 from dataplatform.audit import record as audit
 from dataplatform.audit import tables as t
 from dataplatform.context import Platform
-from dataplatform.errors import DataplatformError
 from dataplatform.layers import raw
 from dataplatform.metadata.source import CronTrigger, IntervalTrigger, Source
 from dataplatform.metadata.triggers import RRuleTrigger
 from dataplatform.names import batch_time
 from dataplatform.reading.due import due_after
-from dataplatform.reading.expiring import end_of
+from dataplatform.reading.expiring import SOON, access
 from dataplatform.reading.status import last_backup
 from dataplatform.records.refs import EntityRef, RunRef
 from dataplatform.runs.locks import dead_among
 from dataplatform.runs.recover import process_waiting
-from dataplatform.secrets.resolver import names_in
 from dataplatform.storage import FileStore
 from dataplatform.storage.postgres import connected, transaction
 from dataplatform.upkeep.backup.keep import archives
@@ -31,7 +29,6 @@ DIED = "its process ended without a word; doctor closed it"
 SKEW = 5.0  # seconds
 OLD = timedelta(days=3)  # of a backup
 GRACE = timedelta(minutes=30)  # that a schedule may be late
-SOON = timedelta(days=7)  # before a token ends
 
 
 def work(platform: Platform, now: datetime | None = None) -> Iterator[Finding]:
@@ -172,25 +169,15 @@ def _load(platform: Platform, names: list[str]) -> str:
 
 
 def secrets(platform: Platform, now: datetime) -> Iterator[Finding]:
-    """Those that sources name: there, and not about to end."""
-    missing: list[str] = []
-    for name, source in platform.catalog.sources.items():
-        for secret in sorted(names_in(source.model_dump(mode="python"))):
-            try:
-                value = platform.secrets.get(secret)
-            except DataplatformError as error:
-                missing.append(secret)
-                yield Finding("problem", "secrets", f"{name}: {error.message}", error.remedy or "")
-                continue
-            end = end_of(value)
-            if end is not None and end < now + SOON:
-                when = "ended" if end < now else "ends"
-                text = f"the token {secret} of {name} {when} on {end:%Y-%m-%d}"
-                yield Finding(
-                    "problem" if end < now else "warning",
-                    "secrets",
-                    text,
-                    f"dataplatform secrets set {secret}",
-                )
-    if not missing:
+    """Those that sources name: there, and not about to end; connections, too."""
+    found = access(platform)
+    for one in found.missing:
+        yield Finding("problem", "secrets", f"{one.source}: {one.error}", one.remedy)
+    for end in found.endings:
+        if end.at is None or end.at < now + SOON:
+            over = end.at is None or end.at < now
+            when = f"{'ended' if over else 'ends'} on {end.at:%Y-%m-%d}" if end.at else "has ended"
+            text = f"{end.what} of {end.source} {when}"
+            yield Finding("problem" if over else "warning", "secrets", text, end.remedy)
+    if not found.missing:
         yield Finding("ok", "secrets", "all that sources name are there")

@@ -3,11 +3,15 @@
 from dataplatform.web.pages import (
     access,
     auto_dw,
+    connect,
     docs,
+    gallery,
     health,
+    oidc,
     quarantine,
     runs,
     settings,
+    source_add,
     source_files,
     sources,
     sql,
@@ -18,6 +22,7 @@ from dataplatform.web.pages import (
 PAGES = [
     module.router
     for module in (
-        access, health, source_files, sources, way, tables, quarantine, auto_dw, sql, runs, settings, docs,
+        access, oidc, health, gallery, source_add, source_files, sources, connect, way, tables, quarantine, auto_dw,
+        sql, runs, settings, docs,
     )
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -20,15 +20,21 @@ Text = Annotated[str, Form()]
 @router.get("/sign-in")
 def sign_in_page(request: Request, next: str = "/") -> Response:
     if known(request) is not None:
-        return RedirectResponse(_inside(next), 303)
+        return RedirectResponse(inside(next), 303)
     return _page(request, next)
+
+
+def sign_in_with(request: Request, next: str, error: str, status: int) -> Response:
+    """The page that says why it did not go well."""
+    return _page(request, next, error, status=status)
 
 
 def _page(request: Request, next: str, error: str = "", name: str = "", status: int = 200) -> Response:
     first = not users.there_are_users(live_of(request).first.engine)
     return render(
         request, "sign_in.html", status, title="Sign in", error=error, form=not first, action="/sign-in",
-        hidden={"next": _inside(next)}, name=name, button="Sign in", setup=False,
+        hidden={"next": inside(next)}, name=name, button="Sign in", setup=False,
+        provider=f"/sign-in/oidc?next={quote(inside(next), safe='')}" if live_of(request).provider else "",
         hint="There is no user yet. The program that serves these pages printed a link when it started: open that."
         if first else "",
     )  # fmt: skip
@@ -43,7 +49,7 @@ def sign_in(request: Request, name: Text, password: Text, next: Text = "/", code
     except RefusedError as error:
         status = 429 if "too many" in error.message else 401
         return _page(request, next, f"{error.message}: {error.remedy}", name, status)
-    return _opened(request, name, _inside(next))
+    return opened(request, name, inside(next))
 
 
 @router.get("/setup")
@@ -51,7 +57,7 @@ def setup_page(request: Request, token: str = "") -> Response:
     there = users.there_are_users(live_of(request).first.engine)
     return render(
         request, "sign_in.html", title="The first user", error="", form=bool(token) and not there, action="/setup",
-        hidden={"token": token}, name="", button="Make it", setup=True,
+        hidden={"token": token}, name="", button="Make it", setup=True, provider="",
         hint="There is one already: sign in." if there else
         "Choose a name, and a password of ten characters or more." if token else
         "Open the link that the program printed when it started.",
@@ -70,9 +76,9 @@ def setup(request: Request, token: Text, name: Text, password: Text, again: Text
     if error:
         return render(
             request, "sign_in.html", 400, title="The first user", error=error, form=True, action="/setup",
-            hidden={"token": token}, name=name, button="Make it", setup=True, hint="",
+            hidden={"token": token}, name=name, button="Make it", setup=True, hint="", provider="",
         )  # fmt: skip
-    return _opened(request, name, "/")
+    return opened(request, name, "/")
 
 
 @router.post("/sign-out")
@@ -85,7 +91,7 @@ def sign_out(request: Request, who: Reader) -> Response:
     return answer
 
 
-def _opened(request: Request, name: str, there: str) -> Response:
+def opened(request: Request, name: str, there: str) -> Response:
     """Always a new session: one that somebody else chose is not taken over."""
     agent = request.headers.get("user-agent", "")
     word = doors.open_session(live_of(request).first.engine, name, request.state.address, agent)
@@ -97,7 +103,7 @@ def _opened(request: Request, name: str, there: str) -> Response:
     return answer
 
 
-def _inside(next: str) -> str:
+def inside(next: str) -> str:
     """A path of ours; anything that would lead elsewhere is the first page."""
     there = urlsplit(next)
     ours = next.startswith("/") and not next.startswith(("//", "/\\")) and not (there.scheme or there.netloc)

@@ -21,8 +21,8 @@ FIRST = 100  # so many are shown at once, the worst first
 
 
 @router.get("/")
-def page(request: Request, who: Reader, now: Known, state: str = "", all: int = 0) -> Response:
-    found = health(now.platform, now.lineage)
+def page(request: Request, who: Reader, now: Known, live: LiveNow, state: str = "", all: int = 0) -> Response:
+    found = health(now.platform, now.lineage, access=live.access())
     only = state if state in RANK else ""
     entities = sorted(
         (e for e in found.entities if not only or e.state == only), key=lambda e: -RANK[e.state]

@@ -14,11 +14,13 @@ from dataplatform.reading import loads as reading
 from dataplatform.storage.postgres import connected
 from dataplatform.web.jobs import Job
 from dataplatform.web.live import Live
-from dataplatform.web.render import render
+from dataplatform.web.render import render, segment, text_of
+from dataplatform.web.stream import stream
 from dataplatform.web.who import Known, LiveNow, Reader
 
 router = APIRouter()
 PAGE = 50
+ENDED = 286  # HTMX asks no more
 
 
 @router.get("/runs")
@@ -60,7 +62,20 @@ def run_page(request: Request, who: Reader, live: LiveNow, run_id: str) -> Respo
 
 @router.get("/runs/{run_id}/part")
 def run_part(request: Request, who: Reader, live: LiveNow, run_id: str) -> Response:
-    return render(request, "run_part.html", **_about(live, run_id))
+    about = _about(live, run_id)
+    return render(request, "run_part.html", ENDED if about["ended"] else 200, **about)
+
+
+@router.get("/runs/{run_id}/events", include_in_schema=False)
+def run_events(request: Request, who: Reader, live: LiveNow, run_id: str) -> Response:
+    """Its part of the page whenever that has changed, until it has ended."""
+    _about(live, run_id)
+
+    def part() -> tuple[str, bool]:
+        about = _about(live, run_id)
+        return text_of(request, "run_part.html", **about), about["ended"]
+
+    return stream(request, who, live.streams, part)
 
 
 def _about(live: Live, run_id: str) -> dict[str, Any]:
@@ -90,10 +105,10 @@ def _flow(live: Live, run_id: str) -> FlowRun | None:
 
 def _pages(live: Live, run_id: str) -> str:
     """Its page in Prefect, where people reach that."""
-    api = live.prefect()
-    if api is None or "//prefect:" in api.url:
+    api, said = live.prefect(), live.settings.prefect_url
+    if api is None or (said is None and "//prefect:" in api.url):
         return ""
-    return f"{api.url.removesuffix('/api')}/runs/flow-run/{run_id}"
+    return f"{said or api.url.removesuffix('/api')}/runs/flow-run/{segment(run_id)}"
 
 
 @router.get("/jobs/{id_}")
@@ -103,7 +118,19 @@ def job_page(request: Request, who: Reader, live: LiveNow, id_: str) -> Response
 
 @router.get("/jobs/{id_}/part")
 def job_part(request: Request, who: Reader, live: LiveNow, id_: str) -> Response:
-    return render(request, "job_part.html", job=_job(live, id_))
+    job = _job(live, id_)
+    return render(request, "job_part.html", ENDED if job.state != "running" else 200, job=job)
+
+
+@router.get("/jobs/{id_}/events", include_in_schema=False)
+def job_events(request: Request, who: Reader, live: LiveNow, id_: str) -> Response:
+    job = _job(live, id_)
+
+    def part() -> tuple[str, bool]:
+        last = job.state != "running"  # asked before: what it says at its end is in the text
+        return text_of(request, "job_part.html", job=job), last
+
+    return stream(request, who, live.streams, part)
 
 
 def _job(live: Live, id_: str) -> Job:

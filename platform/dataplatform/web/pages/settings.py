@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dataplatform.access import doors, totp, users
+from dataplatform.access import accounts, doors, totp, users
 from dataplatform.access.doors import SCOPES
 from dataplatform.errors import DataplatformError, MetadataError
 from dataplatform.reading.reader import can_ask
@@ -62,6 +62,7 @@ def _page(request: Request, who: Who, now: Now, live: Live, token: str = "", sai
         models=len(now.platform.catalog.models), secrets=secrets_of(now), users=users.users(engine) if admin else [],
         sessions=doors.sessions(engine) if admin else [], tokens=doors.tokens(engine) if admin else [], scopes=SCOPES,
         token=token, said=said, has_code=users.has_code(engine, who.name), secret=(secret := totp.new_secret()),
+        provider=live.provider is not None, linked=accounts.is_linked(engine, who.name),
         uri=totp.uri(secret, who.name), sql=can_ask(engine, live.settings) if admin else "",
         servers={
             "Postgres": engine.url.render_as_string(hide_password=True), "MongoDB": now.platform.bronze.db.name,

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
+from difflib import unified_diff
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import Response
+from starlette.datastructures import FormData
 
 from dataplatform.errors import MetadataError
 from dataplatform.metadata import editing
-from dataplatform.metadata.catalog import source_of
 from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.yaml_file import YamlError, parse
-from dataplatform.reading.first_page import FirstPage, first_pages
-from dataplatform.web.live import Now
-from dataplatform.web.render import render
-from dataplatform.web.who import Admin, Known
+from dataplatform.web import earlier
+from dataplatform.web.pages.editing import fresh, page, sent, worked
+from dataplatform.web.who import Admin, Known, LiveNow, form_of
 
 router = APIRouter()
 Text = Annotated[str, Form()]
+Posted = Annotated[FormData, Depends(form_of)]
 TEMPLATES = {
     "files": """source: money
 description: What the bank sends
@@ -66,94 +68,60 @@ entities:
 
 
 @router.get("/sources/new")
-def new(request: Request, who: Admin, now: Known, kind: str = "files") -> Response:
+def new(request: Request, who: Admin, live: LiveNow, now: Known, kind: str = "files") -> Response:
     text = TEMPLATES.get(kind, TEMPLATES["files"])
-    return _page(request, "", text, editing.digest(""), [])
+    return page(request, live, now, fresh(who, text))
 
 
 @router.post("/sources/new")
 def save_new(
-    request: Request, who: Admin, now: Known, text: Text = "", seen: Text = "", do: Text = "save"
+    request: Request, who: Admin, live: LiveNow, now: Known, form: Posted, do: Text = "save"
 ) -> Response:
-    root, name = now.platform.catalog.root, named_in(text)
+    draft = sent(who, form, live)
+    draft = replace(draft, seen=editing.digest(""))
+    return worked(request, live, now, draft, do, problems_of_new(now.platform.catalog.root, draft.text))
+
+
+def problems_of_new(root: Path, text: str) -> list[Problem]:
+    """What is wrong with a text as a source that is not there yet."""
+    name = editing.named_in(text)
     try:
         if not name:
-            problems = [Problem("", 1, "source", "say what the source is called: `source: name`")]
-        elif editing.source_text(root, name):
-            problems = [Problem("", _line(text), "source", f"there is a source {name} already")]
-        else:
-            problems = editing.problems_of_source(root, name, text)
+            return [Problem("", 1, "source", "say what the source is called: `source: name`")]
+        if editing.source_text(root, name):
+            return [Problem("", _line(text), "source", f"there is a source {name} already")]
+        return editing.problems_of_source(root, name, text)
     except MetadataError as error:
-        problems = [Problem("", _line(text), "source", error.message, legal=error.remedy)]
-    if problems or do != "save":
-        tried = _tried(now, name, text) if do == "try" and not problems else None
-        return _page(request, "", text, editing.digest(""), problems, True, tried)
-    editing.save_source(root, name, text, editing.digest(""))
-    return RedirectResponse(f"/sources/{name}", 303)
+        return [Problem("", _line(text), "source", error.message, legal=error.remedy)]
 
 
 @router.get("/sources/{name}/edit")
-def edit(request: Request, who: Admin, now: Known, name: str) -> Response:
+def edit(request: Request, who: Admin, live: LiveNow, now: Known, name: str) -> Response:
     text = editing.source_text(now.platform.catalog.root, name)
     if not text:
         raise MetadataError(f"there is no source {name}", "add it")
-    return _page(request, name, text, editing.digest(text), [])
+    return page(request, live, now, fresh(who, text, name))
+
+
+@router.get("/sources/{name}/edit/earlier/{id_}")
+def edit_earlier(request: Request, who: Admin, live: LiveNow, now: Known, name: str, id_: str) -> Response:
+    """An earlier text in the editor, and what would change; nothing is written before it is saved."""
+    text = editing.source_text(now.platform.catalog.root, name)
+    before = earlier.text_of(now.platform.settings.home_path, name, id_) if text else None
+    if before is None:
+        raise MetadataError(f"there is no such earlier text of {name}", "see the list on its page")
+    draft = replace(fresh(who, before, name), seen=editing.digest(text))
+    lines = unified_diff(text.splitlines(), before.splitlines(), "now", "then", lineterm="")
+    return page(request, live, now, draft, diff=list(lines))
 
 
 @router.post("/sources/{name}/edit")
 def save(
-    request: Request, who: Admin, now: Known, name: str, text: Text = "", seen: Text = "", do: Text = "save"
+    request: Request, who: Admin, live: LiveNow, now: Known, name: str, form: Posted, do: Text = "save"
 ) -> Response:
-    root = now.platform.catalog.root
-    problems = editing.problems_of_source(root, name, text)
-    if problems or do != "save":
-        tried = _tried(now, name, text) if do == "try" and not problems else None
-        return _page(request, name, text, seen, problems, True, tried)
-    try:
-        editing.save_source(root, name, text, seen)
-    except MetadataError as error:
-        return _page(
-            request, name, text, seen, [Problem("", 0, "", error.message, legal=error.remedy)], checked=True
-        )
-    return RedirectResponse(f"/sources/{name}", 303)
-
-
-def _page(
-    request: Request,
-    name: str,
-    text: str,
-    seen: str,
-    problems: list[Problem],
-    checked: bool = False,
-    tried: list[FirstPage] | None = None,
-) -> Response:
-    told = [{"line": p.line, "text": _told(p)} for p in problems]
-    return render(
-        request, "source_edit.html", 400 if problems else 200, new=not name, name=name, text=text, seen=seen,
-        problems=told, checked=checked, kinds=list(TEMPLATES), tried=tried,
-        file=f"metadata/sources/{name or named_in(text) or 'NAME'}.yaml",
-    )  # fmt: skip
-
-
-def _tried(now: Now, name: str, text: str) -> list[FirstPage]:
-    """The first page of each entity of a text that is right."""
-    source = source_of(text.replace("\r\n", "\n"), editing.source_file(now.platform.catalog.root, name), [])
-    return first_pages(now.platform, source) if source is not None else []
-
-
-def _told(problem: Problem) -> str:
-    return str(problem).removeprefix(f"{problem.file}:{problem.line}: ")
-
-
-def named_in(text: str) -> str:
-    """What a text says that its source is called; empty where it does not."""
-    try:
-        data = parse(text).data
-    except YamlError:
-        found = re.search(r"^source:\s*([^\s#]+)", text, re.M)
-        return found[1] if found else ""
-    name = data.get("source") if isinstance(data, dict) else None
-    return name if isinstance(name, str) else ""
+    draft = sent(who, form, live, name)
+    problems = editing.problems_of_source(now.platform.catalog.root, name, draft.text)
+    return worked(request, live, now, draft, do, problems)
 
 
 def _line(text: str) -> int:

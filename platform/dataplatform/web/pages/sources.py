@@ -43,8 +43,8 @@ class Card:
 
 
 @router.get("/sources")
-def page(request: Request, who: Reader, now: Known) -> Response:
-    found = health(now.platform, now.lineage)
+def page(request: Request, who: Reader, now: Known, live: LiveNow) -> Response:
+    found = health(now.platform, now.lineage, access=live.access())
     by_source: dict[str, list[EntityHealth]] = {}
     for entity in found.entities:
         by_source.setdefault(entity.source, []).append(entity)
@@ -83,9 +83,9 @@ def _broken(now: Any) -> dict[str, str]:
 
 
 @router.get("/sources/{name}")
-def source_page(request: Request, who: Reader, now: Known, name: str) -> Response:
+def source_page(request: Request, who: Reader, now: Known, live: LiveNow, name: str) -> Response:
     source = now.platform.catalog.source(name)
-    entities = health_of(now.platform, name)
+    entities = health_of(now.platform, name, live.access())
     with connected(now.platform.engine) as conn:
         loads = reading.loads_of_source(conn, name)
         about: dict[str, Any] = {
@@ -95,7 +95,9 @@ def source_page(request: Request, who: Reader, now: Known, name: str) -> Respons
         }
     return render(
         request, "source.html", source=source, entities=entities, state=worst(e.state for e in entities),
-        when=when(source), loads=loads, curve=_curve(loads), text=editing.shown_text(now.platform.catalog.root, name),
+        when=when(source), loads=loads, curve=_curve(loads),
+        asks=getattr(getattr(source.connector, "auth", None), "type", "") == "oauth2",
+        text=editing.shown_text(now.platform.catalog.root, name),
         **about,
     )  # fmt: skip
 

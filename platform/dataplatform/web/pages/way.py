@@ -3,35 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
+from dataplatform.auto_dw.build.exported import digest, exports
 from dataplatform.reading.health import EntityHealth, Health, ModelHealth, health, worst
 from dataplatform.reading.lineage import Lineage
 from dataplatform.web.graph import Graph, Node, drawn
-from dataplatform.web.render import render, segment
-from dataplatform.web.who import Known, Reader
+from dataplatform.web.live import Now
+from dataplatform.web.render import render, segment, since
+from dataplatform.web.who import Known, LiveNow, Reader
 
 router = APIRouter()
 FEW = 24  # entities that are drawn one by one where nothing is chosen
+EXPORTS = "/help/gold"  # what exports there are, and how one is made
 LAYERS = ("source", "raw", "bronze", "silver")
 
 
 @router.get("/way")
-def page(request: Request, who: Reader, now: Known, source: str = "", model: str = "") -> Response:
-    found = health(now.platform, now.lineage, source)
+def page(
+    request: Request, who: Reader, now: Known, live: LiveNow, source: str = "", model: str = ""
+) -> Response:
+    found = health(now.platform, now.lineage, source, live.access())
     wanted = _of_model(model, now.lineage) if model else None
     entities = [e for e in found.entities if (not source or e.source == source) and _reads(wanted, e)]
     whole = bool(source or model) or len(entities) <= FEW
     graph = _entities(entities, found, now.lineage, wanted) if whole else _sources(found, now.lineage)
+    if not source and not model:
+        graph = _with_exports(graph, now)
     picture = Markup(drawn(graph, "The way of the data"))  # every text in it is escaped where it is put in
     return render(
         request, "way.html", picture=picture, source=source, model=model, whole=whole,
         sources=sorted(now.platform.catalog.sources), models=sorted(now.platform.catalog.models),
         empty=not graph.nodes,
     )  # fmt: skip
+
+
+def _with_exports(graph: Graph, now: Now) -> Graph:
+    """Where gold was exported to, after the models that nothing else reads: an export holds all of them."""
+    found = exports(now.platform.settings.home_path)
+    models = [node for node in graph.nodes if node.id.startswith("gold.")]
+    if not found or not models:
+        return graph
+    column = max(node.column for node in graph.nodes) + 1
+    read = {start for start, end in graph.edges if end.startswith("gold.")}
+    nodes, edges = list(graph.nodes), list(graph.edges)
+    for number, one in enumerate(found):
+        same = one.models == digest(now.platform.catalog.models)
+        note = f"{since(one.written_at)}{'' if same else ', models changed'}"
+        state = "good" if same else "warn"
+        label = f"{one.kind}: {Path(one.path).name}"
+        nodes.append(Node(f"export {number}", label, column, note, state, EXPORTS, one.path))
+        edges += [(node.id, f"export {number}") for node in models if node.id not in read]
+    return Graph(nodes, edges, [*graph.titles, "exports"])
 
 
 def _reads(models: set[str] | None, entity: EntityHealth) -> bool:

@@ -61,6 +61,16 @@ function curves(root, again) {
 }
 document.addEventListener("DOMContentLoaded", function () { curves(document, false); completion(); editor(); });
 document.addEventListener("htmx:afterSwap", function (event) { curves(event.target, false); });
+// no stream, or one that ended before the work did: the page asks every second instead
+document.addEventListener("htmx:sseError", function (event) {
+  var part = event.target, url = part.dataset && part.dataset.poll;
+  if (!url) { return; }
+  delete part.dataset.poll;
+  event.detail.source.close();
+  ["hx-ext", "sse-connect", "sse-swap", "sse-close"].forEach(function (name) { part.removeAttribute(name); });
+  part.setAttribute("hx-get", url); part.setAttribute("hx-trigger", "every 1s"); part.setAttribute("hx-swap", "innerHTML");
+  htmx.process(part);
+});
 var later;
 window.addEventListener("resize", function () { clearTimeout(later); later = setTimeout(function () { curves(document, true); }, 200); });
 
