@@ -51,6 +51,9 @@ def test_runs_in_containers(
         ["/srv/.env:/app/.env:ro"],
     )
     assert job.env["TZ"] == "Europe/Amsterdam"
+    assert job.container_create_kwargs == {"entrypoint": ["/usr/bin/env"]}, (
+        "our image begins with `dataplatform`"
+    )
     one = rest.get("/deployments/name/ingest/s")
     assert one["work_pool_name"] == "containers"
     assert one["entrypoint"] == "flows/ingest.py:ingest"
@@ -74,6 +77,7 @@ def test_runs_in_pods(tmp_path: Path) -> None:
     assert job["job_manifest"]["metadata"]["namespace"] == "data"
     assert spec["containers"][0]["image"] == "dataplatform:0.2.0"
     assert spec["containers"][0]["resources"]["limits"]["memory"] == "1Gi"
+    assert spec["containers"][0]["command"] == ["/usr/bin/env"]
     assert "{{" not in str(job)
     whole = pool(tmp_path, "kubernetes", "job_configuration: {namespace: n, job_manifest: {kind: Job}}\n")
     assert whole.template["job_configuration"] == {"namespace": "n", "job_manifest": {"kind": "Job"}}

@@ -27,6 +27,7 @@ _WORKERS = {
     "docker": ("prefect_docker.worker", "DockerWorker"),
     "kubernetes": ("prefect_kubernetes.worker", "KubernetesWorker"),
 }
+_ENV = ["/usr/bin/env"]
 _WITHIN = "/app"  # where the image has the checkout
 
 
@@ -100,7 +101,19 @@ def _filled(kind: str, said: Mapping[str, Any], path: Path) -> Any:
     if not said.get("image"):
         raise SettingsError(f"{path}: which `image`?", "one that holds this release of dataplatform")
     defaults = {name: about["default"] for name, about in known.items() if "default" in about}
-    return apply_values(base["job_configuration"], {**defaults, **said})
+    return _as_a_command(kind, apply_values(base["job_configuration"], {**defaults, **said}))
+
+
+def _as_a_command(kind: str, job: dict[str, Any]) -> dict[str, Any]:
+    """The worker's command is run as it is: an image that begins with a program of its own would take it as arguments."""
+    if kind == "docker":
+        return {
+            **job,
+            "container_create_kwargs": {"entrypoint": _ENV, **(job.get("container_create_kwargs") or {})},
+        }
+    for container in job["job_manifest"]["spec"]["template"]["spec"]["containers"]:
+        container.setdefault("command", _ENV)
+    return job
 
 
 def _worker(kind: str) -> Any:
