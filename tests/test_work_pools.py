@@ -38,7 +38,7 @@ def test_runs_in_containers(
 
     world = make_world(s=files + "  e: {file: e.csv, key: [id]}\n")
     wanted = pool(tmp_path, "docker", DOCKER, "containers")
-    deployed = deploy(world.platform.catalog, prefect_api, wanted)
+    deployed = deploy(world.platform.catalog, prefect_api, wanted, world.platform.settings)
     assert "ingest/s" in deployed.changed
     rest = Rest(prefect_api)
     there = rest.get("/work_pools/containers")
@@ -59,15 +59,24 @@ def test_runs_in_containers(
     assert one["entrypoint"] == "flows/ingest.py:ingest"
     assert one["pull_steps"] == [{"prefect.deployments.steps.set_working_directory": {"directory": "/app"}}]
 
-    assert deploy(world.platform.catalog, prefect_api, wanted).changed == [], "the same again changes nothing"
+    assert deploy(world.platform.catalog, prefect_api, wanted, world.platform.settings).changed == [], (
+        "the same again changes nothing"
+    )
     other = pool(tmp_path, "docker", DOCKER.replace("0.2.0", "0.3.0"), "containers")
-    deploy(world.platform.catalog, prefect_api, other)
+    deploy(world.platform.catalog, prefect_api, other, world.platform.settings)
     now = rest.get("/work_pools/containers")["base_job_template"]["job_configuration"]
     assert now["image"] == "dataplatform:0.3.0"
     with pytest.raises(SettingsError, match="is of type docker, not kubernetes"):
-        deploy(world.platform.catalog, prefect_api, pool(tmp_path, "kubernetes", "image: x", "containers"))
+        deploy(
+            world.platform.catalog,
+            prefect_api,
+            pool(tmp_path, "kubernetes", "image: x", "containers"),
+            world.platform.settings,
+        )
     elsewhere = pool(tmp_path, "docker", DOCKER + "directory: /srv/app\n", "containers")
-    assert "ingest/s" in deploy(world.platform.catalog, prefect_api, elsewhere).changed
+    assert (
+        "ingest/s" in deploy(world.platform.catalog, prefect_api, elsewhere, world.platform.settings).changed
+    )
 
 
 def test_runs_in_pods(tmp_path: Path) -> None:

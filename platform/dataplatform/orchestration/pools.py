@@ -105,7 +105,7 @@ def _filled(kind: str, said: Mapping[str, Any], path: Path) -> Any:
 
 
 def _as_a_command(kind: str, job: dict[str, Any]) -> dict[str, Any]:
-    """The worker's command is run as it is: an image that begins with a program of its own would take it as arguments."""
+    """The command is run as it is: an image that begins with a program of its own would take it as arguments."""
     if kind == "docker":
         return {
             **job,
