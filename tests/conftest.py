@@ -64,6 +64,14 @@ def servers(home: Path) -> Iterator[Servers]:
     found.close()
 
 
+def open_to_all(folder: Path) -> None:
+    """Postgres runs as another user where the tests run as root: it has to come through the folders above."""
+    for part in (folder, *folder.parents):
+        part.chmod(0o755)
+        if part.name.startswith("pytest-of-"):
+            break
+
+
 @dataclass(frozen=True)
 class Databases:
     """URLs of a pair of fresh databases."""

@@ -203,7 +203,7 @@ def test_a_disagreement_puts_a_role_in_doubt_and_it_is_counted(
 
     settings = world.platform.settings.model_copy(update={"llm_url": serve(Server(wrong))})
     about = {"shop": runs.subject(Workspace.of(world.platform, "shop"))}
-    trial = runs.trials([of_settings(settings)], {"table": of_settings(settings).prompt}, [1])[1]
+    trial = runs.trials([of_settings(settings)], {"table": of_settings(settings).prompt}, [2])[1]
     before = about["shop"].judged.evaluation.tables["orders"].verdict
     assert before.role == "fact"
     assert before.confidence >= 0.8  # else this test is about nothing

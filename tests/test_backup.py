@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import Databases, MakeWorld, World
+from conftest import Databases, MakeWorld, World, open_to_all
 from dataplatform.audit import migrate
 from dataplatform.audit.tables import HEAD
 from dataplatform.bootstrap import open_platform
@@ -121,8 +121,7 @@ def leavings(settings: Settings) -> list[str]:
 def test_the_drill_on_a_new_machine(world: World, tmp_path: Path) -> None:
     archive, secret = back_up(world, tmp_path / "b"), secrets(world)
     there = state(world.platform.settings)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     new = tmp_path / "new"
     settings = Settings(home=new / "home", metadata_path=new / "metadata", connectors=new / "connectors")
     found = put_back(settings, archive, secret)

@@ -24,7 +24,7 @@ import psycopg
 import pymongo
 import pytest
 import zstandard
-from conftest import serving
+from conftest import open_to_all, serving
 from dataplatform.embedded import mongo, postgres
 from dataplatform.embedded.process import joined
 from psycopg import sql
@@ -168,8 +168,7 @@ def test_no_secret_is_written_anywhere(api: str, tmp_path: Path) -> None:
     metadata, home = tmp_path / "metadata", tmp_path / "home"
     (metadata / "sources").mkdir(parents=True)
     (tmp_path / "connectors").mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # Postgres runs as another user where we are root
+    open_to_all(tmp_path)
     (tmp_path / "connectors" / "mine.py").write_text(CONNECTOR.replace("SESSION", repr(CANARIES["session"])))
     for name, text in sources(api).items():
         (metadata / "sources" / f"{name}.yaml").write_text(text)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from conftest import open_to_all
 from dataplatform.embedded import Servers, postgres, start_servers, stop_servers
 from dataplatform.embedded.private import make_private
 from dataplatform.embedded.process import keeper_alive, server_env
@@ -45,8 +46,7 @@ s.close()
 @pytest.fixture
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("own")
-    for part in (folder, *folder.parents[:2]):
-        part.chmod(0o755)
+    open_to_all(folder)
     yield folder
     wait_stopped(folder)
 

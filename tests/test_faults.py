@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import LINES, Databases, MakeWorld, World
+from conftest import LINES, Databases, MakeWorld, World, open_to_all
 from dataplatform import pipeline
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
@@ -172,8 +172,7 @@ def test_killed_at_random_moments(place: Path, databases: Databases) -> None:
 
 @pytest.fixture
 def own(place: Path) -> tuple[Path, Settings]:
-    for folder in (place, *place.parents[:2]):
-        folder.chmod(0o755)
+    open_to_all(place)
     return place, Settings(
         home=place / "home", metadata_path=place / "metadata", connectors=place / "connectors"
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LINES
+from conftest import LINES, open_to_all
 from dataplatform.bootstrap import open_platform
 from dataplatform.context import Platform
 from dataplatform.metadata import load_catalog
@@ -34,8 +34,7 @@ def prepare(folder: Path) -> Path:
     (folder / "metadata" / "sources" / "s.yaml").write_text(YAML.replace("DATA", str(folder / "data")))
     (folder / "connectors").mkdir()
     (folder / "connectors" / "lines.py").write_text(LINES)
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o755)  # Postgres runs as another user where this is root
+    open_to_all(folder)
     return folder
 
 
