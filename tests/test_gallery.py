@@ -190,3 +190,21 @@ def test_a_card_that_is_none(tmp_path: Path) -> None:
     path.write_text("title: [\n---\n")
     with pytest.raises(MetadataError, match=r"x\.yaml:"):
         gallery.read_card(path)
+
+
+def test_check_tells_of_cards_of_ones_own(make_world: MakeWorld) -> None:
+    world = make_world()
+    folder = world.folder / "metadata" / "gallery"
+    folder.mkdir()
+    head = "title: X\ndescription: d\ncategory: c\ndocs: https://x\nchecked: 2026-01-01\nasks: [{name: url, question: u}]\n---\n"
+    body = '# mine\nsource: "<<source>>"\nconnector: {type: rest, base_url: <<url>>/api}\nentities:\n  e: {requets: x, key: [id]}\n'
+    (folder / "mine.yaml").write_text(head + body)
+    (folder / "list.yaml").write_text("- a\n")
+    (folder / "bad.yaml").write_text("title: [\n")
+    said = program(world, "check", code=1)["problems"]
+    told = {(Path(p["file"]).name, p["line"]): p["message"] for p in said}
+    assert "did you mean `request`" in told[("mine.yaml", 12)]
+    assert "double quotes" in told[("mine.yaml", 10)]
+    assert {name for name, _ in told} == {"mine.yaml", "list.yaml", "bad.yaml"}
+    names = [card["name"] for card in program(world, "new", "source", "--list")["gallery"]]
+    assert len(names) == len(VENDORS) + 1, "the broken ones are left out, no other"

@@ -10,6 +10,7 @@ import typer
 
 from dataplatform.cli.common import Json, command, err, out, print_json
 from dataplatform.connectors.registry import extract_of, problems_of
+from dataplatform.drafting.gallery import problems_in
 from dataplatform.errors import DataplatformError, MetadataError, ModelError
 from dataplatform.metadata import Catalog, Problem, read_catalog
 from dataplatform.metadata.catalog import source_schema
@@ -42,6 +43,7 @@ def check(
     problems += (
         _secrets(settings, catalog) + _connectors(settings, catalog) + _gold(catalog) + _auto_dw(catalog)
     )
+    problems += problems_in(settings.metadata_path / "gallery")
     if connect:
         problems += _tried(settings, catalog, notes)
     if contract:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from pydantic import Field, ValidationError, model_validator
 from dataplatform import project
 from dataplatform.errors import MetadataError
 from dataplatform.metadata.base import Metadata
+from dataplatform.metadata.catalog import source_of
+from dataplatform.metadata.problem import Problem
 from dataplatform.metadata.yaml_file import YamlError, parse
 from dataplatform.names import NAME_PATTERN
 
@@ -70,11 +74,12 @@ def folders(metadata: Path) -> list[Path]:
 
 
 def cards(*places: Path) -> list[Card]:
-    """All cards of the folders, by category and title; the first of a name counts."""
+    """All cards of the folders, by category and title; the first of a name counts. `check` tells of broken ones."""
     found: dict[str, Card] = {}
     for path in (p for place in places for p in sorted(place.glob("*.yaml"))):
         if path.stem not in found:
-            found[path.stem] = read_card(path)
+            with suppress(MetadataError):
+                found[path.stem] = read_card(path)
     return sorted(found.values(), key=lambda card: (card.category, card.title.lower()))
 
 
@@ -89,10 +94,16 @@ def card(name: str, *places: Path) -> Card:
 
 def read_card(path: Path) -> Card:
     """Raises MetadataError, with file and line, for what is no card."""
-    head, _, text = (path.read_text("utf-8").removeprefix("---\n") + "\n").partition("\n---\n")
     try:
+        head, _, text = (path.read_text("utf-8").removeprefix("---\n") + "\n").partition("\n---\n")
         found = parse(head).data
-        return Card.model_validate({**(found or {}), "name": path.stem, "text": text})
+        if not isinstance(found, dict):
+            raise MetadataError(
+                f"{path}:1: the first document is no card", "docs/sources/gallery.md shows one"
+            )
+        return Card.model_validate({**found, "name": path.stem, "text": text})
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetadataError(f"{path}: it cannot be read: {error}", "a card is text in UTF-8") from None
     except YamlError as error:
         raise MetadataError(
             f"{path}:{error.line}: {error.message}", "two YAML documents: the card, the source"
@@ -103,6 +114,38 @@ def read_card(path: Path) -> Card:
         raise MetadataError(
             f"{path}: {place}: {first['msg']}", "docs/sources/gallery.md shows a card"
         ) from None
+
+
+def problems_in(folder: Path) -> list[Problem]:
+    """What is wrong in the cards of a folder; their sources are read with answers made up."""
+    return [problem for path in sorted(folder.glob("*.yaml")) for problem in _problems(path)]
+
+
+def _problems(path: Path) -> list[Problem]:
+    try:
+        found = read_card(path)
+    except MetadataError as error:
+        said = error.message.removeprefix(f"{path}:")
+        line, _, rest = said.partition(":")
+        return [
+            Problem(str(path), int(line), "", rest.strip())
+            if line.isdigit()
+            else Problem(str(path), 1, "", said.strip())
+        ]
+    whole, text = path.read_text("utf-8"), found.text.strip("\n")
+    first, lines = whole[: whole.rindex(text)].count("\n"), text.splitlines()
+    answers = {
+        ask.name: ask.default or ("https://example.org" if ask.name == "url" else "x") for ask in found.asks
+    }
+    problems: list[Problem] = []
+    source_of(filled(found, found.name, answers), path, problems)
+    problems = [replace(problem, line=problem.line + first) for problem in problems]
+    return problems + [
+        Problem(
+            str(path), first + lines.index(line) + 1, "", 'an answer stands within double quotes: "<<name>>"'
+        )
+        for line in outside_quotes(found.text)
+    ]
 
 
 def answered(card: Card, given: Mapping[str, str]) -> dict[str, str]:
