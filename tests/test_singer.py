@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from conftest import MakeWorld, World
 from dataplatform.connectors.environments import environment
 from dataplatform.connectors.messages import column_type
 from dataplatform.connectors.singer import SingerSource, extract_together
+from dataplatform.connectors.singer_tap import _program
 from dataplatform.connectors.testing import check_extract_together, request_for
 from dataplatform.errors import SourceError
 
@@ -188,6 +190,8 @@ def test_real_taps_and_one_environment_for_two_that_need_it(make_world: MakeWorl
     for one in both:
         one.join()
     assert made[0] == made[1]
+    imported = subprocess.run([made[0] / "python", "-c", "import pkg_resources"], check=False)
+    assert imported.returncode == 0, "many a tap imports it and says nothing of it"
     assert world.run().entities["p"].counts.inserted == 2
     found = world.run("d")
     assert not found.failed, found.failed
@@ -198,3 +202,14 @@ def test_real_taps_and_one_environment_for_two_that_need_it(make_world: MakeWorl
     with pytest.raises(SourceError, match="cannot be installed"):
         environment(tmp_path / "home", ("tap-jsonl==99.0",), "the tap")
     assert json.dumps(cursors(world))
+
+
+def test_a_package_that_is_called_otherwise_than_its_program(tmp_path: Path) -> None:
+    for name in ("tap-x", "tap-x-helper", "python"):
+        (tmp_path / name).touch()
+    assert _program(tmp_path, "", "pipelinewise-tap-x", "it").name == "tap-x"
+    assert _program(tmp_path, "tap-x-helper", "pipelinewise-tap-x", "it").name == "tap-x-helper"
+    with pytest.raises(SourceError, match="has no program tap-y"):
+        _program(tmp_path, "", "tap-y", "it")
+    with pytest.raises(SourceError, match="has no program tap-y"):
+        _program(tmp_path, "tap-y", "pipelinewise-tap-x", "it")

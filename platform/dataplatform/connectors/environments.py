@@ -22,6 +22,8 @@ from dataplatform.errors import SourceError
 
 log = logging.getLogger(__name__)
 
+# many a package imports pkg_resources, says setuptools or nothing, and means one of those that had it
+_SETUPTOOLS = "setuptools<81"
 LIMIT = 1_800.0  # seconds for an installation
 
 
@@ -32,7 +34,7 @@ def environment(home: Path | None, requirements: Sequence[str], what: str) -> Pa
     """
     if home is None:
         raise SourceError(f"{what}: there is no HOME to make its environment in", "set DATAPLATFORM_HOME")
-    text = "\n".join(["v1", f"{sys.version_info[:2]}", *requirements])
+    text = "\n".join(["v2", f"{sys.version_info[:2]}", *requirements])
     folder = home / "environments" / hashlib.sha256(text.encode()).hexdigest()[:20]
     ready = folder / ".ready"
     if not ready.exists():
@@ -71,14 +73,17 @@ def _make(folder: Path, requirements: Sequence[str], what: str) -> None:
         ", ".join(requirements),
     )
     shutil.rmtree(folder, ignore_errors=True)
-    uv = _uv()
+    uv, python = _uv(), str(folder / "bin" / "python")
     if uv:
         _call([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], what)
-        python = str(folder / "bin" / "python")
-        _call([*uv, "pip", "install", "--python", python, *requirements], what)
+        install = [*uv, "pip", "install", "--python", python]
     else:
         _call([sys.executable, "-m", "venv", str(folder)], what)
-        _call([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements], what)
+        install = [python, "-m", "pip", "install", "--quiet"]
+    try:
+        _call([*install, *requirements, _SETUPTOOLS], what)
+    except SourceError:  # they want another, or cannot be installed at all: then this says so
+        _call([*install, *requirements], what)
     log.info("%s: its environment is ready, after %.0f s", what, time.monotonic() - started)
 
 

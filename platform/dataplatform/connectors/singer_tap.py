@@ -68,11 +68,21 @@ def _tap(wanted: Sequence[Wanted]) -> _Tap:
     if Path(package).is_file():
         return _Tap(package, what, request.resolve(connector.config), wanted)
     programs = environment(request.home, (package, *connector.packages), what)
-    program = programs / (connector.executable or Path(name).name)
-    if not program.exists():
-        there = ", ".join(sorted(p.name for p in programs.glob("*tap*"))) or "none"
-        raise SourceError(f"{what} has no program {program.name}", f"name it as `executable`; there: {there}")
+    program = _program(programs, connector.executable, Path(name).name, what)
     return _Tap(str(program), what, request.resolve(connector.config), wanted)
+
+
+def _program(programs: Path, said: str, name: str, what: str) -> Path:
+    """The one that is named, or is called as the package is, or as it ends: `pipelinewise-tap-x` has `tap-x`."""
+    there = sorted(programs.glob("*tap*"))
+    taps = [path for path in there if path.name.startswith("tap-") and name.endswith(path.name)]
+    program = programs / (said or name)
+    if not program.exists() and not said and len(taps) == 1:
+        return taps[0]
+    if not program.exists():
+        names = ", ".join(path.name for path in there) or "none"
+        raise SourceError(f"{what} has no program {program.name}", f"name it as `executable`; there: {names}")
+    return program
 
 
 def _own(base_dirs: tuple[Path, ...], tap: str, what: str) -> str:
