@@ -1,0 +1,32 @@
+"""Exports as they come from programs that do it their own way: read without a platform."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from dataplatform.connectors import exports, other_files
+from dataplatform.connectors.contract import Part, Reject
+from dataplatform.connectors.file_reading import Reading
+from dataplatform.errors import SourceError
+
+
+def read(kind: str, data: bytes, **said: Any) -> list[Any]:
+    reading = Reading({"file": "mine"}, Part("mine", ""), 100, **said)
+    return list((other_files.KINDS.get(kind) or exports.reader(kind))(io.BytesIO(data), reading))
+
+
+def test_a_vcard_whose_quoted_printable_goes_on_in_the_next_line() -> None:
+    """As Android writes version 2.1: no space begins the second line."""
+    (card,) = read(
+        "vcard",
+        b"BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:=4D=C3=BC=6C=\r\n=6C=65=72;Ann;;;\r\n"
+        b"FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:=41=6E=\r\n=6E=20=4D=C3=\r\n=BC=6C=6C=65=72\r\n"
+        b"TEL;CELL:+491\r\nX-NOTE:a=\r\nEND:VCARD\r\n",
+    )
+    assert card["name"] == "Ann Müller"
+    assert card["name_family"] == "Müller"
+    assert card["x_note"] == "a="
