@@ -30,3 +30,18 @@ def test_a_vcard_whose_quoted_printable_goes_on_in_the_next_line() -> None:
     assert card["name"] == "Ann Müller"
     assert card["name_family"] == "Müller"
     assert card["x_note"] == "a="
+
+
+def _activity(day: int) -> bytes:
+    point = b"<Trackpoint><Time>2026-01-0%dT09:00:00Z</Time><DistanceMeters>%d</DistanceMeters></Trackpoint>"
+    laps = b"".join(b"<Lap><Track>" + point % (day, lap) + b"</Track></Lap>" for lap in (1, 2))
+    return b"<Activity Sport='Running'><Id>2026-01-0%dT09:00:00Z</Id>%s</Activity>" % (day, laps)
+
+
+def test_two_points_of_one_second_in_tcx() -> None:
+    """A lap ends where the next begins: both points stay, and laps are counted in their activity."""
+    whole = b"<TrainingCenterDatabase><Activities>%s</Activities></TrainingCenterDatabase>"
+    points = read("tcx", whole % b"".join(map(_activity, range(1, 8))))
+    assert len({one["id"] for one in points}) == 14
+    assert [one["lap"] for one in points] == [1, 2] * 7
+    assert read("tcx", whole % _activity(3)) == points[4:6]

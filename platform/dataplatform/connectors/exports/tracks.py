@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from dataplatform.connectors.contract import Reject
 from dataplatform.connectors.exports import xml_items
-from dataplatform.connectors.exports.common import Equals, filled, identity, iso, number
+from dataplatform.connectors.exports.common import Equals, filled, iso, number
 from dataplatform.connectors.file_reading import Found, Reading
 
 _POINTS = {"trkpt": "track", "rtept": "route", "wpt": "waypoint"}
@@ -78,13 +78,19 @@ def _value(value: str | None) -> Any:
 
 def tcx(stream: IO[bytes], reading: Reading) -> Found:
     """Track points of Garmin's TCX, each with its activity (its id is its start), sport and lap."""
-    laps: dict[int, int] = {}
+    equals = Equals()
+    before: tuple[xml_items.Element | None, xml_items.Element | None] = (None, None)
+    laps = 0  # of the activity
     for count, (above, element) in enumerate(
         xml_items.items(stream, reading, {"Trackpoint"}, "TCX", {"TrainingCenterDatabase"}), 1
     ):
         activity = next((one for one in above if xml_items.plain(one.tag) in ("Activity", "Course")), None)
         lap = next((one for one in above if xml_items.plain(one.tag) == "Lap"), None)
-        number_of_lap = laps.setdefault(id(lap), len(laps) + 1) if lap is not None else None
+        if activity is not before[0]:
+            laps = 0
+        if lap is not None and lap is not before[1]:
+            laps += 1
+        before = (activity, lap)
         try:
             point = _tcx_point(element)
         except ValueError as error:
@@ -93,8 +99,8 @@ def tcx(stream: IO[bytes], reading: Reading) -> Found:
         started = xml_items.text(activity, "Id") if activity is not None else None
         sport = activity.get("Sport") if activity is not None else None
         yield {
-            "id": identity(started, point["time"]),
-            **filled([("activity", started), ("sport", sport), ("lap", number_of_lap)]),
+            "id": equals.identity(started, point["time"]),  # a lap ends and the next begins in one second
+            **filled([("activity", started), ("sport", sport), ("lap", laps or None)]),
             **point,
         }
 
