@@ -45,3 +45,24 @@ def test_two_points_of_one_second_in_tcx() -> None:
     assert len({one["id"] for one in points}) == 14
     assert [one["lap"] for one in points] == [1, 2] * 7
     assert read("tcx", whole % _activity(3)) == points[4:6]
+
+
+def test_numbers_of_ofx() -> None:
+    """Groups of thousands are none of its decimals; a rate that is no number sets the booking aside, not the file."""
+    bookings = "".join(
+        f"<STMTTRN><TRNTYPE>DEBIT<DTPOSTED>20260105<TRNAMT>{amount}<FITID>{amount}{rate}</STMTTRN>"
+        for amount, rate in (
+            ("-1,234.56", ""),
+            ("-1.234,56", ""),
+            ("-2,5", ""),
+            ("1234.5", ""),
+            ("1", "<CURRATE>x"),
+        )
+    )
+    found = read(
+        "ofx", f"<OFX><STMTRS><ACCTID>1<BANKTRANLIST>{bookings}</BANKTRANLIST></STMTRS></OFX>".encode()
+    )
+    assert [one["amount"] for one in found[:4]] == [
+        Decimal("-1234.56"), Decimal("-1234.56"), Decimal("-2.5"), Decimal("1234.5")
+    ]  # fmt: skip
+    assert isinstance(found[4], Reject)
