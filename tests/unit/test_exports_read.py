@@ -66,3 +66,15 @@ def test_numbers_of_ofx() -> None:
         Decimal("-1234.56"), Decimal("-1234.56"), Decimal("-2.5"), Decimal("1234.5")
     ]  # fmt: skip
     assert isinstance(found[4], Reject)
+
+
+def test_camt_with_one_reference_for_a_day() -> None:
+    """Two coffees of one price, and the bank's reference is that of the day: two bookings, each time the same."""
+    entry = (
+        "<Ntry><Amt Ccy='EUR'>2.50</Amt><CdtDbtInd>DBIT</CdtDbtInd><Sts>BOOK</Sts>"
+        "<BookgDt><Dt>2026-01-05</Dt></BookgDt><AcctSvcrRef>20260105</AcctSvcrRef></Ntry>"
+    )
+    text = f"<Document><BkToCstmrStmt><Stmt>{entry}{entry}</Stmt></BkToCstmrStmt></Document>".encode()
+    found = read("camt", text)
+    assert len({one["id"] for one in found}) == 2
+    assert read("camt", text) == found

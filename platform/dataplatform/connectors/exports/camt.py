@@ -54,7 +54,8 @@ def _booking(entry: Element, above: list[Element], equals: Equals) -> dict[str, 
     }  # fmt: skip
     # the servicer's reference is the booking's, but some banks write one for all of a day: with its amount it is enough
     reference = more["bank_number"]
-    known = f"{reference}/{booked}/{amount}/{debit}" if reference and reference != "NONREF" else None
+    # , and where two are of one amount, which of them it is
+    known = equals.identity(reference, booked, amount, debit) if reference and reference != "NONREF" else None
     return booking(account, booked, -amount if debit else amount, known, more, equals)
 
 
