@@ -78,3 +78,13 @@ def test_camt_with_one_reference_for_a_day() -> None:
     found = read("camt", text)
     assert len({one["id"] for one in found}) == 2
     assert read("camt", text) == found
+
+
+def test_a_line_of_a_letter_that_begins_with_from() -> None:
+    (message, second) = read(
+        "mbox",
+        b"From - Mon Jan  5 10:00:00 2026\nSubject: lunch\n\nhello\n\nFrom 10:30 on we eat\nbye\n\n"
+        b"From 17@xxx Mon Jan 05 10:00:00 +0000 2026\nSubject: two\n\nhi\n",
+    )
+    assert "From 10:30 on we eat\nbye" in message["text"]
+    assert second["subject"] == "two"
