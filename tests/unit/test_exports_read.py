@@ -88,3 +88,9 @@ def test_a_line_of_a_letter_that_begins_with_from() -> None:
     )
     assert "From 10:30 on we eat\nbye" in message["text"]
     assert second["subject"] == "two"
+
+
+@pytest.mark.parametrize("kind", ["gpx", "camt", "opml", "xml"])
+def test_xml_in_an_encoding_that_nobody_knows(kind: str) -> None:
+    with pytest.raises(SourceError, match="unknown encoding"):
+        read(kind, b"<?xml version='1.0' encoding='klingon'?><gpx/>")
