@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from dataplatform.connectors import exports, other_files
 from dataplatform.connectors.contract import Part, Reject
 from dataplatform.connectors.file_reading import Reading

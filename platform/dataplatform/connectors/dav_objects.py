@@ -138,7 +138,7 @@ class _Server:
             )
         try:
             return ElementTree.fromstring(answer.content)
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, LookupError) as error:
             raise SourceError(f"{self.where}: its answer is no XML: {error}") from None
 
 

@@ -24,6 +24,8 @@ def opml(stream: IO[bytes], reading: Reading) -> Found:
         raise SourceError(
             f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "export it again"
         ) from None
+    except LookupError as error:  # an encoding that Python does not know
+        raise SourceError(f"{reading.name}: {error}", "export it again") from None
     body = root.find("body")
     if root.tag.lower() != "opml" or body is None:
         raise SourceError(f"{reading.name} is no OPML", "correct `format`")
