@@ -52,6 +52,7 @@ def _booking(entry: Element, above: list[Element], equals: Equals) -> dict[str, 
         "code": _code(entry),
         "details": details if len(details) > 1 else [],
     }  # fmt: skip
+    reference = more["bank_number"]
     # the servicer's reference is the booking's, but some banks write one for all of a day: then the amount says which,
     # and of two with one amount their order
     known = equals.identity(reference, booked, amount, debit) if reference and reference != "NONREF" else None
