@@ -93,3 +93,16 @@ def test_a_line_of_a_letter_that_begins_with_from() -> None:
 def test_xml_in_an_encoding_that_nobody_knows(kind: str) -> None:
     with pytest.raises(SourceError, match="unknown encoding"):
         read(kind, b"<?xml version='1.0' encoding='klingon'?><gpx/>")
+
+
+def test_a_quote_that_does_not_end_before_the_file() -> None:
+    """It takes its own line into quarantine, not those below it into its purpose."""
+    rows = (
+        '20260105;A;NL1;NL2;BA;Af;2,50;x;"open',
+        '20260106;B;NL1;NL2;BA;Bij;1,00;x;"said ""so"" and\nmore"',
+        "20260107;C;NL1;NL2;BA;Bij;3,00;x;y",
+    )
+    header = "Datum;Naam / Omschrijving;Rekening;Tegenrekening;Code;Af Bij;Bedrag (EUR);Mutatiesoort;Mededelingen"
+    found = read("bank_csv", "\n".join([header, *rows]).encode(), profile="ing_nl")
+    assert [isinstance(one, Reject) for one in found] == [True, False, False]
+    assert [one["purpose"] for one in found[1:]] == ['said "so" and\nmore', "y"]
