@@ -102,7 +102,30 @@ def test_a_quote_that_does_not_end_before_the_file() -> None:
         '20260106;B;NL1;NL2;BA;Bij;1,00;x;"said ""so"" and\nmore"',
         "20260107;C;NL1;NL2;BA;Bij;3,00;x;y",
     )
-    header = "Datum;Naam / Omschrijving;Rekening;Tegenrekening;Code;Af Bij;Bedrag (EUR);Mutatiesoort;Mededelingen"
+    header = (
+        "Datum;Naam / Omschrijving;Rekening;Tegenrekening;Code;Af Bij;Bedrag (EUR);Mutatiesoort;Mededelingen"
+    )
     found = read("bank_csv", "\n".join([header, *rows]).encode(), profile="ing_nl")
     assert [isinstance(one, Reject) for one in found] == [True, False, False]
     assert [one["purpose"] for one in found[1:]] == ['said "so" and\nmore', "y"]
+
+
+def test_what_an_extension_calls_like_something_of_ours() -> None:
+    point = (
+        "<trkpt lat='52.1' lon='4.2'><time>2026-01-05T10:00:00Z</time><extensions><id>7</id><kind>bike</kind><hr>90</hr>"
+        "<latitude>0</latitude></extensions></trkpt>"
+    )
+    (found,) = read("gpx", f"<gpx><trk><trkseg>{point}</trkseg></trk></gpx>".encode())
+    assert (found["kind"], found["latitude"], found["hr"]) == ("track", Decimal("52.1"), 90)
+    assert (found["extension_id"], found["extension_kind"], found["extension_latitude"]) == (7, "bike", 0)
+    feeds = "<outline text='a' xmlUrl='u' id='1'/><outline text='b' xmlUrl='v' id='1' folder='z'/>"
+    feed, other = read("opml", f"<opml><body>{feeds}</body></opml>".encode())
+    assert feed["id"] != other["id"]
+    assert other["outline_folder"] == "z"
+
+
+@pytest.mark.parametrize("written", ["lat='52,1' lon='4'", "lat='5' lon='4,2'"])
+def test_a_comma_is_no_group_in_degrees(written: str) -> None:
+    """`4,2` is not 42 degrees."""
+    (found,) = read("gpx", f"<gpx><wpt {written}/></gpx>".encode())
+    assert isinstance(found, Reject)

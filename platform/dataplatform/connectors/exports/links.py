@@ -8,7 +8,7 @@ from typing import IO, Any
 from xml.etree import ElementTree
 
 from dataplatform.connectors.contract import Reject
-from dataplatform.connectors.exports.common import Equals, filled, moment, text_of
+from dataplatform.connectors.exports.common import Equals, beside, filled, moment, text_of
 from dataplatform.connectors.file_reading import Found, Reading
 from dataplatform.errors import SourceError
 
@@ -51,7 +51,9 @@ def _outlines(element: ElementTree.Element, above: tuple[str, ...], equals: Equa
             continue
         folder = "/".join(above)
         first = {"id": equals.identity(folder, url or name), "title": name}
-        yield first | filled([("url", url), ("folder", folder), *more.items()])
+        yield first | beside(
+            first | filled([("url", url), ("folder", folder)]), filled(more.items()), "outline"
+        )
 
 
 def bookmarks(stream: IO[bytes], reading: Reading) -> Found:
