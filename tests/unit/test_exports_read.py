@@ -108,6 +108,13 @@ def test_a_quote_that_does_not_end_before_the_file() -> None:
     found = read("bank_csv", "\n".join([header, *rows]).encode(), profile="ing_nl")
     assert [isinstance(one, Reject) for one in found] == [True, False, False]
     assert [one["purpose"] for one in found[1:]] == ['said "so" and\nmore', "y"]
+    (last, whole) = read("bank_csv", "\n".join([header, rows[0], rows[2]]).encode(), profile="ing_nl")
+    assert isinstance(last, Reject)
+    assert whole["counterparty"] == "C"
+    (quoted,) = read(
+        "bank_csv", "\n".join([header, rows[2][:-1] + '"the "X" inn"']).encode(), profile="ing_nl"
+    )
+    assert quoted["purpose"] == 'the X" inn"'
 
 
 def test_what_an_extension_calls_like_something_of_ours() -> None:
@@ -118,10 +125,9 @@ def test_what_an_extension_calls_like_something_of_ours() -> None:
     (found,) = read("gpx", f"<gpx><trk><trkseg>{point}</trkseg></trk></gpx>".encode())
     assert (found["kind"], found["latitude"], found["hr"]) == ("track", Decimal("52.1"), 90)
     assert (found["extension_id"], found["extension_kind"], found["extension_latitude"]) == (7, "bike", 0)
-    feeds = "<outline text='a' xmlUrl='u' id='1'/><outline text='b' xmlUrl='v' id='1' folder='z'/>"
+    feeds = "<outline text='a' xmlUrl='u' id='1'/><outline text='b' xmlUrl='v' id='1'/>"
     feed, other = read("opml", f"<opml><body>{feeds}</body></opml>".encode())
     assert feed["id"] != other["id"]
-    assert other["outline_folder"] == "z"
 
 
 @pytest.mark.parametrize("written", ["lat='52,1' lon='4'", "lat='5' lon='4,2'"])

@@ -197,24 +197,24 @@ def _rows(lines: Numbered, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     waiting: list[tuple[int, str]] = []
     while True:
         taken: list[tuple[int, str]] = []
-        ended: list[bool] = []
 
-        def more(taken: list[tuple[int, str]] = taken, ended: list[bool] = ended) -> Iterator[str]:
+        def more(taken: list[tuple[int, str]] = taken) -> Iterator[str]:
             while True:
                 item = waiting.pop(0) if waiting else next(lines, None)
                 if item is None:
-                    ended.append(True)
                     return
                 taken.append(item)
                 yield item[1]
 
-        row = next(csv.reader(more(), delimiter=delimiter), None)
-        if row is None:
+        try:
+            row = next(csv.reader(more(), delimiter=delimiter, strict=True), None)
+        except (
+            csv.Error
+        ):  # quotes within a field, if it is one line; else one that ends only in another booking
+            row = next(csv.reader([taken[0][1]], delimiter=delimiter), []) if len(taken) == 1 else None
+        if not taken:
             return
-        is_open = len(taken) > 1 and ended and sum(line.count('"') for _, line in taken) % 2
-        if (
-            len(taken) > 20 or is_open
-        ):  # no booking is as long, or goes on beyond the end: a quote that does not end
+        if row is None or len(taken) > 20:  # no booking is as long: a quote that does not end
             waiting[:0] = taken[1:]
             row = [taken[0][1].strip()]
         yield taken[0][0], row
