@@ -244,3 +244,31 @@ def test_the_password_goes_to_hosts_that_are_named(make_world: MakeWorld) -> Non
         world = make_world(s=text.replace("page_size", "hosts: [localhost], page_size"))
         assert counts(world).inserted == 1
         assert counts(world).read == 0
+
+
+class BehindAPage(Plain):
+    """Its own address is a web page, as Nextcloud's: the calendars are found by `/.well-known/caldav`."""
+
+    def do_PROPFIND(self) -> None:
+        if self.path == "/":
+            self._body()
+            return self._answer(405, "")
+        if self.path == "/cal/":
+            return super().do_PROPFIND()
+        asked = self._body()
+        name, href = (
+            ("c:calendar-home-set", "/cal/")
+            if "calendar-home-set" in asked
+            else ("x:current-user-principal", "/me/")
+        )
+        return self._answer(
+            207,
+            '<x:multistatus xmlns:x="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><x:response><x:href>/</x:href><x:propstat>'
+            f"<x:prop><{name}><x:href>{href}</x:href></{name}></x:prop><x:status>HTTP/1.1 200 OK</x:status></x:propstat></x:response></x:multistatus>",
+        )
+
+
+def test_the_address_of_a_server_that_is_a_web_page(make_world: MakeWorld) -> None:
+    Plain.objects = {"a.ics": EVENT.format(uid="a", title="A")}
+    with serving(BehindAPage) as where:
+        assert counts(make_world(s=source(f"http://{where}/"))).inserted == 1

@@ -109,6 +109,39 @@ def test_a_source_of_the_gallery(vendor: Vendor, make_world: MakeWorld, tmp_path
     assert all_of(world, vendor) == after
 
 
+def world_of(vendor: Vendor, make_world: MakeWorld, home: Path) -> World:
+    card = gallery.read_card(FOLDER / f"{vendor.card}.yaml")
+    answers = answers_of(vendor, card)
+    world = make_world(**{vendor.card: gallery.filled(card, vendor.card, answers)})
+    LocalStore(home).update(gallery.secrets_of(card, vendor.card, answers))
+    return world
+
+
+@pytest.mark.parametrize(
+    ("vendor", "entity"),
+    [("nightscout", "entries"), ("lastfm", "scrobbles"), ("listenbrainz", "listens")],
+    indirect=["vendor"],
+)
+def test_what_comes_late(vendor: Vendor, entity: str, make_world: MakeWorld, tmp_path: Path) -> None:
+    """A phone that was offline sends what is older than the newest record that is known."""
+    world = world_of(vendor, make_world, tmp_path / "home")
+    vendor.tables[entity] = [vendor.make[entity](n) for n in range(1, 31)]
+    late = vendor.tables[entity].pop(12)
+    world.run(vendor.card)
+    assert all_of(world, vendor)[entity] == (29, 29)
+    vendor.tables[entity].append(late)
+    world.run(vendor.card)
+    assert all_of(world, vendor)[entity] == (30, 30)
+
+
+@pytest.mark.parametrize("vendor", ["lastfm"], indirect=True)
+def test_one_scrobble_alone_is_no_list(vendor: Vendor, make_world: MakeWorld, tmp_path: Path) -> None:
+    world = world_of(vendor, make_world, tmp_path / "home")
+    vendor.tables["scrobbles"] = [vendor.make["scrobbles"](1)]
+    world.run("lastfm")
+    assert all_of(world, vendor)["scrobbles"] == (1, 1)
+
+
 @pytest.mark.parametrize("vendor", VENDORS, indirect=True)
 def test_the_contract(vendor: Vendor, tmp_path: Path) -> None:
     card = gallery.read_card(FOLDER / f"{vendor.card}.yaml")

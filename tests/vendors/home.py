@@ -36,7 +36,7 @@ def state(n: int) -> Record:
 
 
 def change(n: int) -> Record:
-    return {"entity_id": "sensor.a" if n % 2 else "sensor.b", "state": str(n), "attributes": {}, "last_changed": at(n),
+    return {"entity_id": "sensor.a" if n % 2 else "sensor.b", "state": str(n), "attributes": {}, "last_changed": at(n - n % 3),
             "last_updated": at(n)}  # fmt: skip
 
 
@@ -61,6 +61,10 @@ def history(vendor: Vendor, asked: Asked, found: re.Match[str]) -> Any:
     last = time_of(asked.query["end_time"]) if "end_time" in asked.query else first + timedelta(days=1)
     wanted = asked.query["filter_entity_id"].split(",")
     here = between(vendor.tables["history"], "last_updated", first, last)
+    if asked.query.get("significant_changes_only") != "0":
+        here = [r for r in here if r["last_changed"] == r["last_updated"]]
+    if "skip_initial_state" not in asked.query:  # the state at the start, dated so
+        here = [{**change(n), "last_updated": first.isoformat()} for n in (1, 2)] + here
     return [mine for one in wanted if (mine := [r for r in here if r.get("entity_id") == one])]
 
 

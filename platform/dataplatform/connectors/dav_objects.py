@@ -138,7 +138,7 @@ class _Server:
             )
         try:
             return ElementTree.fromstring(answer.content)
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, LookupError) as error:
             raise SourceError(f"{self.where}: its answer is no XML: {error}") from None
 
 
@@ -177,15 +177,20 @@ def _text(element: ElementTree.Element, path: str) -> str:
 def _collections(server: _Server, entity: DavEntity) -> tuple[_Server, list[_Collection]]:
     """Of the address itself, or of the user's home, which the server tells; it may be on another host."""
     start = urlsplit(server.url).path or "/"
-    here = _listed(server, start, entity)
-    if here:
-        return server, here
+    refused: _Refused | None = None
+    try:
+        if here := _listed(server, start, entity):
+            return server, here
+    except _Refused as error:  # a server's own address is often a web page
+        refused = error
     principal = _pointed(server, start, "D:current-user-principal") or _pointed(
         server,
         f"/.well-known/{'caldav' if entity.kind == 'calendar' else 'carddav'}",
         "D:current-user-principal",
     )
     home = _pointed(server, principal or start, _HOMES[entity.kind])
+    if not home and refused is not None:
+        raise refused
     if not home:
         return server, []
     there = replace(server, url=server.address(server.url, home))

@@ -94,18 +94,19 @@ def extract(request: Request, since: Since) -> Iterator[Item]:
     connector, entity = of_kind(request, ImapConnector, ImapEntity)
     before: dict[str, Any] = dict((since.state or {}).get("folders") or {})
     with _signed_in(request, connector) as server:
-        names = [name for name in _folders(server) if _is_wanted(name, entity)]
+        there = _folders(server)
+        names = [name for name in there if _is_wanted(name, entity)]
         if not names:
             raise SourceError(
                 f"entity {request.name}: no folder matches {', '.join(entity.folders)}",
-                f"folders there: {', '.join(_folders(server)[:20]) or 'none'}",
+                f"folders there: {', '.join(list(there)[:20]) or 'none'}",
             )
         yield _SCHEMA
         for name in set(before) - set(names):
             yield deleted(_keys(name, before[name]["uidvalidity"], _set(before[name]["uids"])))
         after: dict[str, Any] = {}
         for name in names:
-            folder = _Folder(server, name, before.get(name), connector.page_bytes)
+            folder = _Folder(server, name, there[name], before.get(name), connector.page_bytes)
             after[name] = yield from folder.read()
         yield State({"folders": after})
 
@@ -166,7 +167,13 @@ def _sign_in(server: imaplib.IMAP4, user: str, password: str) -> None:
     if "AUTH=PLAIN" in server.capabilities:
         server.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
     else:
-        server.login(user, password)
+        try:
+            server.login(user, password)
+        except UnicodeEncodeError:  # what it says holds the password
+            raise SourceError(
+                "the server takes only ASCII in names and passwords",
+                "give this program a password of its own",
+            ) from None
     words = (
         server.capability()[1][0].decode("ascii", "replace").upper().split()
     )  # more than before one signed in
@@ -175,10 +182,10 @@ def _sign_in(server: imaplib.IMAP4, user: str, password: str) -> None:
         server.enable("CONDSTORE")
 
 
-def _folders(server: imaplib.IMAP4) -> list[str]:
-    """Names of the folders that hold messages."""
+def _folders(server: imaplib.IMAP4) -> dict[str, str]:
+    """Names of the folders that hold messages, and how the server is asked for each."""
     _, lines = server.list()
-    found = []
+    found: dict[str, str] = {}
     for line in lines:
         head, tail = (
             line if isinstance(line, tuple) else (line, None)
@@ -195,12 +202,14 @@ def _folders(server: imaplib.IMAP4) -> list[str]:
         raw = tail if tail is not None else match["name"]
         if raw.startswith(b'"'):
             raw = re.sub(rb"\\(.)", rb"\1", raw[1:-1])
-        found.append(_decoded(raw.decode("ascii", "replace")))
-    return sorted(found)
+        plain = raw.decode("ascii", "replace")
+        name = _decoded(plain)
+        found[name] = _quoted(plain) if plain.isascii() and plain.isprintable() else _encoded(name)
+    return dict(sorted(found.items()))
 
 
 def _decoded(name: str) -> str:
-    """From IMAP's own UTF-7: `Entw&APw-rfe`."""
+    """From IMAP's own UTF-7: `Entw&APw-rfe`; a name that is none of it stays as it is: `R&D-team`."""
 
     def one(match: re.Match[str]) -> str:
         if not match[1]:
@@ -208,7 +217,10 @@ def _decoded(name: str) -> str:
         text = match[1].replace(",", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4)).decode("utf-16-be", "replace")
 
-    return re.sub(r"&([^-]*)-", one, name)
+    try:
+        return re.sub(r"&([^-]*)-", one, name)
+    except ValueError:
+        return name
 
 
 def _encoded(name: str) -> str:
@@ -218,8 +230,11 @@ def _encoded(name: str) -> str:
         text = base64.b64encode(match[0].encode("utf-16-be")).decode().rstrip("=").replace("/", ",")
         return f"&{text}-"
 
-    plain = re.sub(r"[^\x20-\x7e]+", one, name.replace("&", "&-"))
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return _quoted(re.sub(r"[^\x20-\x7e]+", one, name.replace("&", "&-")))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @dataclass(frozen=True)
@@ -228,12 +243,13 @@ class _Folder:
 
     server: imaplib.IMAP4
     name: str
+    asked: str
     before: dict[str, Any] | None
     most: int
 
     def read(self) -> Generator[Item, None, dict[str, Any]]:
         """Items; gives back where it stands now."""
-        count = self._ok(self.server.select(_encoded(self.name), readonly=True))
+        count = self._ok(self.server.select(self.asked, readonly=True))
         validity = self._number("UIDVALIDITY")
         modseq = self._number("HIGHESTMODSEQ")
         known: set[int] = set()

@@ -121,6 +121,8 @@ def _xml(stream: IO[bytes], reading: Reading) -> Found:
         raise SourceError(
             f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "correct the file"
         ) from None
+    except LookupError as error:  # an encoding that Python does not know
+        raise SourceError(f"{reading.name}: {error}", "correct the file") from None
 
 
 def _plain(tag: str) -> str:

@@ -57,14 +57,22 @@ def _number(text: str) -> int | float | None:
     return None
 
 
+def _a_second(number: float) -> int:
+    """How much of it is a second, if it counts from 1970: these sizes are of 1973 to 2286."""
+    return 1_000_000 if 1e14 < number < 1e16 else 1000 if 1e11 < number < 1e13 else 1
+
+
 def step_back(cursor: Any, overlap: timedelta) -> str | int | float | None:
-    """The cursor less the overlap: seconds for numbers, a time span for times."""
+    """The cursor less the overlap: a time span for times; of numbers, also those written as text, seconds, or the
+    milliseconds or microseconds that they are by their size."""
     if not isinstance(cursor, str | int | float):
         return None
     if not overlap:
         return cursor
     if isinstance(cursor, int | float):
-        return cursor - type(cursor)(overlap.total_seconds())
+        return cursor - type(cursor)(overlap.total_seconds() * _a_second(cursor))
+    if cursor.isascii() and cursor.isdigit() and 8 < len(cursor) <= 16:
+        return str(step_back(int(cursor), overlap))
     try:
         return (datetime.fromisoformat(cursor) - overlap).isoformat().replace("+00:00", "Z")
     except ValueError:

@@ -7,7 +7,9 @@ fail, so that somebody decides.
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -57,7 +59,7 @@ def with_found(document: Document, path: Path) -> Document:
     said = document.data.get("entities")
     own = dict(said) if isinstance(said, dict) else {}
     patterns = patterns_of(connector["tables"])
-    named = {one.get("table"): name for name, one in own.items() if isinstance(one, dict)}
+    named = {str(one.get("table")): name for name, one in own.items() if isinstance(one, dict)}
     entities: dict[str, Any] = {}
     file = path.parent.parent / FOLDER / f"{path.stem}.yaml"
     for name, found in _read(file).items():
@@ -93,19 +95,24 @@ def _merged(found: dict[str, Any], each: dict[str, Any], own: Any) -> Any:
         return own  # its error is told as ever
     whole = {**found, **each, **(own or {})}
     columns = dict(found.get("columns") or {})
-    for name, said in {**each.get("columns", {}), **(own or {}).get("columns", {})}.items():
+    told = [one.get("columns") or {} for one in (each, own or {})]
+    if not all(isinstance(one, dict) for one in told):
+        return whole  # its error is told as ever
+    for name, said in {**told[0], **told[1]}.items():
         columns[name] = {**columns.get(name, {}), **said} if isinstance(said, dict) else said
     return {**whole, "columns": columns} if columns else whole
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        data = parse(path.read_text("utf-8")).data if path.exists() else {}
+        data = (parse(path.read_text("utf-8")).data if path.exists() else None) or {}
+        if not isinstance(data, dict):
+            raise YamlError("it holds no tables by the names of their entities", 1)
     except (YamlError, OSError, UnicodeDecodeError) as error:
         raise MetadataError(
             f"{path} cannot be read: {error}", "delete it: the next run writes it again"
         ) from None
-    return {name: one for name, one in (data or {}).items() if isinstance(one, dict)}
+    return {name: one for name, one in data.items() if isinstance(one, dict)}
 
 
 def note(root: Path, source: str, found: Iterable[FoundTable]) -> list[str]:
@@ -152,6 +159,6 @@ def _write(path: Path, source: str, whole: Mapping[str, Any]) -> None:
     text = _HEAD.format(source=source) + yaml.safe_dump(
         dict(sorted(whole.items())), allow_unicode=True, sort_keys=False, width=120
     )
-    fresh = path.with_suffix(".new")
+    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")  # two runs may find the same
     fresh.write_text(text, "utf-8")
     fresh.replace(path)

@@ -206,10 +206,15 @@ def _rows(lines: Numbered, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                 taken.append(item)
                 yield item[1]
 
-        row = next(csv.reader(more(), delimiter=delimiter), None)
-        if row is None:
+        try:
+            row = next(csv.reader(more(), delimiter=delimiter, strict=True), None)
+        except (
+            csv.Error
+        ):  # quotes within a field, if it is one line; else one that ends only in another booking
+            row = next(csv.reader([taken[0][1]], delimiter=delimiter), []) if len(taken) == 1 else None
+        if not taken:
             return
-        if len(taken) > 20:  # no booking is as long: a quote that does not end
+        if row is None or len(taken) > 20:  # no booking is as long: a quote that does not end
             waiting[:0] = taken[1:]
             row = [taken[0][1].strip()]
         yield taken[0][0], row

@@ -52,9 +52,10 @@ def _booking(entry: Element, above: list[Element], equals: Equals) -> dict[str, 
         "code": _code(entry),
         "details": details if len(details) > 1 else [],
     }  # fmt: skip
-    # the servicer's reference is the booking's, but some banks write one for all of a day: with its amount it is enough
     reference = more["bank_number"]
-    known = f"{reference}/{booked}/{amount}/{debit}" if reference and reference != "NONREF" else None
+    # the servicer's reference is the booking's, but some banks write one for all of a day: then the amount says which,
+    # and of two with one amount their order
+    known = equals.identity(reference, booked, amount, debit) if reference and reference != "NONREF" else None
     return booking(account, booked, -amount if debit else amount, known, more, equals)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
@@ -66,6 +66,18 @@ def number(text: str | None, decimal: str = ".") -> Decimal | None:
     if not found.is_finite():
         raise ValueError(f"{text!r} is no number")
     return found
+
+
+def exact(text: str | None) -> Decimal | None:
+    """A number as data formats write it, where a comma is a mistake and no group. Raises ValueError."""
+    if text and "," in text:
+        raise ValueError(f"{text!r} is no number: it has a comma")
+    return number(text)
+
+
+def beside(found: Mapping[str, Any], more: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """What is known, and what else a file says; where both are called the same, the latter with a prefix."""
+    return {**{f"{prefix}_{n}" if n in found else n: value for n, value in more.items()}, **found}
 
 
 def day(text: str | None, *formats: str) -> str | None:

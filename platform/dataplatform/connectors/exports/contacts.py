@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -11,6 +12,7 @@ from dataplatform.connectors.exports.common import filled, identity, library, te
 from dataplatform.connectors.file_reading import Found, Reading
 
 _ADDRESS = ("box", "extended", "street", "city", "region", "code", "country")
+_GOES_ON = re.compile(r"^[^:\r\n]*QUOTED-PRINTABLE[^:\r\n]*:(?:[^\r\n]*=\r?\n)+", re.M | re.I)
 _LISTS = {"tel": "phones", "email": "emails", "url": "urls", "impp": "messengers"}
 
 
@@ -22,7 +24,7 @@ def cards(stream: IO[bytes], reading: Reading) -> Found:
             yield Reject(text[:1000], "a card that does not end, or text outside of cards", line)
             continue
         try:
-            yield _card(vobject.readOne(io.StringIO(text)), text)
+            yield _card(vobject.readOne(io.StringIO(_whole_lines(text))), text)
         except Exception as error:  # the library raises its own, ValueError, binascii's, StopIteration…
             yield Reject(text[:1000], f"no vCard: {error}", line)
 
@@ -44,6 +46,11 @@ def _blocks(lines: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
             block = []
     if any(part.strip() for part in block):
         yield first, "".join(block)
+
+
+def _whole_lines(text: str) -> str:
+    """Lines of vCard 2.1 (old phones, Android) whose quoted-printable goes on after a `=`, put together."""
+    return _GOES_ON.sub(lambda match: re.sub(r"=\r?\n[ \t]?", "", match[0]), text)
 
 
 def _card(card: Any, text: str) -> dict[str, Any]:

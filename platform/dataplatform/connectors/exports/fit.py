@@ -11,6 +11,7 @@ from dataplatform.connectors.exports.common import Equals, library
 from dataplatform.connectors.file_reading import Found, Reading
 from dataplatform.errors import SourceError
 
+_OURS = ("id", "kind", "device")
 _SEMICIRCLE = 180 / 2**31
 
 
@@ -47,7 +48,10 @@ def _message(frame: Any, serial: Any, equals: Equals, count: int) -> dict[str, A
     found: dict[str, Any] = {}
     for field in frame.fields:
         if field.value is not None and field.name and not field.name.startswith("unknown"):
-            found[field.name] = _value(field)
+            name = (
+                field.name if field.name not in _OURS else f"field_{field.name}"
+            )  # an app's own may be called so
+            found[name] = _value(field)
     if not found:
         return Reject(repr(frame.name), "a message without a field that is known", count)
     time = found.get("timestamp") or found.get("start_time")

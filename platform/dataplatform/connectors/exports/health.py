@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from dataplatform.connectors.contract import Reject
 from dataplatform.connectors.exports import xml_items
-from dataplatform.connectors.exports.common import filled, identity, number
+from dataplatform.connectors.exports.common import exact, filled, identity
 from dataplatform.connectors.file_reading import Found, Reading
 
 _PREFIXES = ("HKQuantityTypeIdentifier", "HKCategoryTypeIdentifier", "HKDataType", "HKWorkoutActivityType")
@@ -58,7 +58,7 @@ def _record(element: xml_items.Element) -> dict[str, Any]:
     found.pop("device", None)  # an address in memory, another in each export
     if not element.get("type", "").startswith("HKQuantityType") and "value" in found:
         found["category"] = found.pop("value")
-    found |= {name: number(found[name]) for name in _NUMBERS & found.keys()}
+    found |= {name: exact(found[name]) for name in _NUMBERS & found.keys()}
     return {"id": one, **filled(found.items()), **_inner(element)}
 
 
@@ -72,7 +72,7 @@ def _time(value: str) -> str:
 
 def _number(value: str) -> Any:
     try:
-        return number(value)
+        return exact(value)
     except ValueError:
         return value
 

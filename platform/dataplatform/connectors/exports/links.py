@@ -8,7 +8,7 @@ from typing import IO, Any
 from xml.etree import ElementTree
 
 from dataplatform.connectors.contract import Reject
-from dataplatform.connectors.exports.common import Equals, filled, moment, text_of
+from dataplatform.connectors.exports.common import Equals, beside, filled, moment, text_of
 from dataplatform.connectors.file_reading import Found, Reading
 from dataplatform.errors import SourceError
 
@@ -24,6 +24,8 @@ def opml(stream: IO[bytes], reading: Reading) -> Found:
         raise SourceError(
             f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "export it again"
         ) from None
+    except LookupError as error:  # an encoding that Python does not know
+        raise SourceError(f"{reading.name}: {error}", "export it again") from None
     body = root.find("body")
     if root.tag.lower() != "opml" or body is None:
         raise SourceError(f"{reading.name} is no OPML", "correct `format`")
@@ -49,7 +51,9 @@ def _outlines(element: ElementTree.Element, above: tuple[str, ...], equals: Equa
             continue
         folder = "/".join(above)
         first = {"id": equals.identity(folder, url or name), "title": name}
-        yield first | filled([("url", url), ("folder", folder), *more.items()])
+        yield first | beside(
+            first | filled([("url", url), ("folder", folder)]), filled(more.items()), "outline"
+        )
 
 
 def bookmarks(stream: IO[bytes], reading: Reading) -> Found:

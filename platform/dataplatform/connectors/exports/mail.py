@@ -20,7 +20,8 @@ from dataplatform.connectors.contract import Reject
 from dataplatform.connectors.exports.common import filled
 from dataplatform.connectors.file_reading import Found, Reading
 
-_FROM = re.compile(rb"From [^\r\n]*\d\d:\d\d[^\r\n]*\r?\n?")
+# a line of a letter may begin with `From 10:30 on`: what begins a message has a year, too
+_FROM = re.compile(rb"From [^\r\n]*\d\d:\d\d[^\r\n]*\b\d{4}\b[^\r\n]*\r?\n?")
 # written into the message by programs that keep it: no part of what it is
 _KEPT = re.compile(
     rb"^(X-Gmail-Labels|X-GM-THRID|X-Mozilla-[\w-]+|X-Status|Status|X-Keywords|X-UID|X-UIDL|Content-Length|Lines):"

@@ -6,7 +6,6 @@ import html
 import re
 from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
 from typing import IO, Any
 
 from dataplatform.connectors import encodings
@@ -89,7 +88,8 @@ def _groups(text: str, start: int) -> Iterator[tuple[int, str, dict[str, str]]]:
 
 
 def _booking(values: dict[str, str], about: dict[str, str], equals: Equals) -> dict[str, Any]:
-    amount = number(values.get("TRNAMT"), "," if "," in values.get("TRNAMT", "") else ".")
+    written = values.get("TRNAMT", "")
+    amount = number(written, "," if written.rfind(",") > written.rfind(".") else ".")
     if amount is None or "DTPOSTED" not in values:
         raise ValueError("a booking without amount or date")
     memo = values.get("MEMO")
@@ -97,7 +97,7 @@ def _booking(values: dict[str, str], about: dict[str, str], equals: Equals) -> d
         "valued_on": _day(values["DTAVAIL"]) if values.get("DTAVAIL") else None,
         "initiated_on": _day(values["DTUSER"]) if values.get("DTUSER") else None,
         "currency": values.get("CURSYM") or about.get("CURDEF"),
-        "rate": Decimal(values["CURRATE"]) if values.get("CURRATE") else None,
+        "rate": number(values.get("CURRATE")),
         "counterparty": values.get("NAME") or values.get("PAYEE"),
         "purpose": memo,
         **{new: values.get(old) for old, new in _NAMES.items()},

@@ -48,6 +48,8 @@ def items(
         raise SourceError(
             f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "export it again"
         ) from None
+    except LookupError as error:  # an encoding that Python does not know
+        raise SourceError(f"{reading.name}: {error}", "export it again") from None
 
 
 def child(element: Element, *path: str) -> Element | None:

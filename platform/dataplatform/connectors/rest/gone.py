@@ -11,6 +11,9 @@ from dataplatform.connectors.rest.answer import Content, carried
 from dataplatform.connectors.rest.model import RestEntity
 from dataplatform.metadata.paths import MISSING, dig
 
+_NO = ("", "false", "f", "no", "n", "0", "null", "none")
+_NO_TIMES = ("0001-01-01", "0000-00-00")
+
 
 def told(content: Content, entity: RestEntity) -> Iterator[Item]:
     """The pages, and after them the records that have gone, as the API sent them."""
@@ -28,5 +31,13 @@ def _is_gone(record: Any, entity: RestEntity) -> bool:
     """Whether it says so, and has the key of what has gone; without a key it is a record to be set aside."""
     if not isinstance(record, Mapping):
         return False
-    said = dig(record, entity.deleted or "") not in (MISSING, None, False, 0, "", [])
-    return said and not any(dig(record, path) in (MISSING, None) for path in entity.key)
+    return _says_yes(dig(record, entity.deleted or "")) and not any(
+        dig(record, path) in (MISSING, None) for path in entity.key
+    )
+
+
+def _says_yes(value: Any) -> bool:
+    """Whether it is true, or a time, also where an API writes false and no time as text (`0001-01-01T00:00:00Z`)."""
+    if isinstance(value, str):
+        return value.strip().lower() not in _NO and not value.startswith(_NO_TIMES)
+    return value is not MISSING and bool(value)

@@ -49,8 +49,7 @@ def begin(cursor: RestCursor | None, since: Since) -> Any:
 def _one_back(state: Any, granularity: timedelta) -> Any:
     """A little less: an API that gives what is greater than its parameter would leave out equals that came later."""
     if isinstance(state, bool) or not isinstance(state, str):
-        milliseconds = isinstance(state, int | float) and abs(state) > 1e11
-        return step_back(state, granularity * 1000 if milliseconds else granularity)
+        return step_back(state, granularity)
     try:
         if state.isdigit() and len(state) > 8:  # a moment in seconds or milliseconds, or a number of its own
             return str(_one_back(int(state), granularity)) if len(state) < 16 else state

@@ -63,19 +63,27 @@ def _documents(entity: Entity, header: Mapping[str, Any], lines: Sequence[bytes]
     gone = sum(map(sum, which))
     if not gone:
         return Scrubbed(header, list(lines), 0)
-    try:
-        documents = [document_value(line).value for line in lines]
-    except Problem:
-        return Scrubbed(header, list(lines), 0)
-    found = [records_in(document, path) for document in documents]
-    held = all(_holds(document, own) for document, own in zip(documents, found, strict=True))
-    for own, marks in zip(found, which, strict=True):
-        own[:] = [record for record, mark in zip(own, marks, strict=True) if not mark]
+    read = [_read(line, path) for line in lines]
+    held = True
+    for (document, own), marks in zip(read, which, strict=True):
+        held = held and (own is None or _holds(document, own))
+        if own is not None:
+            own[:] = [record for record, mark in zip(own, marks, strict=True) if not mark]
     if held:
-        lines = [dump(d) if any(m) else line for d, m, line in zip(documents, which, lines, strict=True)]
+        lines = [dump(d) if any(m) else line for (d, _), m, line in zip(read, which, lines, strict=True)]
         return Scrubbed(header, lines, gone)
     about = {name: value for name, value in header.items() if name != "records_path"}
-    return Scrubbed({**about, "kind": "records"}, [dump(record) for own in found for record in own], gone)
+    rest = [[line] if own is None else map(dump, own) for line, (_, own) in zip(lines, read, strict=True)]
+    return Scrubbed({**about, "kind": "records"}, [line for own in rest for line in own], gone)
+
+
+def _read(line: bytes, path: str | None) -> tuple[Any, list[Any] | None]:
+    """A document and its list of records; None for one that holds none and stays as it is."""
+    try:
+        document = document_value(line).value
+        return document, records_in(document, path)
+    except (Problem, ValueError):
+        return None, None
 
 
 def _holds(document: Any, found: list[Any]) -> bool:
