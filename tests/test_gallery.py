@@ -184,3 +184,7 @@ def test_a_card_that_is_none(tmp_path: Path) -> None:
     path.write_text("title: [\n---\n")
     with pytest.raises(MetadataError, match=r"x\.yaml:"):
         gallery.read_card(path)
+    for wrong in (b"- a\n---\nsource: x\n", b"hello\n---\n", b"title: \xe9\n---\n"):
+        path.write_bytes(wrong)
+        with pytest.raises(MetadataError, match=r"x\.yaml"):
+            gallery.read_card(path)

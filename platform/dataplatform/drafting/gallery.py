@@ -89,10 +89,15 @@ def card(name: str, *places: Path) -> Card:
 
 def read_card(path: Path) -> Card:
     """Raises MetadataError, with file and line, for what is no card."""
-    head, _, text = (path.read_text("utf-8").removeprefix("---\n") + "\n").partition("\n---\n")
     try:
-        found = parse(head).data
-        return Card.model_validate({**(found or {}), "name": path.stem, "text": text})
+        whole = path.read_text("utf-8-sig").removeprefix("---\n") + "\n"
+        head, _, text = whole.partition("\n---\n")
+        found = parse(head).data or {}
+        if not isinstance(found, dict):
+            raise YamlError("the card is no mapping, such as `title: …`", 1)
+        return Card.model_validate({**found, "name": path.stem, "text": text})
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetadataError(f"{path} cannot be read: {error}", "a text in UTF-8") from None
     except YamlError as error:
         raise MetadataError(
             f"{path}:{error.line}: {error.message}", "two YAML documents: the card, the source"
