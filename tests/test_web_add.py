@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -231,6 +233,26 @@ def test_from_the_gallery_with_answers_that_stay_answers(web: Web, tmp_path: Pat
     (folder / "things.yaml").write_text("title: [")
     assert "Miniflux" in browser.get("/sources/add/gallery").text
     assert browser.get(path).status_code == 400
+
+
+def test_of_those_who_save_at_once_one_does(web: Web, tmp_path: Path) -> None:
+    browsers, file = [web.browser().sign_in() for _ in range(6)], tmp_path / "metadata" / "sources" / "s.yaml"
+    for turn in range(4):
+        pages, before = [browser.get("/sources/s/edit").text for browser in browsers], file.read_text()
+        start = threading.Barrier(len(browsers))
+
+        def save(number: int) -> int:
+            text = re.sub(r"every: \d+h", f"every: {10 * turn + number + 2}h", before)  # noqa: B023  # joined below
+            start.wait(10)  # noqa: B023
+            form = {"text": text, "seen": field(pages[number], "seen")}  # noqa: B023
+            return browsers[number].post("/sources/s/edit", form).status_code
+
+        with ThreadPoolExecutor(len(browsers)) as at_once:
+            answers = list(at_once.map(save, range(len(browsers))))
+        assert sorted(answers) == [303, 400, 400, 400, 400, 400]
+        assert f"every: {10 * turn + answers.index(303) + 2}h" in file.read_text()
+        assert len(list((tmp_path / "home" / "web" / "earlier" / "s").iterdir())) == turn + 1
+    assert [path.name for path in file.parent.iterdir()] == ["s.yaml"]
 
 
 def test_an_edit_can_be_taken_back(web: Web, tmp_path: Path) -> None:
