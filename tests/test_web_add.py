@@ -235,6 +235,15 @@ def test_from_the_gallery_with_answers_that_stay_answers(web: Web, tmp_path: Pat
     assert browser.get(path).status_code == 400
 
 
+def test_yaml_that_repeats_itself_is_told(web: Web) -> None:
+    browser = web.browser().sign_in()
+    many = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    for text in ("source: x\na: &a [*a]\n", "source: x\nb: &b {c: *b}\n", f"source: x\n{many}"):
+        answer = browser.post("/sources/new", {"text": text, "do": "check"})
+        assert answer.status_code == 400
+        assert "does an alias (*name) repeat it?" in answer.text
+
+
 def test_of_those_who_save_at_once_one_does(web: Web, tmp_path: Path) -> None:
     browsers, file = [web.browser().sign_in() for _ in range(6)], tmp_path / "metadata" / "sources" / "s.yaml"
     for turn in range(4):
