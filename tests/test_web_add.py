@@ -235,6 +235,21 @@ def test_from_the_gallery_with_answers_that_stay_answers(web: Web, tmp_path: Pat
     assert browser.get(path).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://cloud:5232/ann@example.org/", 200), ("https://cloud:8443/x?as=ann@example.org", 200),
+        ("http://ann:1234@cloud/", 400),
+        ("http://ann:hunter2/x@cloud/", 400), ("http://:hunter2@cloud:80/", 400),
+    ],
+)  # fmt: skip
+def test_a_port_is_no_password(web: Web, url: str, status: int) -> None:
+    text = f"source: x\nconnector: {{type: rest, base_url: '{url}'}}\nentities:\n  e: {{request: {{path: /x}}, key: [id]}}\n"
+    answer = web.browser().sign_in().post("/sources/new", {"text": text, "do": "check"})
+    assert answer.status_code == status
+    assert ("a secret stands here" in answer.text) == (status == 400)
+
+
 def test_yaml_that_repeats_itself_is_told(web: Web) -> None:
     browser = web.browser().sign_in()
     many = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))

@@ -22,7 +22,7 @@ from dataplatform.metadata.yaml_file import YamlError, parse
 from dataplatform.names import NAME_PATTERN
 
 LONGEST = 1_000_000  # characters of a file
-PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")
+PASSWORD = re.compile(r"://[^/@\s:]*:(?!\d{1,5}[/?#])[^@\s]+@")  # not a port, and an @ in the path behind it
 HIDDEN = "***"
 # a word after a name that says what it is, not `{secret: …}`; for files that cannot be read as a source
 _WRITTEN = re.compile(
