@@ -133,6 +133,14 @@ def test_from_a_database_whose_password_becomes_a_secret_and_from_files(web: Web
         assert answer.status_code == 400, given
         assert told in answer.text
         assert "hunter2" not in answer.text
+    for given in (
+        "https://hunter2@h.example/x",
+        "https://h.example/x?api_key=hunter2",
+        "https://u:hunter2@h.example/x",
+    ):
+        answer = browser.post("/sources/add/draft", {"given": given, "name": "s", "header": "no header"})
+        assert answer.status_code == 400
+        assert "hunter2" not in answer.text
     taken = browser.post("/sources/add/draft", {"given": str(tmp_path / "in"), "name": "s"})
     assert "there is a source s already" in taken.text
 

@@ -72,6 +72,14 @@ def draft(given: str, name: str = "", headers: Sequence[str] = ()) -> Draft:
         ) from None
 
 
+def tells_secret(given: str) -> bool:
+    """Whether what is given has in it what lets somebody in."""
+    asked = parse_qsl(given.partition("?")[2])
+    return bool(
+        re.search(r"://[^/\s]*@", given) or PASSWORD.search(given) or any(_SECRET.match(k) for k, _ in asked)
+    )
+
+
 def _drafted(given: str, name: str, headers: Sequence[str]) -> Draft:
     scheme = given.partition("://")[0].lower() if "://" in given else ""
     if scheme in ("http", "https"):
