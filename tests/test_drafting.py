@@ -13,6 +13,7 @@ import pytest
 from conftest import MakeWorld, World, execute, serving
 from dataplatform.drafting.proposals import proposal
 from dataplatform.drafting.sources import draft
+from dataplatform.drafting.text import as_source, as_yaml
 from dataplatform.errors import MetadataError, SourceError
 from test_purge import program
 
@@ -198,6 +199,46 @@ def test_nothing_is_drafted_from_nothing(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read") as caught:
         draft("postgresql://u:hidden-word@127.0.0.1:1/x")
     assert "hidden-word" not in str(caught.value)
+    with pytest.raises(SourceError, match="cannot be read") as caught:
+        draft("postgresql://u:hid@den-word@host:port/x")
+    assert "den-word" not in str(caught.value)
+    with pytest.raises(SourceError, match="is not there"):
+        draft(f"sqlite:///{tmp_path}/no.db")
+    assert not (tmp_path / "no.db").exists(), "to look makes nothing"
+
+
+@pytest.mark.parametrize(
+    "given", ["http://[::1/x", "~nobody-has-this-name/x.csv", "a" * 300, "https://u:p℀q@h/x"]
+)
+def test_what_is_no_address_and_no_path_is_told(given: str) -> None:
+    with pytest.raises(SourceError, match="cannot be looked at") as caught:
+        draft(given)
+    assert "p℀q" not in str(caught.value)
+
+
+def test_a_large_file_is_not_read_to_know_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "big.csv").write_text("id\n1\n")
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail(f"{self} is read whole"))
+    assert "big" in draft(str(tmp_path / "big.csv")).document["entities"]
+
+
+@pytest.mark.parametrize(
+    ("given", "secrets"),
+    [
+        ("https://sk_live_1@api.example.org/v1/charges", {"example/username": "sk_live_1"}),
+        ("https://sk_live_1:@api.example.org/v1/charges", {"example/username": "sk_live_1"}),
+        ("https://ann:sk_live_1@example.org/x", {"example/password": "sk_live_1"}),
+        ("https://example.org/x?private_token=sk_live_1&page=2", {"example/private_token": "sk_live_1"}),
+        ("https://example.org/x?api-key=sk_live_1", {"example/api_key": "sk_live_1"}),
+        ("https://example.org/x?client_secret=sk_live_1", {"example/client_secret": "sk_live_1"}),
+        ("sftp://ann:sk_live_1@host/in/x.csv", {"x/path": "sftp://ann:sk_live_1@host/in"}),
+    ],
+)
+def test_what_lets_us_in_is_no_text_of_the_file(given: str, secrets: dict[str, str]) -> None:
+    made = draft(given)
+    assert dict(made.secrets) == secrets
+    assert "sk_live_1" not in as_yaml(made.document)
+    assert as_source(as_yaml(made.document), Path(f"{made.name}.yaml")).source == made.name
 
 
 def test_an_api_with_a_header(world: World) -> None:

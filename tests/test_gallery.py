@@ -196,7 +196,23 @@ def test_put_into_place(miniflux: Vendor, make_world: MakeWorld) -> None:
     assert "is there already" in program(world, *asked, code=1)["error"]
     file.unlink()
     program(world, *asked)  # its secret is known by now
-    file.unlink()
+    file.rename(file.with_suffix(".yml"))
+    assert "news.yml is there already" in program(world, *asked, code=1)["error"]
+    (world.folder / "a.csv").write_text("id\n1\n")
+    drafted = ("new", "source", str(world.folder / "a.csv"), "--name", "news")
+    assert "news.yml is there already" in program(world, *drafted, code=1)["error"]
+    file.with_suffix(".yml").unlink()
+    assert "cannot be the name" in program(world, *asked[:2], "../news", *asked[3:], code=1)["error"]
+    mine = (
+        "--set",
+        f"token={SECRET}2",
+        "--set",
+        f"url=http://ann:hunter2@{miniflux.api.url.partition('//')[2]}",
+    )
+    said = program(world, "new", "source", "own", "--from", "miniflux", "--no-try", *mine, code=1)
+    assert "a secret stands here" in said["error"]
+    assert not file.with_name("own.yaml").exists()
+    assert "own/token" not in LocalStore(world.folder / "home").read()
     assert "no 'nothing'" in program(world, "new", "source", "--from", "nothing", code=1)["error"]
     assert "does not ask" in program(world, *asked[:5], "--set", "colour=red", code=1)["error"]
 
@@ -223,6 +239,10 @@ def test_a_card_that_is_none(tmp_path: Path) -> None:
     path.write_text("title: [\n---\n")
     with pytest.raises(MetadataError, match=r"x\.yaml:"):
         gallery.read_card(path)
+    for wrong in (b"- a\n---\nsource: x\n", b"hello\n---\n", b"title: \xe9\n---\n"):
+        path.write_bytes(wrong)
+        with pytest.raises(MetadataError, match=r"x\.yaml"):
+            gallery.read_card(path)
 
 
 def test_check_tells_of_cards_of_ones_own(make_world: MakeWorld) -> None:

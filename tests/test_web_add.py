@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -131,6 +133,14 @@ def test_from_a_database_whose_password_becomes_a_secret_and_from_files(web: Web
         assert answer.status_code == 400, given
         assert told in answer.text
         assert "hunter2" not in answer.text
+    for given in (
+        "https://hunter2@h.example/x",
+        "https://h.example/x?api_key=hunter2",
+        "https://u:hunter2@h.example/x",
+    ):
+        answer = browser.post("/sources/add/draft", {"given": given, "name": "s", "header": "no header"})
+        assert answer.status_code == 400
+        assert "hunter2" not in answer.text
     taken = browser.post("/sources/add/draft", {"given": str(tmp_path / "in"), "name": "s"})
     assert "there is a source s already" in taken.text
 
@@ -231,6 +241,50 @@ def test_from_the_gallery_with_answers_that_stay_answers(web: Web, tmp_path: Pat
     (folder / "things.yaml").write_text("title: [")
     assert "Miniflux" in browser.get("/sources/add/gallery").text
     assert browser.get(path).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://cloud:5232/ann@example.org/", 200), ("https://cloud:8443/x?as=ann@example.org", 200),
+        ("http://ann:1234@cloud/", 400),
+        ("http://ann:hunter2/x@cloud/", 400), ("http://:hunter2@cloud:80/", 400),
+    ],
+)  # fmt: skip
+def test_a_port_is_no_password(web: Web, url: str, status: int) -> None:
+    text = f"source: x\nconnector: {{type: rest, base_url: '{url}'}}\nentities:\n  e: {{request: {{path: /x}}, key: [id]}}\n"
+    answer = web.browser().sign_in().post("/sources/new", {"text": text, "do": "check"})
+    assert answer.status_code == status
+    assert ("a secret stands here" in answer.text) == (status == 400)
+
+
+def test_yaml_that_repeats_itself_is_told(web: Web) -> None:
+    browser = web.browser().sign_in()
+    many = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    for text in ("source: x\na: &a [*a]\n", "source: x\nb: &b {c: *b}\n", f"source: x\n{many}"):
+        answer = browser.post("/sources/new", {"text": text, "do": "check"})
+        assert answer.status_code == 400
+        assert "does an alias (*name) repeat it?" in answer.text
+
+
+def test_of_those_who_save_at_once_one_does(web: Web, tmp_path: Path) -> None:
+    browsers, file = [web.browser().sign_in() for _ in range(6)], tmp_path / "metadata" / "sources" / "s.yaml"
+    for turn in range(4):
+        pages, before = [browser.get("/sources/s/edit").text for browser in browsers], file.read_text()
+        start = threading.Barrier(len(browsers))
+
+        def save(number: int) -> int:
+            text = re.sub(r"every: \d+h", f"every: {10 * turn + number + 2}h", before)  # noqa: B023  # joined below
+            start.wait(10)  # noqa: B023
+            form = {"text": text, "seen": field(pages[number], "seen")}  # noqa: B023
+            return browsers[number].post("/sources/s/edit", form).status_code
+
+        with ThreadPoolExecutor(len(browsers)) as at_once:
+            answers = list(at_once.map(save, range(len(browsers))))
+        assert sorted(answers) == [303, 400, 400, 400, 400, 400]
+        assert f"every: {10 * turn + answers.index(303) + 2}h" in file.read_text()
+        assert len(list((tmp_path / "home" / "web" / "earlier" / "s").iterdir())) == turn + 1
+    assert [path.name for path in file.parent.iterdir()] == ["s.yaml"]
 
 
 def test_an_edit_can_be_taken_back(web: Web, tmp_path: Path) -> None:

@@ -126,6 +126,21 @@ def test_streams_are_few_hold_no_thread_and_leave_with_their_reader(
         client.close()
 
 
+def test_a_stream_of_what_is_gone_ends(
+    web: Web, go_on: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser, found, live = web.browser().sign_in(), list[str](), live_of(web)
+    job = live.jobs.start("run s", "Run s", "anna", lambda say: go_on.wait(30), id="r-1")
+    watching = threading.Thread(target=events, args=(browser, f"/runs/{job.id}/events", found))
+    watching.start()
+    until(lambda: any(line.startswith("data") for line in found))
+    live.jobs._all.clear()
+    watching.join(15)
+    assert not watching.is_alive()
+    assert "cut" not in found
+    assert not [r for r in caplog.records if r.levelname == "ERROR"], "nobody's mistake, and no traceback"
+
+
 def test_none_lasts_for_ever(web: Web, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LONGEST", 1.5)
     browser, found = web.browser().sign_in(), list[str]()

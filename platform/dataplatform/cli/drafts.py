@@ -14,7 +14,7 @@ from dataplatform.drafting.proposals import proposal
 from dataplatform.drafting.sources import Draft, draft
 from dataplatform.drafting.text import as_source, as_yaml, of_changes
 from dataplatform.errors import MetadataError
-from dataplatform.metadata import load_catalog
+from dataplatform.metadata import editing, load_catalog
 from dataplatform.settings import Settings, load_settings
 
 
@@ -68,17 +68,16 @@ def source(
 
 def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None:
     """Looks at it, and writes or prints the file."""
-    file = settings.metadata_path / "sources" / f"{made.name}.yaml"
+    file = editing.source_file(settings.metadata_path, made.name)
     if file.exists() and not stdout:
         raise MetadataError(f"{file} is there already", "choose another --name, or edit that one")
-    (settings.metadata_path / "sources").mkdir(parents=True, exist_ok=True)
     if made.secrets and not stdout:
         _keep(settings, made)
     found, notes = _looked_at(settings, made, file)
     text = as_yaml(found)
     as_source(text, file)
     if not stdout:
-        file.write_text(text, "utf-8")
+        editing.save_source(settings.metadata_path, made.name, text, editing.digest(""))
     if json_:
         where = None if stdout else str(file)
         print_json({"status": "done", "source": made.name, "file": where, "text": text, "notes": notes,

@@ -15,7 +15,7 @@ from dataplatform.cli.common import out, print_json
 from dataplatform.drafting import gallery
 from dataplatform.drafting.gallery import Card
 from dataplatform.errors import MetadataError
-from dataplatform.metadata import Problem, Source, load_catalog
+from dataplatform.metadata import Problem, Source, editing, load_catalog
 from dataplatform.metadata.catalog import source_of
 from dataplatform.secrets.local import LocalStore
 from dataplatform.settings import Settings
@@ -44,7 +44,7 @@ def from_gallery(
     """Asks for what is needed, tries it, shows the first page, writes the file. What fails leaves nothing behind."""
     card = gallery.card(card_name, *gallery.folders(settings.metadata_path))
     name = name or card.name
-    file = settings.metadata_path / "sources" / f"{name}.yaml"
+    file = editing.source_file(settings.metadata_path, name)
     if file.exists():
         raise MetadataError(
             f"{file} is there already", "choose another name: dataplatform new source NAME --from …"
@@ -56,22 +56,24 @@ def from_gallery(
     source = _parsed(text, file)
     secrets = gallery.secrets_of(card, name, answers)
     new = {key: value for key, value in secrets.items() if kept.get(key) != value}
-    file.parent.mkdir(parents=True, exist_ok=True)
     _keep(settings, new)
     try:
         pages = _first_pages(settings, source) if tried and not _connects(source) else {}
+        _refuse_failed(card, name, pages)
+        editing.save_source(settings.metadata_path, name, text, editing.digest(""))
     except BaseException:
         _take_back(store, new, kept)
         raise
-    failed = {entity: one["error"] for entity, one in pages.items() if "error" in one}
+    _told(card, source, file, pages, sorted(new), json_)
+
+
+def _refuse_failed(card: Card, name: str, pages: Mapping[str, Any]) -> None:
+    failed = [one["error"] for one in pages.values() if "error" in one]
     if pages and len(failed) == len(pages):
-        _take_back(store, new, kept)
         raise MetadataError(
-            f"{name} cannot be read, so nothing was written: {next(iter(failed.values()))}",
+            f"{name} cannot be read, so nothing was written: {failed[0]}",
             f"{card.needs or 'look at what you answered'}; without a try: --no-try",
         )
-    file.write_text(text, "utf-8")
-    _told(card, source, file, pages, sorted(new), json_)
 
 
 def _pairs(said: Sequence[str]) -> dict[str, str]:

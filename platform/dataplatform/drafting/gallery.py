@@ -95,12 +95,11 @@ def card(name: str, *places: Path) -> Card:
 def read_card(path: Path) -> Card:
     """Raises MetadataError, with file and line, for what is no card."""
     try:
-        head, _, text = (path.read_text("utf-8").removeprefix("---\n") + "\n").partition("\n---\n")
-        found = parse(head).data
+        whole = path.read_text("utf-8-sig").removeprefix("---\n") + "\n"
+        head, _, text = whole.partition("\n---\n")
+        found = parse(head).data or {}
         if not isinstance(found, dict):
-            raise MetadataError(
-                f"{path}:1: the first document is no card", "docs/sources/gallery.md shows one"
-            )
+            raise YamlError("the card is no mapping, such as `title: …`", 1)
         return Card.model_validate({**found, "name": path.stem, "text": text})
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError(f"{path}: it cannot be read: {error}", "a card is text in UTF-8") from None
@@ -132,7 +131,7 @@ def _problems(path: Path) -> list[Problem]:
             if line.isdigit()
             else Problem(str(path), 1, "", said.strip())
         ]
-    whole, text = path.read_text("utf-8"), found.text.strip("\n")
+    whole, text = path.read_text("utf-8-sig"), found.text.strip("\n")
     first, lines = whole[: whole.rindex(text)].count("\n"), text.splitlines()
     answers = {
         ask.name: ask.default or ("https://example.org" if ask.name == "url" else "x") for ask in found.asks

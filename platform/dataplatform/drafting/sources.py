@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from dataplatform.connectors import exports
 from dataplatform.connectors.exports.recognise import recognised
 from dataplatform.errors import MetadataError, SourceError
+from dataplatform.metadata.editing import PASSWORD
 from dataplatform.names import NAME_PATTERN
 
 FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson", "xlsx", "parquet", "xml", "ics", *exports.ENDINGS)
@@ -22,7 +23,8 @@ DATABASES = ("postgres", "postgresql", "mysql", "mariadb", "sqlite", "oracle", "
 MOST = 200  # entities of a draft
 _CREDENTIAL = re.compile(r"(?i)authorization|token|key|secret|session|cookie|password")
 _SECRET = re.compile(
-    r"(?i)^(api_?key|key|access_?token|token|auth|apikey|secret|password|pwd|appid|app_id|sig)$"
+    r"(?i)^(api[-_]?key|key|((access|auth|api|private|job|bot|user|oauth)[-_]?)?token|auth|(client|api|app)?[-_]?secret|"
+    r"(subscription|access|private|secret)[-_]?key|passw(or)?d|pwd|app_?id|sig|signature)$"
 )
 
 
@@ -56,6 +58,29 @@ def draft(given: str, name: str = "", headers: Sequence[str] = ()) -> Draft:
         raise MetadataError(
             f"{name!r} cannot be the name of a source", "lower-case letters, digits and _ between"
         )
+    try:
+        return _drafted(given, name, headers)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # their own words may hold what was given, and a password
+        said = getattr(error, "strerror", None) or "it is no address or path"
+        raise SourceError(
+            f"what was given cannot be looked at: {said}",
+            "a file, a folder, a pattern, a URL, or a database's URL; what is special in a URL is written as %40",
+        ) from None
+
+
+def tells_secret(given: str) -> bool:
+    """Whether what is given has in it what lets somebody in."""
+    asked = parse_qsl(given.partition("?")[2])
+    return bool(
+        re.search(r"://[^/\s]*@", given) or PASSWORD.search(given) or any(_SECRET.match(k) for k, _ in asked)
+    )
+
+
+def _drafted(given: str, name: str, headers: Sequence[str]) -> Draft:
     scheme = given.partition("://")[0].lower() if "://" in given else ""
     if scheme in ("http", "https"):
         return _with_headers(_of_url(given, name), headers)
@@ -82,9 +107,14 @@ def _of_path(path: Path, name: str) -> Draft:
         raise SourceError(f"{path} is not there", "a file, a folder, a pattern, a URL, or a database's URL")
     if recognised(path):
         return _of_files(str(path), [path.name], str(path.parent), name)
-    if path.suffix.lower() in (".db", ".sqlite", ".sqlite3") or path.read_bytes()[:15] == b"SQLite format 3":
+    if path.suffix.lower() in (".db", ".sqlite", ".sqlite3") or _begin(path) == b"SQLite format 3":
         return _of_database(f"sqlite:///{path.resolve()}", name or named(path.stem))
     return _of_files(str(path), [path.name], str(path.parent), name)
+
+
+def _begin(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(15)
 
 
 def _pattern(path: Path, files: list[str], name: str) -> Draft:
@@ -116,7 +146,11 @@ def _of_files(given: str, files: list[str], folder: str, name: str) -> Draft:
         entity = _free(_stem(found[0]), entities)
         entities[entity] = found[0] if len(found) == 1 else _common(found)
     where = folder if "://" in folder else str(Path(folder or ".").resolve())
-    return Draft(_files_document(name or named(next(iter(entities))), where, entities))
+    document = _files_document(name or named(next(iter(entities))), where, entities)
+    if not PASSWORD.search(where):
+        return Draft(document)
+    secret = f"{document['source']}/path"
+    return Draft({**document, "connector": {"type": "files", "path": {"secret": secret}}}, {secret: where})
 
 
 def _common(files: list[str]) -> str:
@@ -173,10 +207,7 @@ def _of_url(given: str, name: str) -> Draft:
     netloc = parts.netloc.rpartition("@")[2]
     connector: dict[str, Any] = {"type": "rest", "base_url": urlunsplit((parts.scheme, netloc, "", "", ""))}
     if parts.username is not None:
-        secrets[f"{source}/password"] = unquote(parts.password or "")
-        connector["auth"] = {
-            "type": "basic", "username": unquote(parts.username), "password": {"secret": f"{source}/password"},
-        }  # fmt: skip
+        connector["auth"] = _basic(source, unquote(parts.username), unquote(parts.password or ""), secrets)
     shared = {key: value for key, value in params.items() if isinstance(value, dict)}
     if shared:
         connector["params"] = shared
@@ -189,6 +220,15 @@ def _of_url(given: str, name: str) -> Draft:
         "entities": {entity: {"request": request, "key": "row"}},
     }
     return Draft(document, secrets)
+
+
+def _basic(source: str, user: str, password: str, secrets: dict[str, str]) -> dict[str, Any]:
+    """A user without a password is a key, as many APIs want it."""
+    if not password:
+        secrets[f"{source}/username"] = user
+        return {"type": "basic", "username": {"secret": f"{source}/username"}, "password": ""}
+    secrets[f"{source}/password"] = password
+    return {"type": "basic", "username": user, "password": {"secret": f"{source}/password"}}
 
 
 def _with_headers(made: Draft, headers: Sequence[str]) -> Draft:
@@ -219,6 +259,8 @@ def _of_database(given: str, name: str) -> Draft:
 
     try:
         url = sa.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", given))
+        if url.get_backend_name() in ("sqlite", "duckdb") and not Path(url.database or "").is_file():
+            raise SourceError(f"{url.database or given} is not there", "a database that is; it is not made")
         engine = sa.create_engine(url)
         with engine.connect() as conn:
             inspector = sa.inspect(conn)
@@ -230,7 +272,11 @@ def _of_database(given: str, name: str) -> Draft:
         raise SourceError(
             f"the driver of that database is not installed: {error}", "pip install it"
         ) from None
-    except (sa.exc.SQLAlchemyError, ValueError) as error:
+    except ValueError:  # such as a port that is no number: its words may hold a part of the password
+        raise SourceError(
+            "the database's URL cannot be read", "@, / and : in a password are written %40, %2F and %3A"
+        ) from None
+    except sa.exc.SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SourceError(
             f"the database cannot be read: {said}", "check the URL, and that it answers"

@@ -5,10 +5,12 @@ A file with a password in it is refused: files go to git, and a page may show th
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from dataplatform.metadata.yaml_file import YamlError, parse
 from dataplatform.names import NAME_PATTERN
 
 LONGEST = 1_000_000  # characters of a file
-PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")
+PASSWORD = re.compile(r"://[^/@\s:]*:(?!\d{1,5}[/?#])[^@\s]+@")  # not a port, and an @ in the path behind it
 HIDDEN = "***"
 # a word after a name that says what it is, not `{secret: …}`; for files that cannot be read as a source
 _WRITTEN = re.compile(
@@ -113,21 +115,41 @@ def problems_of_source(root: Path, name: str, text: str) -> list[Problem]:
     ]  # fmt: skip
 
 
-def save_source(root: Path, name: str, text: str, seen: str) -> Path:
-    """Writes the file; raises MetadataError with every problem, or where it is not as it was `seen` (its digest)."""
+def save_source(
+    root: Path, name: str, text: str, seen: str, first: Callable[[str], None] = lambda before: None
+) -> Path:
+    """Writes the file; raises MetadataError with every problem, or where it is not as it was `seen` (its digest).
+
+    `first` is called with what is there, where all is right and before it is replaced.
+    """
     text = text.replace("\r\n", "\n")
     file = source_file(root, name)
     _refuse_outside(root, file)
     problems = problems_of_source(root, name, text)
     if problems:
         raise MetadataError("\n".join(map(str, problems)), "correct these lines; nothing was written")
-    if digest(source_text(root, name)) != seen:
-        raise MetadataError(
-            f"{file.name} has changed since you opened it, and nothing was written",
-            "copy your text, open the page again and put your changes into what is there now",
-        )
-    write(file, text if text.endswith("\n") else text + "\n")
+    with _alone(file.parent):
+        before = source_text(root, name)
+        if digest(before) != seen:
+            raise MetadataError(
+                f"{file.name} has changed since you opened it, and nothing was written",
+                "copy your text, open the page again and put your changes into what is there now",
+            )
+        first(before)
+        write(file, text if text.endswith("\n") else text + "\n")
     return file
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One writer at a time, of all processes: nobody writes between the look at what is there and its replacement."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def save_model(root: Path, name: str, text: str) -> Path:
@@ -136,7 +158,8 @@ def save_model(root: Path, name: str, text: str) -> Path:
     _refuse_outside(root, file)
     if model_of_text(text, file, problems) is None:
         raise MetadataError("\n".join(map(str, problems)), "correct these lines; nothing was written")
-    write(file, text if text.endswith("\n") else text + "\n")
+    with _alone(file.parent):
+        write(model_file(root, name), text if text.endswith("\n") else text + "\n")
     return file
 
 

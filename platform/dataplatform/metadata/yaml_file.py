@@ -10,6 +10,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
+DEEPEST, MOST = 100, 500_000  # of a document: aliases may be within themselves, or make much of little
 
 
 class YamlError(Exception):
@@ -73,7 +74,10 @@ def parse(text: str, first_line: int = 1) -> Document:
 
 
 def _build(loader: _Loader, node: Node, path: Path, lines: dict[Path, int], first: int) -> Any:
-    lines.setdefault(path, node.start_mark.line + first)
+    line = node.start_mark.line + first
+    if len(path) > DEEPEST or len(lines) > MOST:
+        raise YamlError("this is too deep, or too much: does an alias (*name) repeat it?", line)
+    lines.setdefault(path, line)
     if isinstance(node, SequenceNode):
         return [_build(loader, item, (*path, i), lines, first) for i, item in enumerate(node.value)]
     if isinstance(node, MappingNode):

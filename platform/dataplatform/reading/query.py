@@ -56,6 +56,7 @@ def _executed(conn: sa.Connection, query: str, alone: bool = False) -> Result:
     cursor = raw.cursor()
     try:
         cursor.execute(query.encode(), prepare=True if alone else None)
+        return _result(cursor)  # a value that Python has no place for, such as the date infinity, is met here
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise TerminalError(f"nothing was written: {error}", "say --write if it shall be") from None
     except psycopg.errors.SyntaxError as error:
@@ -66,9 +67,12 @@ def _executed(conn: sa.Connection, query: str, alone: bool = False) -> Result:
         raise TerminalError(f"Postgres says: {str(error).strip()}", "correct the query") from None
     except (
         psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.InternalError,
-        psycopg.NotSupportedError,
+        psycopg.NotSupportedError, psycopg.errors.ProtocolViolation,
     ) as error:  # fmt: skip
         raise TerminalError(f"Postgres says: {str(error).strip()}", "correct the query") from None
+
+
+def _result(cursor: psycopg.Cursor[Any]) -> Result:
     while cursor.nextset():
         pass
     if cursor.description is None:

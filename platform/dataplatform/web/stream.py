@@ -17,7 +17,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from dataplatform.errors import BusyError
+from dataplatform.errors import BusyError, DataplatformError
 from dataplatform.web.who import Who, known
 
 EVERY = 1.0  # seconds between two looks
@@ -85,7 +85,10 @@ async def _events(request: Request, who: Who, streams: Streams, part: Part) -> A
     while time.monotonic() < end and not streams.over():
         if not await run_in_threadpool(_still, request, who):
             return
-        text, last = await run_in_threadpool(part)
+        try:
+            text, last = await run_in_threadpool(part)
+        except DataplatformError:  # it is not there any more, or a server is gone: who asks again is told
+            return
         if text != shown:
             yield _event("part", text)
             shown, beat = text, time.monotonic()

@@ -89,12 +89,13 @@ def _save(live: Live, now: Now, draft: Draft) -> None:
     source = source_of(draft.text, _file(now, draft), [])
     named = _secrets_of(source) if source is not None else ()
     own = {name: value for name, value in typed.items() if name in named}
-    before = editing.source_text(root, draft.called)
-    if editing.digest(before) == draft.seen:
+
+    def first(before: str) -> None:
         keep_secrets(now, own)
         if before.rstrip() != draft.text.rstrip():
             earlier.keep(now.platform.settings.home_path, draft.called, before, draft.who)
-    editing.save_source(root, draft.called, draft.text, draft.seen)
+
+    editing.save_source(root, draft.called, draft.text, draft.seen, first)
     live.typed.drop(draft.who, draft.id)
     live.forget_access()
 

@@ -68,7 +68,7 @@ def draft(
             raise MetadataError(f"there is a source {made.name} already", "give this one another name")
         document, notes = _looked_at(now, made)
     except DataplatformError as error:
-        return _choose(request, now, given if not editing.PASSWORD.search(given) else "", name, error)
+        return _choose(request, now, "" if sources.tells_secret(given) else given, name, error)
     one = fresh(who, as_yaml(document))
     live.typed.add(who.name, one.id, made.secrets)
     return page(request, live, now, one, notes=notes)
