@@ -138,6 +138,11 @@ def test_paging_that_speaks_for_itself(api: Api, tmp_path: Path) -> None:
     )
     for name in source.entities:
         assert read(asking(source, name, tmp_path)).ids == list(range(1, 8)), name
+    api.routes = {
+        "*": lambda asked: {"continue": {"a": "1", "b": "2", "continue": "||"}, "query": {"allpages": PEOPLE}}
+    }
+    with pytest.raises(SourceError, match="several places: a, b"):
+        read(asking(source, "wiki", tmp_path))
 
 
 def test_columns_as_records(api: Api, tmp_path: Path) -> None:

@@ -114,8 +114,7 @@ def recognised(call: Call, answer: Answer) -> Paginator:
     """The paginator that an API's first answer speaks for; a single page where it speaks for none."""
     if answer.response.links.get("next", {}).get("url"):
         return LinkHeader(type="link_header")
-    if any((answer.response.headers.get(name) or "0").isdigit() and int(answer.response.headers.get(name) or 0) > 1
-           for name in _PAGES):  # fmt: skip
+    if any(_count(answer.response.headers.get(name)) > 1 for name in _PAGES):
         return PageNumber(type="page")
     document = answer.document
     if not isinstance(document, dict):
@@ -127,10 +126,23 @@ def recognised(call: Call, answer: Answer) -> Paginator:
     for path, param in _CURSORS:
         if _text(_dug(document, path)):
             return Cursor(type="cursor", cursor_path=path, cursor_param=param)
-    for name in document["continue"] if isinstance(document.get("continue"), dict) else ():
-        if name != "continue":  # MediaWiki: `apcontinue` and its like
-            return Cursor(type="cursor", cursor_path=f"continue.{name}", cursor_param=name)
+    if isinstance(document.get("continue"), dict) and (on := set(document["continue"]) - {"continue"}):
+        return _continued(sorted(on))
     return _counted(document, answer)
+
+
+def _continued(names: list[str]) -> Paginator:
+    """MediaWiki's `apcontinue` and its like; where several lists go on, one of them would be lost."""
+    if len(names) > 1:
+        raise SourceError(
+            f"the answer goes on in several places: {', '.join(names)}",
+            "ask for one list or property at a time, each as an entity of its own",
+        )
+    return Cursor(type="cursor", cursor_path=f"continue.{names[0]}", cursor_param=names[0])
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
 
 
 _PAGES = (
