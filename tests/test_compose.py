@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from dataplatform.embedded.sockets import free_port
 from dataplatform.upkeep.doctor import containers
@@ -64,7 +66,8 @@ def stack(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     subprocess.run(["sh", "scripts/init.sh"], cwd=folder, check=True, capture_output=True)
     env = (folder / ".env").read_text()
     port = free_port()
-    (folder / ".env").write_text(env.replace("PREFECT_PORT=4200", f"PREFECT_PORT={port}"))
+    text = env.replace("PREFECT_PORT=4200", f"PREFECT_PORT={port}") + f"\nWEB_PORT={free_port()}\n"
+    (folder / ".env").write_text(text)
     try:
         compose(folder, "up", "-d", "--build", "--pull", "missing")
         yield folder
@@ -122,6 +125,24 @@ def test_a_fresh_stack_is_green_and_closed(engine: Any, stack: Path) -> None:
     assert {model["status"] for model in built["models"].values()} <= {"waiting"}, (
         "a source that is not loaded fails nothing"
     )
+
+
+def test_the_pages_are_served_and_only_the_link_makes_the_first_user(engine: Any, stack: Path) -> None:
+    address = f"http://127.0.0.1:{setting(stack, 'WEB_PORT')}"
+    with httpx.Client(base_url=address, follow_redirects=True, timeout=20) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/v1/health").status_code == 401
+        (token,) = set(re.findall(r"/setup\?token=([\w-]+)", compose(stack, "logs", "web")))
+        form = {"name": "ann", "password": "a long enough word", "again": "a long enough word"}
+        own = {"Origin": address}
+        wrong = client.post("/setup", data={**form, "token": "x" * 32}, headers=own)
+        assert wrong.status_code == 400
+        home = client.post("/setup", data={**form, "token": token}, headers=own)
+        assert home.status_code == 200
+        assert home.url.path == "/"
+        assert "Health" in home.text
+        again = client.post("/setup", data={**form, "name": "bob", "token": token}, headers=own)
+        assert again.status_code == 400, "the link works once"
 
 
 def test_a_source_with_a_secret_of_the_folder_runs_by_its_schedule(engine: Any, stack: Path) -> None:
