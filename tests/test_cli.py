@@ -148,11 +148,11 @@ def test_sql(cli: Run, databases: Databases) -> None:
     assert cli("sql", "select to_regclass('public.sneaked') as t")["rows"] == [{"t": None}]
     assert cli("sql", "select 1 as n;")["rows"] == [{"n": 1}]
     assert 'relation "t" does not exist' in cli("sql", "select * from t", code=1)["error"]
-    for query, said in (
-        ("select timestamptz 'infinity' as t", "timestamp too large"), ("select date '0044-03-15 BC' as d", "BC"),
-        ("select $1 as nothing", "parameters"),
-    ):  # fmt: skip
-        assert said in cli("sql", query, code=1)["error"]
+    assert "parameters" in cli("sql", "select $1 as nothing", code=1)["error"]
+    beyond = "select timestamptz 'infinity' as t, date '0044-03-15 BC' as d, time '24:00' as m, date '2026-01-31' as now"
+    assert cli("sql", beyond)["rows"] == [
+        {"t": "infinity", "d": "0044-03-15 BC", "m": "24:00:00", "now": "2026-01-31"}
+    ]
     cli("sql", "create table public.t (n int); insert into t values (7)", "--write")
     assert cli("sql", "select n, '%' as p from t")["rows"] == [{"n": 7, "p": "%"}]
     assert "│ 7 │" in cli("sql", "select n from t", json_=False)

@@ -85,3 +85,19 @@ def test_memory_does_not_grow_with_the_table(web: Web) -> None:
     assert rows == 200_000
     assert size < 10_000_000
     assert peak < 60_000_000, "51 MB of texts alone are in the table"
+
+
+def test_times_that_python_has_no_place_for(web: Web) -> None:
+    execute(
+        web.world,
+        "create table gold.beyond as select 1 as n, timestamptz 'infinity' as t, date '0044-03-15 BC' as d, time '24:00' as m",
+    )
+    page = web.browser().sign_in().get("/tables/gold/beyond")
+    assert page.status_code == 200
+    assert "infinity" in page.text
+    assert "0044-03-15 BC" in page.text
+    api = web.api("read")
+    assert api.get("/tables/gold/beyond.csv").text.splitlines()[1] == "1,infinity,0044-03-15 BC,24:00:00"
+    refused = api.get("/tables/gold/beyond.parquet")
+    assert refused.status_code == 400
+    assert "take the CSV" in refused.text

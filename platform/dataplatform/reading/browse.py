@@ -22,7 +22,8 @@ from sqlalchemy.engine import Engine
 from dataplatform.errors import MetadataError, TerminalError
 from dataplatform.names import SYSTEM_PREFIX
 from dataplatform.reading.names import TableName
-from dataplatform.storage.postgres import connected
+from dataplatform.storage.beyond import as_text_where_beyond
+from dataplatform.storage.postgres import connected, raw_connection
 
 Operator = Literal["is", "is not", "contains", "<", ">", "is null", "is not null"]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -262,6 +263,7 @@ def reading(engine: Engine, seconds: int = SECONDS, repeatable: bool = False) ->
     """
     level = "isolation level repeatable read, " if repeatable else ""
     with connected(engine) as conn:
+        as_text_where_beyond(raw_connection(conn))
         conn.execute(sa.text(f"set transaction {level}read only"))
         conn.execute(sa.text(f"set local statement_timeout = {seconds * 1000}"))
         try:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from dataplatform.errors import TerminalError
+from dataplatform.storage.beyond import as_text_where_beyond
 from dataplatform.storage.postgres import connected, raw_connection
 
 
@@ -51,6 +52,7 @@ def written(engine: Engine, query: str) -> Result:
 
 def _executed(conn: sa.Connection, query: str, alone: bool = False) -> Result:
     raw = raw_connection(conn)
+    as_text_where_beyond(raw)
     if alone:
         raw.prepare_threshold = 1  # what is prepared is one statement: the server refuses another behind it
     cursor = raw.cursor()

@@ -24,6 +24,7 @@ from dataplatform.errors import DataplatformError, SettingsError, TerminalError
 from dataplatform.secrets import redact
 from dataplatform.secrets.masking import PROCESS
 from dataplatform.settings import Settings
+from dataplatform.storage.beyond import as_text_where_beyond
 from dataplatform.storage.postgres import exclusive, raw_connection, transaction
 
 ROLE = "dataplatform_reader"
@@ -86,6 +87,7 @@ def _connected(engine: Engine, settings: Settings) -> Iterator[psycopg.Connectio
         with psycopg.connect(
             url, options=options, connect_timeout=10, application_name="dataplatform sql page"
         ) as conn:
+            as_text_where_beyond(conn)
             yield conn
     except psycopg.OperationalError as error:
         raise SettingsError(

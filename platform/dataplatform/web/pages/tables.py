@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -68,7 +68,12 @@ def download_parquet(
     if not parquet.can_write():
         raise MetadataError("Parquet needs pyarrow", "pip install 'dataplatform[parquet]', or take the CSV")
     parts = parquet.parquet_parts(now.platform.engine, table, asked)
-    return _file(parts, f"{schema}.{_file_name(name)}.parquet", "application/vnd.apache.parquet")
+    first = next(
+        parts
+    )  # what cannot be written is told before the file begins; later it breaks off, unreadable
+    return _file(
+        chain([first], parts), f"{schema}.{_file_name(name)}.parquet", "application/vnd.apache.parquet"
+    )
 
 
 def _checked(now: Known, schema: str, name: str, asked: Asked) -> browse.TableAbout:
