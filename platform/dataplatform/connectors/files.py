@@ -158,20 +158,18 @@ _FORMATS = {"csv": "csv", "tsv": "tsv", "json": "json", "jsonl": "jsonl", "ndjso
 def extract(request: Request, since: Since) -> Iterator[Item]:
     """Every file that the entity's `file` names, in the order of their names."""
     connector, entity = of_kind(request, FilesConnector, FilesEntity)
-    how, given = _how(entity), False
+    how, opened = _how(entity), set[str]()
     files = find(request, connector, entity)
     for file in files:
         with _source_errors(file.name):
             digest = digest_of(file, entity.format, how)
             if digest and since.digests.get(file.name) == digest:
-                given = True
+                opened.add(file.name)
                 yield Records([], {"file": file.name}, "unchanged", part=Part(file.name, digest))
                 continue
             original = file.path if digest and not _verbatim(entity, file) else ""
-            for item in _file(connector, entity, file, Part(file.name, digest, original)):
-                given = True
-                yield item
-    if not given:
+            yield from _file(connector, entity, file, Part(file.name, digest, original), opened)
+    if not opened:
         raise SourceError(
             f"entity {request.name}: nothing in {', '.join(file.name for file in files[:3])} is what it reads",
             "correct `member`; an archive without it is not taken for 'everything was deleted'",
@@ -185,12 +183,16 @@ def reread(request: Request, part: Part, content: Path) -> Iterator[Item] | None
     if digest == part.digest:
         return None
     file = File(LocalFileSystem(), str(content), part.name)
-    return _file(connector, entity, file, replace(part, digest=digest))
+    return _file(connector, entity, file, replace(part, digest=digest), set())
 
 
-def _file(connector: FilesConnector, entity: FilesEntity, file: File, part: Part) -> Iterator[Item]:
+def _file(
+    connector: FilesConnector, entity: FilesEntity, file: File, part: Part, opened: set[str]
+) -> Iterator[Item]:
+    """Its pages; `opened` learns what was read, though it may hold nothing."""
     with _source_errors(file.name), ExitStack() as stack:
         for name, stream in streams(file, entity.format, entity.member, stack):
+            opened.add(name)
             yield from _pages(connector, entity, Opened(file, name, stream), part)
 
 
