@@ -477,3 +477,24 @@ def test_the_schema_is_for_editors() -> None:
         "custom",
     }  # fmt: skip
     assert json.loads(json.dumps(schema)) == schema
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "/* description: x\nmaterialized: table\nunique_key: [a] */",
+        "/* description: x\n   materialized: table\n   unique_key: [a] */",
+        "/*\ndescription: x\nmaterialized: table\nunique_key: [a]\n*/",
+    ],
+)
+def test_a_header_may_begin_behind_its_comment(header: str, tmp_path: Path) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "gold").mkdir()
+    (tmp_path / "gold" / "m.sql").write_text(f"{header}\nselect 1 as a\n")
+    catalog = load_catalog(tmp_path)
+    model = catalog.models["m"]
+    assert (model.header.description, model.header.materialized, model.header.unique_key) == (
+        "x",
+        "table",
+        ("a",),
+    )

@@ -10,6 +10,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -230,7 +231,7 @@ def model_of_text(text: str, path: Path, problems: list[Problem]) -> GoldModel |
     match = _HEADER.match(text)
     header_text, sql = (match.group(1), text[match.end() :]) if match else ("", text)
     header_line = text[: match.start(1)].count("\n") + 1 if match else 1
-    document = _parse(header_text, path, header_line, problems)
+    document = _parse(_aligned(header_text), path, header_line, problems)
     if document is None:
         return None
     data = {} if document.data is None else document.data
@@ -244,6 +245,19 @@ def model_of_text(text: str, path: Path, problems: list[Problem]) -> GoldModel |
         return None
     first_line = text[: match.end()].count("\n") + 1 if match else 1
     return GoldModel(name=path.stem, header=header, sql=sql, file=str(path), first_line=first_line)
+
+
+def _aligned(header: str) -> str:
+    """A header that begins behind `/*`: its first line counts as if it began where the others do. Lines stay lines.
+
+    >>> _aligned(" description: x\\nmaterialized: table"), _aligned(" a: 1\\n   b: 2 "), _aligned(" c:\\n  d: 1")
+    ('description: x\\nmaterialized: table', 'a: 1\\nb: 2 ', 'c:\\n  d: 1')
+    """
+    first, end, rest = header.partition("\n")
+    if not first.strip() or not end:
+        return header
+    nested = first.rstrip().endswith((":", "|", ">", "{", "[", ","))
+    return first.lstrip() + end + (rest if nested else dedent(rest))
 
 
 def _read_text(path: Path, problems: list[Problem]) -> str | None:
