@@ -65,7 +65,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
                 except httpx.TransportError:
                     assert time.monotonic() < until
                     time.sleep(0.1)
-            found.make("work", "<C:calendar/>")
+            found.make("calendar", "<C:calendar/>")
             found.make("people", "<A:addressbook/>")
             yield found
         finally:
@@ -92,7 +92,7 @@ def titles(world: World) -> list[str]:
 
 def test_calendars_and_address_books(make_world: MakeWorld, server: Server) -> None:
     for number in range(5):
-        server.ask("PUT", f"/ann/work/{number}.ics", EVENT.format(uid=number, title=f"Größe {number}"))
+        server.ask("PUT", f"/ann/calendar/{number}.ics", EVENT.format(uid=number, title=f"Größe {number}"))
     server.ask("PUT", "/ann/people/1.vcf", CARD.format(uid=1, title="Änn B"))
     world = make_world(s=source(server.url))
     assert counts(world).inserted == 5
@@ -103,18 +103,18 @@ def test_calendars_and_address_books(make_world: MakeWorld, server: Server) -> N
     )
     assert (start, rrule, overrides) == ("2026-01-05 08:00:00+00", "FREQ=DAILY;COUNT=3", 5)
     assert counts(world).read == 0
-    server.ask("PUT", "/ann/work/1.ics", EVENT.format(uid=1, title="changed"))
-    server.ask("DELETE", "/ann/work/2.ics")
-    server.ask("PUT", "/ann/work/9.ics", EVENT.format(uid=9, title="new"))
+    server.ask("PUT", "/ann/calendar/1.ics", EVENT.format(uid=1, title="changed"))
+    server.ask("DELETE", "/ann/calendar/2.ics")
+    server.ask("PUT", "/ann/calendar/9.ics", EVENT.format(uid=9, title="new"))
     again = counts(world)
     assert again.inserted == 2
     assert titles(world) == ["Größe 0", "Größe 3", "Größe 4", "changed", "new"]
     assert world.rows("select dp_deleted from silver.s__events where summary = 'Größe 2'") == [(True,)]
-    shutil.rmtree(next(server.folder.glob("**/work")) / ".Radicale.cache")  # it forgets its tokens
-    server.ask("DELETE", "/ann/work/3.ics")
+    shutil.rmtree(next(server.folder.glob("**/calendar")) / ".Radicale.cache")  # it forgets its tokens
+    server.ask("DELETE", "/ann/calendar/3.ics")
     counts(world)
     assert titles(world) == ["Größe 0", "Größe 4", "changed", "new"]
-    server.ask("DELETE", "/ann/work/")
+    server.ask("DELETE", "/ann/calendar/")
     server.make("other", "<C:calendar/>")
     counts(world)
     assert titles(world) == []
@@ -122,12 +122,12 @@ def test_calendars_and_address_books(make_world: MakeWorld, server: Server) -> N
 
 def test_what_is_asked_for(make_world: MakeWorld, server: Server) -> None:
     server.make("home", "<C:calendar/>")
-    server.ask("PUT", "/ann/work/1.ics", EVENT.format(uid=1, title="work"))
+    server.ask("PUT", "/ann/calendar/1.ics", EVENT.format(uid=1, title="work"))
     server.ask("PUT", "/ann/home/1.ics", EVENT.format(uid=1, title="home"))
     world = make_world(s=source(server.url, more=", collections: [ho*]"))
     assert counts(world).inserted == 1
     assert titles(world) == ["home"]
-    direct = make_world(d=source(f"{server.url}/ann/work/").replace("source: s", "source: d"))
+    direct = make_world(d=source(f"{server.url}/ann/calendar/").replace("source: s", "source: d"))
     assert not direct.run("d", "events").failed
     assert direct.rows("select summary from silver_current.d__events") == [("work",)]
     assert "HTTP 401" in make_world(s=source(server.url, "wrong")).run("s", "events").failed["events"]

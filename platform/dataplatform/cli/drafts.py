@@ -71,13 +71,11 @@ def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None
     file = editing.source_file(settings.metadata_path, made.name)
     if file.exists() and not stdout:
         raise MetadataError(f"{file} is there already", "choose another --name, or edit that one")
-    if made.secrets and not stdout:
-        _keep(settings, made)
     found, notes = _looked_at(settings, made, file)
     text = as_yaml(found)
     as_source(text, file)
     if not stdout:
-        editing.save_source(settings.metadata_path, made.name, text, editing.digest(""))
+        gallery.save(settings, made.name, text, made.secrets)
     if json_:
         where = None if stdout else str(file)
         print_json({"status": "done", "source": made.name, "file": where, "text": text, "notes": notes,
@@ -94,20 +92,14 @@ def _drafted(settings: Settings, made: Draft, stdout: bool, json_: bool) -> None
     out.print(f"\nnext: dataplatform run {made.name} --dry, then without --dry", markup=False)
 
 
-def _keep(settings: Settings, made: Draft) -> None:
-    from dataplatform.embedded.private import make_private
-    from dataplatform.secrets.local import LocalStore
-
-    make_private(settings.home_path)
-    LocalStore(settings.home_path).update(made.secrets)
-
-
 def _looked_at(settings: Settings, made: Draft, file: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
     from dataplatform.cli.trying import try_source
     from dataplatform.drafting.looking import looked_at
 
     catalog = load_catalog(settings.metadata_path)
-    return looked_at(made, file, lambda source, names: try_source(settings, catalog, source, names))
+    return looked_at(
+        made, file, lambda source, names: try_source(settings, catalog, source, names, made.secrets)
+    )
 
 
 def _tell(notes: dict[str, list[str]]) -> None:

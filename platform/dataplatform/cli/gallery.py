@@ -14,7 +14,7 @@ from rich.table import Table
 from dataplatform.cli.common import out, print_json
 from dataplatform.drafting import gallery
 from dataplatform.drafting.gallery import Card
-from dataplatform.errors import MetadataError
+from dataplatform.errors import MetadataError, TransientError
 from dataplatform.metadata import Problem, Source, editing, load_catalog
 from dataplatform.metadata.catalog import source_of
 from dataplatform.secrets.local import LocalStore
@@ -49,21 +49,15 @@ def from_gallery(
         raise MetadataError(
             f"{file} is there already", "choose another name: dataplatform new source NAME --from …"
         )
-    store = LocalStore(settings.home_path)
-    kept = store.read()
+    kept = LocalStore(settings.home_path).read()
     answers = _answers(card, name, _pairs(said), kept, ask=not json_ and sys.stdin.isatty())
     text = gallery.filled(card, name, answers)
     source = _parsed(text, file)
     secrets = gallery.secrets_of(card, name, answers)
     new = {key: value for key, value in secrets.items() if kept.get(key) != value}
-    _keep(settings, new)
-    try:
-        pages = _first_pages(settings, source) if tried and not _connects(source) else {}
-        _refuse_failed(card, name, pages)
-        editing.save_source(settings.metadata_path, name, text, editing.digest(""))
-    except BaseException:
-        _take_back(store, new, kept)
-        raise
+    pages = _first_pages(settings, source, secrets) if tried and not _connects(source) else {}
+    _refuse_failed(card, name, pages)
+    save(settings, name, text, new)
     _told(card, source, file, pages, sorted(new), json_)
 
 
@@ -110,20 +104,22 @@ def _parsed(text: str, file: Path) -> Source:
     return found
 
 
-def _keep(settings: Settings, new: Mapping[str, str]) -> None:
+def save(settings: Settings, name: str, text: str, secrets: Mapping[str, str]) -> None:
+    """The new source's file, and what it names in the secret store; where the file cannot be written, neither."""
     from dataplatform.embedded.private import make_private
 
-    if new:
+    store = LocalStore(settings.home_path)
+    before = store.read()
+    if secrets:
         make_private(settings.home_path)
-        LocalStore(settings.home_path).update(new)
-
-
-def _take_back(store: LocalStore, new: Mapping[str, str], kept: Mapping[str, str]) -> None:
-    for key in new:
-        if key in kept:
-            store.set(key, kept[key])
-        else:
+        store.update(secrets)
+    try:
+        editing.save_source(settings.metadata_path, name, text, editing.digest(""))
+    except BaseException:
+        store.update({key: before[key] for key in secrets if key in before})
+        for key in secrets.keys() - before.keys():
             store.delete(key)
+        raise
 
 
 def _connects(source: Source) -> bool:
@@ -132,19 +128,18 @@ def _connects(source: Source) -> bool:
     return getattr(auth, "type", "") == "oauth2"
 
 
-def _first_pages(settings: Settings, source: Source) -> dict[str, Any]:
-    """Of the first entity; where that can be read, of all. Somebody waits: a server that is away is given up soon."""
+def _first_pages(settings: Settings, source: Source, typed: Mapping[str, str]) -> dict[str, Any]:
+    """Of all entities; where the server is away, of the first alone: somebody waits."""
     from dataplatform.cli.trying import as_silver, try_source
 
     impatient = source.model_copy(
         update={"connector": source.connector.model_copy(update={"give_up": timedelta(seconds=5)})}
     )
-    catalog, first = load_catalog(settings.metadata_path), next(iter(source.entities))
-    found = as_silver(source, try_source(settings, catalog, impatient, [first]))
-    others = [name for name in source.entities if name != first]
-    if others and "error" not in found[first]:
-        found |= as_silver(source, try_source(settings, catalog, impatient, others))
-    return found
+    catalog, (first, *others) = load_catalog(settings.metadata_path), source.entities
+    pages = try_source(settings, catalog, impatient, [first], typed)
+    if others and not isinstance(pages[first].error, TransientError):
+        pages |= try_source(settings, catalog, impatient, others, typed)
+    return as_silver(source, pages)
 
 
 def _told(

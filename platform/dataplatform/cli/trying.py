@@ -3,7 +3,7 @@ keeping anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,27 @@ from dataplatform.orchestration.blocks import known_secrets
 from dataplatform.reading import first_page
 from dataplatform.records.record import dump
 from dataplatform.requesting import request_by
+from dataplatform.secrets import Secrets
 from dataplatform.secrets.masking import Noted, masked_errors
 from dataplatform.settings import Settings
 
 
 def try_source(
-    settings: Settings, catalog: Catalog, source: Source, names: Sequence[str] = ()
+    settings: Settings,
+    catalog: Catalog,
+    source: Source,
+    names: Sequence[str] = (),
+    typed: Mapping[str, str] | None = None,
 ) -> dict[str, FirstPage]:
-    """The first page of these entities, or of all."""
-    return first_pages(source, _requests(settings, catalog, source, names), settings.connectors)
+    """The first page of these entities, or of all; `typed`: secrets that are in no store yet."""
+    return first_pages(source, _requests(settings, catalog, source, names, typed or {}), settings.connectors)
 
 
-def _requests(settings: Settings, catalog: Catalog, source: Source, names: Sequence[str]) -> list[Request]:
-    secrets = known_secrets(settings)
+def _requests(
+    settings: Settings, catalog: Catalog, source: Source, names: Sequence[str], typed: Mapping[str, str]
+) -> list[Request]:
+    known = known_secrets(settings)
+    secrets = Secrets((first_page.Typed(typed), *known.stores), known.noted)
     noted = Noted(secrets.noted)
     resolve = partial(secrets.resolve, noted=noted)
     base_dirs = (Path.cwd(), (catalog.root / "sources").absolute())
@@ -47,7 +55,7 @@ def keeps_contract(settings: Settings, catalog: Catalog, source: Source) -> dict
     """What in a source's connector breaks the contract, or fails, by entity; it is read three times over."""
     if receives(source):
         return {}
-    requests = _requests(settings, catalog, source, tuple(source.entities))
+    requests = _requests(settings, catalog, source, tuple(source.entities), {})
     try:
         extract = extract_of(source, settings.connectors)
         together = extract_together_of(source, settings.connectors) if extract is None else None

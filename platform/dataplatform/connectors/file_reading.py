@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from dataplatform.connectors.contract import Part, Reject
+from dataplatform.errors import SourceError
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,22 @@ class Reading:
     @property
     def name(self) -> str:
         return str(self.about.get("member", self.about["file"]))
+
+
+@contextmanager
+def xml_of(reading: Reading, remedy: str) -> Iterator[None]:
+    """For the block, what is no XML is told with its place."""
+    from xml.etree.ElementTree import ParseError
+
+    try:
+        yield
+    except ParseError as error:
+        line, column = error.position
+        raise SourceError(
+            f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", remedy
+        ) from None
+    except LookupError as error:  # an encoding that Python does not know
+        raise SourceError(f"{reading.name}: {error}", remedy) from None
 
 
 Found = Iterator[dict[str, Any] | Reject]

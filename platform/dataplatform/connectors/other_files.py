@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from dataplatform.connectors import exports
 from dataplatform.connectors.contract import Item, Reject, page_of
-from dataplatform.connectors.file_reading import Found, Reading
+from dataplatform.connectors.file_reading import Found, Reading, xml_of
 from dataplatform.errors import SourceError
 
 
@@ -104,7 +104,7 @@ def _xml(stream: IO[bytes], reading: Reading) -> Found:
     """Elements at the path `records` (`feed.entry`), else the root's children; attributes are `@name`, text `#text`."""
     wanted = reading.records.split(".") if reading.records else None
     above: list[ElementTree.Element] = []
-    try:
+    with xml_of(reading, "correct the file"):
         for event, element in ElementTree.iterparse(stream, ("start", "end")):
             if event == "start":
                 above.append(element)
@@ -116,13 +116,6 @@ def _xml(stream: IO[bytes], reading: Reading) -> Found:
                 yield value if isinstance(value, dict) else {_plain(element.tag): value}
                 if above:
                     above[-1].remove(element)
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise SourceError(
-            f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "correct the file"
-        ) from None
-    except LookupError as error:  # an encoding that Python does not know
-        raise SourceError(f"{reading.name}: {error}", "correct the file") from None
 
 
 def _plain(tag: str) -> str:

@@ -89,30 +89,32 @@ def card(name: str, *places: Path) -> Card:
         if re.fullmatch(NAME_PATTERN, name) and (place / f"{name}.yaml").is_file():
             return read_card(place / f"{name}.yaml")
     known = ", ".join(sorted(p.stem for place in places for p in place.glob("*.yaml")))
-    raise MetadataError(f"the gallery has no {name!r}", f"it has: {known}")
+    raise MetadataError(f"there is no {name!r} in the gallery", f"it has: {known}")
 
 
 def read_card(path: Path) -> Card:
     """Raises MetadataError, with file and line, for what is no card."""
+    found = _card_or_problem(path)
+    if isinstance(found, Problem):
+        raise MetadataError(str(found), "docs/sources/gallery.md shows a card")
+    return found
+
+
+def _card_or_problem(path: Path) -> Card | Problem:
     try:
         whole = path.read_text("utf-8-sig").removeprefix("---\n") + "\n"
         head, _, text = whole.partition("\n---\n")
-        found = parse(head).data or {}
-        if not isinstance(found, dict):
-            raise YamlError("the card is no mapping, such as `title: …`", 1)
-        return Card.model_validate({**found, "name": path.stem, "text": text})
+        document = parse(head)
+        if not isinstance(document.data, dict):
+            return Problem(str(path), 1, "", "the card is no mapping, such as `title: …`")
+        return Card.model_validate({**document.data, "name": path.stem, "text": text})
     except (OSError, UnicodeDecodeError) as error:
-        raise MetadataError(f"{path}: it cannot be read: {error}", "a card is text in UTF-8") from None
+        return Problem(str(path), 1, "", f"it cannot be read: {error}")
     except YamlError as error:
-        raise MetadataError(
-            f"{path}:{error.line}: {error.message}", "two YAML documents: the card, the source"
-        ) from None
+        return Problem(str(path), error.line, "", error.message)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise MetadataError(
-            f"{path}: {place}: {first['msg']}", "docs/sources/gallery.md shows a card"
-        ) from None
+        return Problem(str(path), document.line(first["loc"]), ".".join(map(str, first["loc"])), first["msg"])
 
 
 def problems_in(folder: Path) -> list[Problem]:
@@ -121,16 +123,9 @@ def problems_in(folder: Path) -> list[Problem]:
 
 
 def _problems(path: Path) -> list[Problem]:
-    try:
-        found = read_card(path)
-    except MetadataError as error:
-        said = error.message.removeprefix(f"{path}:")
-        line, _, rest = said.partition(":")
-        return [
-            Problem(str(path), int(line), "", rest.strip())
-            if line.isdigit()
-            else Problem(str(path), 1, "", said.strip())
-        ]
+    found = _card_or_problem(path)
+    if isinstance(found, Problem):
+        return [found]
     whole, text = path.read_text("utf-8-sig"), found.text.strip("\n")
     first, lines = whole[: whole.rindex(text)].count("\n"), text.splitlines()
     answers = {

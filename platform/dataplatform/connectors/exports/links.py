@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from dataplatform.connectors.contract import Reject
 from dataplatform.connectors.exports.common import Equals, beside, filled, moment, text_of
-from dataplatform.connectors.file_reading import Found, Reading
+from dataplatform.connectors.file_reading import Found, Reading, xml_of
 from dataplatform.errors import SourceError
 
 _CHROME_EPOCH = 11_644_473_600 * 1_000_000  # 1601 in microseconds before 1970
@@ -17,15 +17,8 @@ _CHROME_EPOCH = 11_644_473_600 * 1_000_000  # 1601 in microseconds before 1970
 
 def opml(stream: IO[bytes], reading: Reading) -> Found:
     """Outlines that have no others below them, with the names of those around them as `folder`."""
-    try:
+    with xml_of(reading, "export it again"):
         root = ElementTree.parse(stream).getroot()
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise SourceError(
-            f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "export it again"
-        ) from None
-    except LookupError as error:  # an encoding that Python does not know
-        raise SourceError(f"{reading.name}: {error}", "export it again") from None
     body = root.find("body")
     if root.tag.lower() != "opml" or body is None:
         raise SourceError(f"{reading.name} is no OPML", "correct `format`")

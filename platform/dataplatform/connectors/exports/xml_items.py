@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import IO
 from xml.etree import ElementTree
 
-from dataplatform.connectors.file_reading import Reading
+from dataplatform.connectors.file_reading import Reading, xml_of
 from dataplatform.errors import SourceError
 
 Element = ElementTree.Element
@@ -26,7 +26,7 @@ def items(
     """
     above: list[Element] = []
     inside = 0
-    try:
+    with xml_of(reading, "export it again"):
         for event, element in ElementTree.iterparse(stream, ("start", "end")):
             name = plain(element.tag)
             if event == "start":
@@ -43,13 +43,6 @@ def items(
                 yield above, element
             if above and not inside and (name in wanted or len(above) == 1):
                 above[-1].remove(element)  # what is left in its parent would grow with the file
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise SourceError(
-            f"{reading.name}: no XML at line {line}, column {column}: {error.msg}", "export it again"
-        ) from None
-    except LookupError as error:  # an encoding that Python does not know
-        raise SourceError(f"{reading.name}: {error}", "export it again") from None
 
 
 def child(element: Element, *path: str) -> Element | None:

@@ -23,14 +23,8 @@ Posted = Annotated[FormData, Depends(form_of)]
 
 
 def by_category(now: Now) -> dict[str, list[Card]]:
-    """Where one of a person's own is no card, their folder is left out: what is wrong is told where that is opened."""
-    found: list[Card] = []
-    for folder in gallery.folders(now.platform.catalog.root):
-        try:
-            found += [card for card in gallery.cards(folder) if card.name not in {c.name for c in found}]
-        except MetadataError:
-            continue
-    found.sort(key=lambda card: (card.category, card.title.lower()))
+    """What is no card is left out: that is told where it is opened, and by `check`."""
+    found = gallery.cards(*gallery.folders(now.platform.catalog.root))
     return {category: list(cards) for category, cards in groupby(found, key=lambda card: card.category)}
 
 
@@ -72,12 +66,7 @@ def filled(request: Request, who: Admin, live: LiveNow, now: Known, name: str, f
 
 
 def _named(now: Now, name: str) -> Card:
-    try:
-        return gallery.card(name, *gallery.folders(now.platform.catalog.root))
-    except MetadataError as error:
-        if error.message.startswith("the gallery has no"):
-            raise MetadataError(f"there is no {name!r} in the gallery", error.remedy) from None
-        raise
+    return gallery.card(name, *gallery.folders(now.platform.catalog.root))
 
 
 def _card(
