@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Databases, move_of
+import sqlalchemy as sa
+from conftest import Databases, MakeWorld, move_of
+from dataplatform.events.kinds import GoldBuilt
+from dataplatform.events.outbox import deliver, emit
+from dataplatform.events.tables import outbox
+from dataplatform.orchestration.events import send
 from dataplatform.orchestration.rest import Rest
 from dataplatform.settings import PrefectApi
 
@@ -253,3 +258,36 @@ def test_events_are_delivered_once_from_the_outbox(env: dict[str, str], tmp_path
         (tmp_path / "data" / f"{name}.jsonl").write_text('{"id": 1}\n')
     program(env, "run", "s")
     assert program(env, "status")["events_waiting"] == 0
+
+
+def test_an_event_that_prefect_refuses_holds_up_no_other(
+    make_world: MakeWorld, files: str, prefect_env: dict[str, str], prefect_api: PrefectApi, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    engine = make_world(s=files + "  a: {file: a.csv, key: [id]}\n").platform.engine
+    model = f"m{time.time_ns()}"
+    with engine.begin() as conn:
+        emit(conn, GoldBuilt(model="n" * 20, rows=1))
+        conn.execute(outbox.update().values(event="n" * 2_000))  # longer than Prefect's limit of 1,024
+        emit(conn, GoldBuilt(model=model, rows=7))
+    away = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_HOME: tmp_path}
+    with temporary_settings(away):
+        assert deliver(engine, send) == 0, "a server that is away refuses nothing"
+    here = {
+        PREFECT_API_URL: prefect_env["PREFECT_API_URL"],
+        PREFECT_API_AUTH_STRING: prefect_env["PREFECT_API_AUTH_STRING"],
+        PREFECT_HOME: tmp_path,
+    }
+    with temporary_settings(here):
+        assert deliver(engine, send) == 1
+    assert "is refused: Prefect at" in caplog.text
+    with engine.begin() as conn:
+        waits = conn.execute(sa.select(outbox.c.event).where(outbox.c.delivered_at.is_(None))).scalars().all()
+    assert waits == ["n" * 2_000], "it stays, for a person to see"
+    asked = {"filter": {"resource": {"id": [f"dataplatform.gold.{model}"]}, "order": "ASC"}, "limit": 50}
+    end = time.monotonic() + 40
+    while not Rest(prefect_api).post("/events/filter", asked)["events"]:
+        assert time.monotonic() < end, "the other is not at Prefect"
+        time.sleep(0.5)

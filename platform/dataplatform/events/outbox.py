@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from dataplatform.errors import TerminalError
 from dataplatform.events.kinds import Event
 from dataplatform.events.tables import outbox
 from dataplatform.storage.postgres import transaction
@@ -32,6 +33,9 @@ def emit(conn: sa.Connection, event: Event) -> None:
 def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
     """Sends what waits, oldest first; returns how many. One that fails stays for the next time.
 
+    One that the receiver refuses (a TerminalError) holds up no other; after any other failure, such as a receiver that
+    is away, nothing more is tried.
+
     `send(event, resource, payload)` may be called twice for an event when a process dies in between: the payload
     carries the outbox id and when it happened, which together are the event's own for whoever minds.
     """
@@ -43,6 +47,9 @@ def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
             try:
                 own = {"outbox_id": row["id"], "occurred": row["created_at"].isoformat()}
                 send(row["event"], row["resource"], {**row["payload"], **own})
+            except TerminalError as error:
+                log.warning("event %s (outbox %s) is refused: %s", row["event"], row["id"], error)
+                continue
             except Exception as error:  # whatever the receiver does wrong, the event stays
                 log.warning("event %s was not delivered: %s", row["event"], error)
                 break

@@ -7,25 +7,37 @@ is sent again, for its sender died before it noted that, is the same event to Pr
 
 from __future__ import annotations
 
+import urllib.error
 from functools import cache
 from typing import Any
 from uuid import UUID, uuid5
 
+from dataplatform.errors import ServerError, TerminalError
 from dataplatform.orchestration.rest import Rest, translated
 from dataplatform.settings import PrefectApi
 
 OURS = UUID("6f1a2c52-3f0a-4f55-9d1e-0b7c7f5f2f8e")  # the space that ids of our events are in
+REFUSED = (400, 413, 422)  # what Prefect answers to an event that it will never take
 
 
 def send(event: str, resource: str, payload: dict[str, Any]) -> None:
-    """Raises ServerError where Prefect does not take it. `payload` has what `deliver` adds to it."""
+    """`payload` has what `deliver` adds to it.
+
+    Raises TerminalError for an event that Prefect refuses, ServerError where it cannot take any now.
+    """
     api = _api()
     body = {
         "id": event_id(event, resource, payload), "occurred": payload["occurred"], "event": event,
         "resource": {"prefect.resource.id": resource}, "related": [], "payload": payload,
     }  # fmt: skip
     with translated(api):
-        _rest(api).post("/events", [body])
+        try:
+            _rest(api).post("/events", [body])
+        except urllib.error.HTTPError as error:
+            if error.code not in REFUSED:
+                raise
+            said = f"Prefect at {api.url} answers {error.code} {error.reason}"
+            raise TerminalError(said, "see the server's log; the event stays in audit.outbox") from None
 
 
 def event_id(event: str, resource: str, payload: dict[str, Any]) -> str:
@@ -34,13 +46,14 @@ def event_id(event: str, resource: str, payload: dict[str, Any]) -> str:
 
 
 def _api() -> PrefectApi:
-    """The server that this process speaks to."""
+    """The server that this process speaks to. Raises ServerError where none is named."""
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise ServerError("no Prefect server is named", "set PREFECT_API_URL")
     auth: Any = PREFECT_API_AUTH_STRING.value()
-    return PrefectApi(
-        str(PREFECT_API_URL.value()), auth.get_secret_value() if hasattr(auth, "get_secret_value") else auth
-    )
+    return PrefectApi(str(url), auth.get_secret_value() if hasattr(auth, "get_secret_value") else auth)
 
 
 @cache
