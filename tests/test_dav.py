@@ -160,7 +160,8 @@ class Plain(BaseHTTPRequestHandler):
 
     def do_PROPFIND(self) -> None:
         self._body()
-        head = '<x:response xmlns:x="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><x:href>/cal/</x:href><x:propstat><x:prop><x:resourcetype><x:collection/><c:calendar/></x:resourcetype></x:prop><x:status>HTTP/1.1 200 OK</x:status></x:propstat></x:response>'
+        head = '<x:response xmlns:x="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><x:href>/cal/</x:href><x:propstat><x:prop><x:resourcetype><x:collection/><c:calendar/></x:resourcetype>TOKEN</x:prop><x:status>HTTP/1.1 200 OK</x:status></x:propstat></x:response>'
+        head = head.replace("TOKEN", f"<x:sync-token>{self.token}</x:sync-token>" if self.token else "")
         each = "".join(
             f'<x:response xmlns:x="DAV:"><x:href>/cal/{n}</x:href><x:propstat><x:prop><x:getetag>"{hash(t)}"</x:getetag><x:resourcetype/></x:prop><x:status>HTTP/1.1 200 OK</x:status></x:propstat></x:response>'
             for n, t in self.objects.items()
@@ -170,14 +171,28 @@ class Plain(BaseHTTPRequestHandler):
             f'<x:multistatus xmlns:x="DAV:">{head}{each if self.headers["Depth"] == "1" else ""}</x:multistatus>',
         )
 
+    kept_back: str | None = None
+    as_error = False
+    token = ""
+
     def do_REPORT(self) -> None:
         body = self._body()
+        if "sync-collection" in body and self.token:
+            listed = [] if self.token in body else list(self.objects)  # nothing has changed since that token
+            each = "".join(
+                f"<D:response><D:href>/cal/{n}</D:href><D:propstat><D:prop/><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+                for n in listed
+            )
+            told = f"{each}<D:sync-token>{self.token}</D:sync-token>"
+            return self._answer(207, f'<D:multistatus xmlns:D="DAV:">{told}</D:multistatus>')
         if "sync-collection" in body:
             return self._answer(403, "")
         each = "".join(
             f'<D:response><D:href>/cal/{n}</D:href><D:propstat><D:prop><D:getetag>"{hash(t)}"</D:getetag><C:calendar-data>{t}</C:calendar-data></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>'
-            for n, t in self.objects.items() if f"/cal/{n}<" in body
+            for n, t in self.objects.items() if f"/cal/{n}<" in body and n != self.kept_back
         )  # fmt: skip
+        if self.as_error:
+            each += f"<D:response><D:href>/cal/{self.kept_back}</D:href><D:propstat><D:prop><D:getetag/><C:calendar-data/></D:prop><D:status>HTTP/1.1 500 Internal Server Error</D:status></D:propstat></D:response>"
         return self._answer(
             207,
             f'<D:multistatus xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav">{each}</D:multistatus>',
@@ -211,6 +226,27 @@ def test_a_server_of_few_words(make_world: MakeWorld) -> None:
         Plain.objects = {"a.ics": EVENT.format(uid="a", title="A2"), "x.ics": "BEGIN:VCALENDAR"}
         counts(world)
         assert titles(world) == ["A2"]
+
+
+@pytest.mark.parametrize("token", ["", "urn:t1"])
+@pytest.mark.parametrize("as_error", [False, True])
+def test_an_object_that_the_server_keeps_back_is_asked_for_again(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, as_error: bool, token: str
+) -> None:
+    monkeypatch.setattr(Plain, "objects", {f"{n}.ics": EVENT.format(uid=n, title=n) for n in "abc"})
+    monkeypatch.setattr(Plain, "token", token)
+    monkeypatch.setattr(Plain, "as_error", as_error)
+    monkeypatch.setattr(Plain, "kept_back", "b.ics")
+    with serving(Plain) as where:
+        world = make_world(s=source(f"http://{where}/cal/"))
+        assert (found := counts(world)).inserted == 2
+        assert found.quarantined == 1
+        assert "/cal/b.ics: the server lists it and does not give it" in world.quarantine()[0].reason
+        monkeypatch.setattr(Plain, "kept_back", None)
+        monkeypatch.setattr(Plain, "as_error", False)
+        assert counts(world).inserted == 1
+        assert titles(world) == ["a", "b", "c"]
+        assert counts(world).read == 0
 
 
 class Elsewhere(Plain):

@@ -40,6 +40,7 @@ _DECLARED = " ".join(f'xmlns:{name}="{space}"' for name, space in _SPACES.items(
 _LISTED = "<D:resourcetype/><D:displayname/><D:sync-token/><S:getctag/>"
 _HOMES = {"calendar": "C:calendar-home-set", "addressbook": "A:addressbook-home-set"}
 _TYPES = {"calendar": "C:calendar", "addressbook": "A:addressbook"}
+_NOT_GIVEN = "the server lists it and does not give it; the next run asks again"
 _DATA = {
     "calendar": ("C", "calendar-multiget", "calendar-data"),
     "addressbook": ("A", "addressbook-multiget", "address-data"),
@@ -164,10 +165,16 @@ def _propfind(server: _Server, href: str, properties: str, depth: str = "0") -> 
         "PROPFIND", href, f"<D:propfind {_DECLARED}><D:prop>{properties}</D:prop></D:propfind>", depth
     )
     for response in answer.findall("D:response", _SPACES):
-        for part in response.findall("D:propstat", _SPACES):
-            found = part.find("D:prop", _SPACES)
-            if " 200 " in f"{_text(part, 'D:status')} " and found is not None:
-                yield _text(response, "D:href"), found
+        for found in _given(response):
+            yield _text(response, "D:href"), found
+
+
+def _given(response: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """The properties that it has, as against those that it only names."""
+    for part in response.findall("D:propstat", _SPACES):
+        found = part.find("D:prop", _SPACES)
+        if " 200 " in f"{_text(part, 'D:status')} " and found is not None:
+            yield found
 
 
 def _text(element: ElementTree.Element, path: str) -> str:
@@ -226,25 +233,32 @@ def _is_wanted(one: _Collection, entity: DavEntity) -> bool:
 def _objects(
     server: _Server, one: _Collection, entity: DavEntity, before: dict[str, Any] | None
 ) -> Generator[Item, None, dict[str, Any]]:
-    """What changed in a collection; gives back where it stands."""
+    """What changed in a collection; gives back where it stands, with what the server listed and did not give."""
     known: dict[str, str] = dict((before or {}).get("etags") or {})
+    owed = set((before or {}).get("owed") or ())
     part_of = {"collection": one.href}
-    if before is not None and one.mark and before.get("mark") == one.mark:
+    if before is not None and one.mark and before.get("mark") == one.mark and not owed:
         yield page_of([], request={**part_of, "unchanged": True})
         return before
     changed, gone, token = _changes(server, one, known, (before or {}).get("token") or "")
     if gone:
         yield deleted({"href": href} for href in sorted(gone))
     now = {href: etag for href, etag in known.items() if href not in gone}
-    for some in _portions(sorted(changed), server.size):
+    asked, owed = sorted(changed | owed - gone), set()
+    for some in _portions(asked, server.size):
         records = []
+        missing = {unquote(href): href for href in some}
         for href, etag, data in _multiget(server, one, entity, some):
-            now[href] = etag
-            records.append(_record(href, etag, data, one, entity))
+            missing.pop(unquote(href), None)
+            if data is not None:  # what has gone meanwhile is said the next time
+                now[href] = etag
+                records.append(_record(href, etag, data, one, entity))
+        owed.update(missing.values())
+        records += [Reject(href, f"{href}: {_NOT_GIVEN}") for href in missing.values()]
         rejects = tuple(r for r in records if isinstance(r, Reject))
         good = [r for r in records if not isinstance(r, Reject)]
         yield page_of(good, request={**part_of, "objects": len(some)}, rejects=rejects)
-    return {"token": token, "mark": one.mark, "etags": now}
+    return {"token": token, "mark": one.mark, "etags": now, "owed": sorted(owed)}
 
 
 def _portions(hrefs: list[str], size: int) -> Iterator[list[str]]:
@@ -303,16 +317,22 @@ def _synchronised(server: _Server, one: _Collection, token: str) -> tuple[set[st
 
 def _multiget(
     server: _Server, one: _Collection, entity: DavEntity, hrefs: list[str]
-) -> Iterator[tuple[str, str, str]]:
+) -> Iterator[tuple[str, str, str | None]]:
+    """(href, ETag, text) of what the server gives; no text where it says that there is none any more."""
     space, report, data = _DATA[entity.kind]
     listed = "".join(f"<D:href>{escape(href)}</D:href>" for href in hrefs)
     body = f"<{space}:{report} {_DECLARED}><D:prop><D:getetag/><{space}:{data}/></D:prop>{listed}</{space}:{report}>"
     answer = server.ask("REPORT", one.href, body, "1")
     for response in answer.findall("D:response", _SPACES):
-        found = response.find("D:propstat/D:prop", _SPACES)
-        text = found.findtext(f"{space}:{data}", None, _SPACES) if found is not None else None
-        if found is not None and text is not None:  # what has gone meanwhile is said the next time
-            yield urlsplit(_text(response, "D:href")).path, _text(found, "D:getetag"), text
+        href = urlsplit(_text(response, "D:href")).path
+        given = list(_given(response))
+        texts = [
+            text for one in given if (text := one.findtext(f"{space}:{data}", None, _SPACES)) is not None
+        ]
+        if texts:
+            yield href, next((etag for one in given if (etag := _text(one, "D:getetag"))), ""), texts[0]
+        elif any(" 404" in (status.text or "") for status in response.iter("{DAV:}status")):
+            yield href, "", None
 
 
 def _record(href: str, etag: str, data: str, one: _Collection, entity: DavEntity) -> dict[str, Any] | Reject:
