@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,9 @@ class Server:
                 client.expunge()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+@contextmanager
+def dovecot(more: str = "", **files: str) -> Iterator[Server]:
+    """With more of its configuration, and files beside it that `{folder}` in that may name."""
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))  # its sockets have no room for pytest's long paths
     folder.chmod(0o755)
     for part in ("run", "state", "mail"):
@@ -128,7 +130,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     os.chown(folder / "mail", nobody.pw_uid, nobody.pw_gid)
     certificate(folder)
     port = free_port()
-    (folder / "conf").write_text(CONFIG.format(folder=folder, port=port))
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "conf").write_text((CONFIG + more).format(folder=folder, port=port))
     assert DOVECOT
     with subprocess.Popen([DOVECOT, "-F", "-c", str(folder / "conf")], stderr=subprocess.DEVNULL) as process:
         try:
@@ -146,6 +150,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
             process.terminate()
             process.wait(10)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with dovecot() as found:
+        yield found
 
 
 def source(server: Server, more: str = "", password: str = "hünter2") -> str:

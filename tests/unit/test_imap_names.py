@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from dataplatform.connectors import imap
+from dataplatform.connectors import imap, imap_session
 from dataplatform.errors import SourceError
 
 
@@ -30,6 +30,6 @@ def test_a_password_that_cannot_be_sent() -> None:
 
     server: Any = SimpleNamespace(capabilities=("IMAP4REV1",), login=login)
     with pytest.raises(SourceError, match="ASCII") as caught:
-        imap._sign_in(cast(imaplib.IMAP4, server), "ann", "hünter2")
+        imap_session._by_password(cast(imaplib.IMAP4, server), "ann", "hünter2")
     assert caught.value.__suppress_context__
     assert "nter2" not in str(caught.value)

@@ -194,6 +194,9 @@ Auth = Annotated[
     BeforeValidator(by_name),
 ]
 
+TokenAuth = Annotated[OAuth2Auth | BearerAuth, Field(discriminator="type")]
+"""Where a server that is no API takes a token in place of a password."""
+
 
 def httpx_auth(
     auth: Auth, resolved: Callable[[Any], str], credential: Callable[[Any], str]

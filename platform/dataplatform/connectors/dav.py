@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from dataplatform.connectors.auth import TokenAuth
 from dataplatform.connectors.contract import Item, Request, Since
 from dataplatform.metadata.base import Text
 from dataplatform.metadata.source import Connector, Entity, Name, Source
@@ -23,12 +24,21 @@ class DavConnector(Connector):
     )
     username: Text | None = Field(default=None, description="Who signs in.")
     password: Text | None = Field(default=None, description="The password, better as a secret.")
+    auth: TokenAuth | None = Field(default=None, description="A token in place of name and password.")
     ca_file: str | None = Field(default=None, description="Certificates to trust, for a server of one's own.")
     hosts: tuple[str, ...] = Field(
         default=(),
-        description="Patterns of other hosts that it may send us on to with the password: `*.icloud.com`.",
+        description="Patterns of other hosts that it may send us on to with the password or the token: `*.icloud.com`.",
     )
     page_size: int = Field(default=50, ge=1, description="Objects that are asked for at once.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DavConnector:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("`username` and `password` go together")
+        if self.auth is not None and self.username is not None:
+            raise ValueError("either `username` and `password`, or `auth`: how is it let in?")
+        return self
 
 
 class DavEntity(Entity):

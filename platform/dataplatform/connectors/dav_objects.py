@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 import httpx
 
+from dataplatform.connectors.auth import OAuth2Auth
 from dataplatform.connectors.contract import (
     Item,
     Part,
@@ -30,7 +31,8 @@ from dataplatform.connectors.dav import DavConnector, DavEntity
 from dataplatform.connectors.exports import contacts
 from dataplatform.connectors.file_reading import Reading
 from dataplatform.connectors.other_files import KINDS
-from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
+from dataplatform.connectors.rest.credentials import credentials
+from dataplatform.errors import ConnectionExpiredError, DataplatformError, SourceError, SourceUnavailableError
 
 _SPACES = {
     "D": "DAV:", "C": "urn:ietf:params:xml:ns:caldav", "A": "urn:ietf:params:xml:ns:carddav",
@@ -45,6 +47,7 @@ _DATA = {
     "calendar": ("C", "calendar-multiget", "calendar-data"),
     "addressbook": ("A", "addressbook-multiget", "address-data"),
 }
+_WRONG = "is `url` that of a CalDAV or CardDAV server?"
 Property = tuple[str, ElementTree.Element]
 _MOST_REDIRECTS = 5
 
@@ -86,6 +89,7 @@ class _Server:
     size: int
     where: str
     hosts: tuple[str, ...] = ()
+    connected: str = ""  # the source, where a person connected it
 
     def close(self) -> None:
         self.client.close()
@@ -113,7 +117,7 @@ class _Server:
             return to
         raise SourceError(
             f"{self.where} sends us on to another server, {then.netloc}",
-            "correct `url`, or name it in `hosts`: it gets the password",
+            "correct `url`, or name it in `hosts`: it gets the password, or the token",
         )
 
     def _sent(self, method: str, url: str, body: str, depth: str) -> httpx.Response:
@@ -130,17 +134,27 @@ class _Server:
     def _multistatus(self, answer: httpx.Response, method: str) -> ElementTree.Element:
         status = answer.status_code
         if status == 401:
-            raise SourceError(f"{self.where} refused us: HTTP 401", "check username and password")
+            raise self._refusal()
         if status in (429, 502, 503, 504):
             raise SourceUnavailableError(f"{self.where}: HTTP {status}")
         if status != 207:
-            raise _Refused(
-                f"{self.where}: HTTP {status} to {method}", "is `url` that of a CalDAV or CardDAV server?"
+            hint = (
+                "may this account read it? of a token: are its `scopes` right?" if status == 403 else _WRONG
             )
+            raise _Refused(f"{self.where}: HTTP {status} to {method}", hint)
         try:
             return ElementTree.fromstring(answer.content)
         except (ElementTree.ParseError, LookupError) as error:
             raise SourceError(f"{self.where}: its answer is no XML: {error}") from None
+
+    def _refusal(self) -> SourceError:
+        """Of a token that was renewed, too: whoever sends it has tried once."""
+        if self.connected:
+            return ConnectionExpiredError(
+                f"{self.where} refuses the token, and a new one, too: HTTP 401",
+                f"connect again: dataplatform connect {self.connected}",
+            )
+        return SourceError(f"{self.where} refused us: HTTP 401", "check username and password, or the token")
 
 
 class _Refused(SourceError):
@@ -149,15 +163,20 @@ class _Refused(SourceError):
 
 def _server(request: Request, connector: DavConnector) -> _Server:
     url = request.noted.note_url(str(request.resolve(connector.url)))
-    auth = None
-    if connector.username is not None and connector.password is not None:
-        auth = httpx.BasicAuth(
-            str(request.resolve(connector.username)), str(request.resolve(connector.password))
-        )
     context = ssl.create_default_context(cafile=connector.ca_file)
+    auth = _auth(request, connector, url)
     client = httpx.Client(auth=auth, timeout=request.timeout, verify=context, follow_redirects=False)
     where = f"source {request.source.source}: {urlsplit(url).hostname}"
-    return _Server(client, url, connector.page_size, where, connector.hosts)
+    connected = request.source.source if isinstance(connector.auth, OAuth2Auth) else ""
+    return _Server(client, url, connector.page_size, where, connector.hosts, connected)
+
+
+def _auth(request: Request, connector: DavConnector, url: str) -> httpx.Auth | None:
+    if connector.auth is not None:
+        return credentials(request, connector.auth, url)
+    if connector.username is None or connector.password is None:
+        return None
+    return httpx.BasicAuth(str(request.resolve(connector.username)), str(request.resolve(connector.password)))
 
 
 def _propfind(server: _Server, href: str, properties: str, depth: str = "0") -> Iterator[Property]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import imaplib
 import re
-import ssl
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from dataplatform.connectors.auth import TokenAuth
 from dataplatform.connectors.contract import (
     Item,
     Reject,
@@ -27,7 +26,7 @@ from dataplatform.connectors.contract import (
     page_of,
 )
 from dataplatform.connectors.exports.mail import message_of
-from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
+from dataplatform.errors import SourceError
 from dataplatform.metadata.base import Text
 from dataplatform.metadata.source import Connector, Entity, Name, Source
 
@@ -45,9 +44,18 @@ class ImapConnector(Connector):
         default="tls", description="none: the password goes over the wire as it is."
     )
     ca_file: str | None = Field(default=None, description="Certificates to trust, for a server of one's own.")
-    username: Text = Field(description="Who signs in.")
-    password: Text = Field(description="The password, better as a secret; an app's own where there is one.")
+    username: Text = Field(description="Who signs in; with OAuth2 the address of the mailbox.")
+    password: Text | None = Field(
+        default=None, description="The password, better as a secret; an app's own where there is one."
+    )
+    auth: TokenAuth | None = Field(default=None, description="A token in place of the password.")
     page_bytes: int = Field(default=16_000_000, ge=1, description="Bytes of messages that are read at once.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ImapConnector:
+        if (self.password is None) == (self.auth is None):
+            raise ValueError("either `password`, or `auth: {type: oauth2, …}`: how is it let in?")
+        return self
 
 
 class ImapEntity(Entity):
@@ -93,7 +101,9 @@ def extract(request: Request, since: Since) -> Iterator[Item]:
     """Folder by folder: what has gone, what is new or flagged otherwise; then where each stands."""
     connector, entity = of_kind(request, ImapConnector, ImapEntity)
     before: dict[str, Any] = dict((since.state or {}).get("folders") or {})
-    with _signed_in(request, connector) as server:
+    from dataplatform.connectors.imap_session import signed_in  # only where a server is asked
+
+    with signed_in(request, connector) as server:
         there = _folders(server)
         names = [name for name in there if _is_wanted(name, entity)]
         if not names:
@@ -116,70 +126,6 @@ def _is_wanted(name: str, entity: ImapEntity) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in patterns)
 
     return fits(entity.folders) and not fits(entity.exclude)
-
-
-@contextmanager
-def _signed_in(request: Request, connector: ImapConnector) -> Iterator[imaplib.IMAP4]:
-    where = f"source {request.source.source}: {connector.host}"
-    user, password = str(request.resolve(connector.username)), str(request.resolve(connector.password))
-    server: imaplib.IMAP4 | None = None
-    try:
-        server = _connected(connector, request.timeout)
-        _sign_in(server, user, password)
-        yield server
-    except DataplatformError:
-        raise
-    except ssl.SSLError as error:
-        raise SourceError(f"{where}: no secure connection: {error}", "`ca_file`, or `security`?") from None
-    except (imaplib.IMAP4.abort, OSError) as error:
-        raise SourceUnavailableError(f"{where}: {_said(error)}") from None
-    except imaplib.IMAP4.error as error:
-        raise SourceError(
-            f"{where} refused: {_said(error)}", "check username, password and folders"
-        ) from None
-    finally:
-        if server is not None:
-            _leave(server)
-
-
-def _leave(server: imaplib.IMAP4) -> None:
-    with suppress(imaplib.IMAP4.error, OSError):  # it is gone already
-        server.logout()
-
-
-def _said(error: BaseException) -> str:
-    text = error.args[0] if error.args else str(error)
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(error)
-
-
-def _connected(connector: ImapConnector, timeout: float) -> imaplib.IMAP4:
-    context = ssl.create_default_context(cafile=connector.ca_file)
-    port = connector.port or (993 if connector.security == "tls" else 143)
-    if connector.security == "tls":
-        return imaplib.IMAP4_SSL(connector.host, port, ssl_context=context, timeout=timeout)
-    server = imaplib.IMAP4(connector.host, port, timeout=timeout)
-    if connector.security == "starttls":
-        server.starttls(context)
-    return server
-
-
-def _sign_in(server: imaplib.IMAP4, user: str, password: str) -> None:
-    if "AUTH=PLAIN" in server.capabilities:
-        server.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
-    else:
-        try:
-            server.login(user, password)
-        except UnicodeEncodeError:  # what it says holds the password
-            raise SourceError(
-                "the server takes only ASCII in names and passwords",
-                "give this program a password of its own",
-            ) from None
-    words = (
-        server.capability()[1][0].decode("ascii", "replace").upper().split()
-    )  # more than before one signed in
-    if "ENABLE" in words and "CONDSTORE" in words:
-        server.capabilities = tuple(words)
-        server.enable("CONDSTORE")
 
 
 def _folders(server: imaplib.IMAP4) -> dict[str, str]:
