@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +125,9 @@ def test_code_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:
     found = at_hand(connector(manifest=str(manifest(tmp_path, streams=[custom]))), tmp_path, (tmp_path,))
     assert found is not None
     with pytest.raises(SourceError, match=r"needs code of its own \(Mine\)") as told:
-        refuse_code(found, False, "source x")
+        refuse_code(found, connector(manifest="m"), "source x")
     assert "allow_code: true" in told.value.remedy
-    refuse_code(found, True, "source x")
+    refuse_code(found, connector(manifest="m", allow_code=True), "source x")
 
 
 @pytest.mark.parametrize("wrong", [{}, {"package": "airbyte-source-x"}, {"package": "a==1", "manifest": "m"}])
@@ -221,3 +223,90 @@ def test_a_source_from_pypi(make_world: MakeWorld, api: Api) -> None:
         s="source: s\nconnector: {type: airbyte, package: airbyte-source-trello==1.1.0}\nentities: {boards: {key: [id]}}\n"
     )
     assert "needs code of its own" in other.run().failed["boards"]
+
+
+FEED = """<?xml version="1.0"?><rss version="2.0"><channel><title>F</title>{items}</channel></rss>"""
+ITEM = "<item><title>Größe {n}</title><guid>g{n}</guid><pubDate>{at}</pubDate></item>"
+
+
+@pytest.mark.slow
+def test_a_manifest_with_components_of_its_own(make_world: MakeWorld, api: Api) -> None:
+    """airbyte-source-rss: its extractor is Python, which imports what neither the CDK nor the newest CDK has."""
+
+    now = dt.datetime.now(dt.UTC)
+
+    def feed(*hours: int) -> None:
+        items = "".join(ITEM.format(n=n, at=format_datetime(now - dt.timedelta(hours=n))) for n in hours)
+        api.routes = {"/feed.xml": lambda asked: (200, {"Content-Type": "application/rss+xml"}, FEED.format(items=items).encode())}  # fmt: skip
+
+    def world(more: str) -> World:
+        return make_world(
+            s="source: s\nconnector: {type: airbyte, package: airbyte-source-rss==1.0.31, config: {url: '"
+            f"{api.url}/feed.xml'}}{more}}}\nentities: {{items: {{key: [guid], load: delta}}}}\n"
+        )
+
+    feed(1, 2, 3)
+    assert "allow_code: true" in world("").run().failed["items"]
+    lacking = world(", allow_code: true").run().failed["items"]
+    assert "feedparser==6.0.10" in lacking
+    assert "packages" in lacking
+    older = ", allow_code: true, cdk: airbyte-cdk==6.60.0, packages: ['feedparser==6.0.10']"
+    here = world(older)
+    assert here.run().entities["items"].counts.inserted == 3
+    assert here.rows("select title, published is not null from silver.s__items where guid = 'g3'") == [
+        ("Größe 3", True)
+    ]
+    feed(0, 1, 2, 3)
+    again = here.run().entities["items"].counts
+    assert (again.inserted, again.closed) == (1, 0)
+    assert again.read < 4, "it goes on from its state"
+
+
+@pytest.mark.slow
+def test_a_package_that_its_own_program_reads(make_world: MakeWorld, api: Api) -> None:
+    """airbyte-source-posthog: a manifest whose cursor is Python that it does not name."""
+
+    def posthog(asked: Asked) -> Any:
+        if asked.headers.get("authorization") != "Bearer t0ken-t0ken":
+            return 401, {}, {"detail": "no"}
+        if asked.path.rstrip("/") == "/api/projects":
+            return {"results": [{"id": 1, "name": "A"}, {"id": 2, "name": "B"}]}
+        project = int(asked.path.split("/")[3])
+        at = f"2026-11-0{project}T10:00:00.000000+00:00"
+        there = asked.query["after"] <= at < asked.query["before"]
+        return {"results": [{"id": f"e{project}", "event": "x", "timestamp": at}] if there else []}
+
+    api.routes = {"*": posthog}
+
+    def world(more: str, key: str = "t0ken-t0ken") -> World:
+        return make_world(
+            s="source: s\nconnector: {type: airbyte, package: airbyte-source-posthog==1.1.28, config: {base_url: '"
+            f"{api.url}', api_key: {key}, start_date: '2026-11-01T00:00:00Z'}}{more}}}\n"
+            "entities: {projects: {key: [id]}, events: {key: [id], load: delta}}\n"
+        )
+
+    assert "its manifest does not name" in world("").run("s", "projects").failed["projects"]
+    own = ", allow_code: true, own_program: true"
+    here = world(own)
+    result = here.run()
+    assert {n: r.counts.inserted for n, r in result.entities.items()} == {"projects": 2, "events": 2}
+    state = here.rows("select value::text from audit.cursor where entity = 'events'")
+    assert "2026-11-02" in str(state), "a time for each project, as its own cursor keeps them"
+    assert here.run().entities["events"].counts.inserted == 0
+    told = world(own, "wrong-token").run("s", "projects").failed["projects"]
+    assert "wrong-token" not in told
+
+
+@pytest.mark.slow
+def test_a_source_that_is_written_in_python(make_world: MakeWorld) -> None:
+    head = "source: s\nconnector: {type: airbyte, package: airbyte-source-faker==7.2.1, config: {count: 20}%s}\nentities: {products: {key: [id]}}\n"
+    assert "`own_program: true`" in make_world(s=head % "").run().failed["products"]
+    world = make_world(s=head % ", allow_code: true, own_program: true")
+    assert world.run().entities["products"].counts.inserted == 20
+
+
+def test_an_own_program_is_code() -> None:
+    with pytest.raises(ValidationError, match="only with `allow_code: true`"):
+        connector(package="airbyte-source-x==1", own_program=True)
+    with pytest.raises(ValidationError, match="NAME==VERSION"):
+        connector(package="airbyte-source-x==1", packages=["feedparser"])

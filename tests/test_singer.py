@@ -7,17 +7,19 @@ import struct
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
+from conftest import Databases, MakeWorld, World, execute
 from dataplatform.connectors.environments import environment
 from dataplatform.connectors.messages import column_type
 from dataplatform.connectors.singer import SingerSource, extract_together
 from dataplatform.connectors.singer_tap import _program
 from dataplatform.connectors.testing import check_extract_together, request_for
 from dataplatform.errors import SourceError
+from rest_api import Api, serving_api
 
 TAP = '''#!{python}
 """A tap that does what its config says."""
@@ -202,6 +204,32 @@ def test_real_taps_and_one_environment_for_two_that_need_it(make_world: MakeWorl
     with pytest.raises(SourceError, match="cannot be installed"):
         environment(tmp_path / "home", ("tap-jsonl==99.0",), "the tap")
     assert json.dumps(cursors(world))
+
+
+@pytest.mark.slow
+def test_taps_of_apis_feeds_and_databases(make_world: MakeWorld, databases: Databases) -> None:
+    """Three that are written in different years of Singer's SDK, as their pages say they are configured."""
+    feed = "<rss version='2.0'><channel><title>F</title><item><title>A</title><guid>g1</guid><link>http://x/1</link><pubDate>Mon, 05 Jan 2026 09:00:00 +0100</pubDate></item></channel></rss>"
+    rows = [{"id": 1, "at": "2026-01-01T00:00:00Z"}, {"id": 2, "at": "2026-01-02T00:00:00Z"}]
+    with serving_api(
+        Api({"/feed": lambda _: (200, {}, feed.encode()), "/rows": lambda _: {"data": rows}})
+    ) as api:
+        postgres = databases.postgres.replace("postgres@/", "postgres:not-asked@localhost/")
+        world = make_world(
+            f="source: f\nconnector: {type: singer, tap: tap-feed==1.1.1, config: {feed_urls: ['" + api.url + "/feed']}}\nentities: {feed: {key: [entry_id]}}\n",
+            r="source: r\nconnector: {type: singer, tap: tap-rest-api-msdk==1.4.2, config: {api_url: '" + api.url + "', streams: [{name: rows, path: /rows, records_path: '$.data[*]', primary_keys: [id], num_inference_records: 2}]}}\nentities: {rows: {key: [id]}}\n",
+            d=f"source: d\nconnector: {{type: singer, tap: meltanolabs-tap-postgres==0.10.0, config: {{sqlalchemy_url: '{postgres}', filter_schemas: [public]}}}}\nentities: {{notes: {{stream: public-notes, key: [id], load: delta, replication_method: INCREMENTAL, replication_key: at}}}}\n",
+        )  # fmt: skip
+        execute(world, "create table public.notes (id int primary key, at timestamptz, paid numeric(12,2))")
+        execute(world, "insert into public.notes values (1, '2026-01-01', 1.10), (2, '2026-01-02', 2.20)")
+        for name, entity, count in (("f", "feed", 1), ("r", "rows", 2), ("d", "notes", 2)):
+            result = world.run(name)
+            assert result.status == "done", result.as_json()
+            assert result.entities[entity].counts.inserted == count
+        assert world.rows("select sum(paid) from silver.d__notes") == [(Decimal("3.30"),)]
+        execute(world, "insert into public.notes values (3, '2026-01-03', 3.30)")
+        again = world.run("d").entities["notes"].counts
+        assert (again.inserted, again.read) == (1, 2), "from its bookmark on"
 
 
 def test_a_package_that_is_called_otherwise_than_its_program(tmp_path: Path) -> None:

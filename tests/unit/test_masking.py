@@ -248,3 +248,13 @@ def test_a_users_name_is_no_secret_and_stays_in_the_data() -> None:
     assert noted.masker.values == {"hunter22"}
     (line,) = noted.masker.lines([b'{"mail":"me@example.org","said":"hunter22"}'])
     assert json.loads(line) == {"mail": "me@example.org", "said": MASK}
+
+
+def test_a_configuration_that_is_written_as_it_is() -> None:
+    noted = Noted()
+    noted.note_config(
+        {"private_token": "t0ken-t0ken", "url": "postgres://u:pass-w0rd@h/db", "replication_key": "updated_at",
+         "credentials": {"api_key": "ap1-key-1", "next_page_token_path": "$.next_page"}}
+    )  # fmt: skip
+    told = noted.masker.text("t0ken-t0ken pass-w0rd updated_at ap1-key-1 $.next_page")
+    assert told == "*** *** updated_at *** $.next_page"

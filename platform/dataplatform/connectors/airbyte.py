@@ -1,5 +1,4 @@
-"""Connector `airbyte`: a source that a manifest describes (Airbyte's low-code sources on PyPI, or your own),
-without Docker."""
+"""Connector `airbyte`: a source of Airbyte's from PyPI, or a manifest of your own, without Docker."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from dataplatform.metadata.source import Connector, Entity, Name, Source
 
 
 class AirbyteConnector(Connector):
-    """A source of Airbyte's that a manifest describes; nothing of Airbyte's is bundled, it is fetched on first use."""
+    """A source of Airbyte's; nothing of Airbyte's is bundled, it is fetched on first use."""
 
     type: Literal["airbyte"]
     package: str | None = Field(default=None, description="`airbyte-source-NAME==VERSION` on PyPI.")
@@ -27,17 +26,31 @@ class AirbyteConnector(Connector):
         default=False,
         description="Whether the source's own Python (components.py) may run, with what the platform may do.",
     )
+    own_program: bool = Field(
+        default=False,
+        description="Whether the package's own program reads it, with the libraries that it pins, in place of `cdk`.",
+    )
     cdk: str = Field(default="airbyte-cdk==7.39.1", description="What runs it: `airbyte-cdk==VERSION`.")
+    packages: tuple[str, ...] = Field(
+        default=(), description="What else is to be in its environment, such as `feedparser==6.0.10`."
+    )
 
     @field_validator("package", "cdk")
     @classmethod
     def _pinned(cls, value: str | None) -> str | None:
         return check_pinned(value) if value is not None else None
 
+    @field_validator("packages")
+    @classmethod
+    def _all_pinned(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_pinned(one) for one in value)
+
     @model_validator(mode="after")
     def _one(self) -> AirbyteConnector:
         if (self.package is None) == (self.manifest is None):
             raise ValueError("either `package` or `manifest`")
+        if self.own_program and (self.package is None or not self.allow_code):
+            raise ValueError("`own_program` is that of a `package`, and runs only with `allow_code: true`")
         return self
 
 
@@ -51,7 +64,7 @@ class AirbyteEntity(Entity):
 
 
 class AirbyteSource(Source):
-    """What an Airbyte manifest describes."""
+    """A source of Airbyte's."""
 
     connector: AirbyteConnector = Field(description="How it is reached.")
     entities: Mapping[Name, AirbyteEntity] = Field(min_length=1, description="What it holds.")

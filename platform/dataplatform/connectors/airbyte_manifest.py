@@ -7,7 +7,8 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest on this machine. `root` is what its own Python is imported from, `components` that Python."""
+    """A manifest on this machine. `root` is what its own Python is imported from, `components` that Python.
+
+    `asks_for`: what the package says that it needs, such as `airbyte-cdk<1`. Of a source that is written in Python
+    `path` is where a manifest would be, and the document is empty.
+    """
 
     path: Path
     root: Path
@@ -30,6 +35,11 @@ class Manifest:
     spec: Mapping[str, Any]
     needs_code: tuple[str, ...]
     document: Mapping[str, Any]
+    asks_for: tuple[str, ...] = ()
+
+    @property
+    def is_there(self) -> bool:
+        return bool(self.document)
 
     @property
     def whole(self) -> dict[str, Any]:
@@ -61,7 +71,7 @@ def at_hand(connector: AirbyteConnector, home: Path, base_dirs: tuple[Path, ...]
     if connector.manifest is not None:
         return _read(_own(connector.manifest, base_dirs))
     folder = _folder(connector, home)
-    return _read(_inside(folder, str(connector.package))) if (folder / ".ready").exists() else None
+    return _packaged(folder, connector) if (folder / ".ready").exists() else None
 
 
 def manifest_of(
@@ -74,7 +84,7 @@ def manifest_of(
         raise SourceError(f"{what}: there is no HOME to keep its manifest in", "set DATAPLATFORM_HOME")
     folder = _folder(connector, home)
     install_into(folder, str(connector.package), what)
-    return _read(_inside(folder, str(connector.package)))
+    return _packaged(folder, connector)
 
 
 def _folder(connector: AirbyteConnector, home: Path) -> Path:
@@ -89,14 +99,28 @@ def _own(name: str, base_dirs: tuple[Path, ...]) -> Path:
     raise SourceError(f"there is no manifest {name}", f"looked in: {', '.join(map(str, base_dirs))}")
 
 
-def _inside(folder: Path, package: str) -> Path:
+def _packaged(folder: Path, connector: AirbyteConnector) -> Manifest:
+    """Raises SourceError for a package that no manifest describes, unless its own program is to read it."""
+    asks_for = _asks_for(folder)
     found = sorted(folder.glob("source_*/manifest.yaml")) or sorted(folder.glob("*/manifest.yaml"))
-    if not found:
+    if found:
+        return replace(_read(found[0]), asks_for=asks_for)
+    inside = next(iter(sorted(folder.glob("source_*/"))), folder)
+    if not connector.own_program:
         raise SourceError(
-            f"{package} has no manifest: it is a source that is written in Python",
-            "take one that a manifest describes, a Singer tap, or `type: rest`",
+            f"{connector.package} has no manifest: it is a source that is written in Python",
+            f"look at it ({inside}), then say `allow_code: true` and `own_program: true` in the connector",
         )
-    return found[0]
+    return Manifest(
+        inside / "manifest.yaml", folder, None, _spec(inside / "manifest.yaml", {}), (), {}, asks_for
+    )
+
+
+def _asks_for(folder: Path) -> tuple[str, ...]:
+    """Of what lies in a folder of one package; extras are nobody's wish."""
+    found = next(iter(distributions(path=[str(folder)])), None)
+    wanted = (one for one in (found.requires if found else None) or () if "extra ==" not in one)
+    return tuple(one.replace("(", "").replace(")", "").replace(" ", "").partition(";")[0] for one in wanted)
 
 
 def _read(path: Path) -> Manifest:
@@ -181,10 +205,16 @@ def secrets_in(spec: Mapping[str, Any], config: Any) -> list[str]:
     return found
 
 
-def refuse_code(manifest: Manifest, allowed: bool, what: str) -> None:
-    """Raises SourceError for a manifest that needs Python of its own which nobody has allowed."""
-    if manifest.needs_code and not allowed:
+def refuse_code(manifest: Manifest, connector: AirbyteConnector, what: str) -> None:
+    """Raises SourceError for Python of the source's own which nobody has allowed, or which `cdk` would not run."""
+    if manifest.needs_code and not connector.allow_code:
         raise SourceError(
             f"{what} needs code of its own ({', '.join(c.rpartition('.')[2] for c in manifest.needs_code[:3])})",
             f"look at it ({manifest.components or manifest.path.parent}), then say `allow_code: true` in the connector",
+        )
+    if manifest.components and not manifest.needs_code and not connector.own_program:
+        raise SourceError(
+            f"{what} brings code ({manifest.components.name}) that its manifest does not name: without it, it would "
+            "read something else",
+            f"look at it ({manifest.components}), then say `allow_code: true` and `own_program: true` in the connector",
         )

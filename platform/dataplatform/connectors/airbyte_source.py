@@ -1,4 +1,5 @@
-"""Runs an Airbyte manifest by `airbyte-cdk` in an environment of its own: discover, then read; its messages as items.
+"""Runs an Airbyte manifest by `airbyte-cdk`, or a package's own program, in an environment of its own: discover, then
+read; its messages as items.
 
 A configuration that the source changes while it runs (CONTROL: a provider rotated a token) is kept before the records
 that follow are taken, and laid over what a person wrote from then on, until they write something else.
@@ -7,9 +8,11 @@ that follow are taken, and laid over what a person wrote from then on, until the
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -25,7 +28,7 @@ from dataplatform.connectors.airbyte_manifest import (
 from dataplatform.connectors.contract import Item, State, Wanted
 from dataplatform.connectors.environments import environment
 from dataplatform.connectors.messages import Pages, schema_of
-from dataplatform.connectors.process import lines, message, private_files
+from dataplatform.connectors.process import PASSING, lines, message, private_files
 from dataplatform.errors import ConnectionExpiredError, DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.secrets.kept import Kept
 from dataplatform.secrets.masking import Noted
@@ -45,12 +48,14 @@ class _Run:
     name: str
     noted: Noted
     env: dict[str, str]
+    own_program: bool = False
     config: dict[str, Any] = field(default_factory=dict)
     error: DataplatformError | None = None
 
     @property
     def documents(self) -> dict[str, Any]:
-        return {"config": self.config, "manifest-path": self.manifest.whole}
+        """What it is called with: its own program knows its manifest."""
+        return {"config": self.config, **({} if self.own_program else {"manifest-path": self.manifest.whole})}
 
     def command(self, verb: str, files: Mapping[str, Any]) -> list[str]:
         options = [part for name, path in files.items() for part in (f"--{name}", str(path))]
@@ -62,6 +67,7 @@ def read(wanted: Sequence[Wanted]) -> Items:
     run = _run(wanted)
     with run.kept.alone(run.name) if run.kept else nullcontext():
         run.config = _config(run)
+        run.noted.note_config(run.config)
         for secret in secrets_in(run.manifest.spec, run.config):
             run.noted.note(secret)
         streams = _discovered(run)
@@ -76,18 +82,33 @@ def _run(wanted: Sequence[Wanted]) -> _Run:
     connector = cast("AirbyteConnector", request.source.connector)
     what = f"source {request.source.source}: {connector.package or connector.manifest}"
     manifest = manifest_of(connector, request.home, request.base_dirs, what)
-    refuse_code(manifest, connector.allow_code, what)
+    refuse_code(manifest, connector, what)
     config = request.resolve(connector.config)
     if wrong := spec_problems(manifest, config):
         raise SourceError(f"{what}: " + "; ".join(wrong), "correct `config` in the connector")
-    programs = environment(request.home, (connector.cdk,), what)
+    argv, env = _program(connector, manifest, request.home, what)
+    kept = Kept(request.home) if request.home else None
+    name = f"airbyte/{request.source.source}"
+    return _Run(what, argv, manifest, config, kept, name, request.noted, env, connector.own_program)
+
+
+def _program(
+    connector: AirbyteConnector, manifest: Manifest, home: Path | None, what: str
+) -> tuple[list[str], dict[str, str]]:
+    """What is called, and more of its environment; it is installed where it is not there."""
+    if connector.own_program:
+        programs = environment(home, (str(connector.package), *connector.packages), what)
+        found = sorted(set(programs.glob("source-*")) - {programs / "source-declarative-manifest"})
+        if not found:
+            raise SourceError(f"{what} has no program of its own", "leave `own_program` out")
+        return [str(found[0])], {"DO_NOT_TRACK": "1"}
+    programs = environment(home, (connector.cdk, *connector.packages), what)
     argv, env = [str(programs / "source-declarative-manifest")], {"DO_NOT_TRACK": "1"}
     if connector.allow_code and manifest.needs_code:
         env |= {"AIRBYTE_ENABLE_UNSAFE_CODE": "true", "PYTHONPATH": str(manifest.root)}
         if manifest.components:
             argv += ["--components-path", str(manifest.components)]
-    kept = Kept(request.home) if request.home else None
-    return _Run(what, argv, manifest, config, kept, f"airbyte/{request.source.source}", request.noted, env)
+    return argv, env
 
 
 def _config(run: _Run) -> dict[str, Any]:
@@ -169,16 +190,21 @@ def _traced(run: _Run, trace: Mapping[str, Any]) -> DataplatformError | None:
     inner = " ".join(str(error.get("internal_message") or "").split())[:300]
     said = run.noted.masker.text(words if inner in words or not inner else f"{words} ({inner})")
     text = f"{run.what} failed" + (f" at the stream {stream}" if stream else "") + f": {said}"
-    if error.get("failure_type") == "transient_error":
+    kind = error.get("failure_type")
+    if kind == "transient_error" or (kind != "config_error" and PASSING.search(text)):
         return SourceUnavailableError(text, "try again later; nothing was landed")
     if "invalid_grant" in text or "refresh token" in text.lower():
         return ConnectionExpiredError(text, "set a new token in the connector's `config`")
-    hint = (
-        "check `config` in the connector"
-        if error.get("failure_type") == "config_error"
-        else "see its documentation"
-    )
-    return SourceError(text, hint)
+    return SourceError(text, _hint(run, text, str(kind)))
+
+
+def _hint(run: _Run, text: str, kind: str) -> str:
+    if re.search(r"No module named|cannot import name|has no attribute", text) and run.manifest.components:
+        return (
+            f"its own Python was written for {', '.join(run.manifest.asks_for) or 'other libraries'}: say what is "
+            "missing as `packages`, an older `cdk: airbyte-cdk==6.60.0`, or `own_program: true`"
+        )
+    return "check `config` in the connector" if kind == "config_error" else "see its documentation"
 
 
 def _discovered(run: _Run) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import gettempdir
 
 from dataplatform.errors import SourceError
 
@@ -96,9 +97,12 @@ def _uv() -> list[str]:
 
 
 def _call(argv: list[str], what: str) -> None:
+    """Elsewhere than here: uv would take overrides and indexes out of a pyproject.toml above the working directory."""
     quiet = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME")}
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, env=quiet, timeout=LIMIT, check=False)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=quiet, timeout=LIMIT, check=False, cwd=gettempdir()
+        )
     except subprocess.TimeoutExpired:
         raise SourceError(
             f"{what}: its packages were not installed within {LIMIT:.0f} s", "try again"

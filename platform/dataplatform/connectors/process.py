@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 _INEXACT = re.compile(
     rb"\d{16}|\d\.\d*[1-9]\d{14}|NaN|Infinity|\d[eE][+-]?\d|\\u[dD][89a-fA-F]|\.\d*0[,}\]\s]"
 )
-_PASSING = re.compile(
-    r"ConnectionError|ConnectTimeout|ReadTimeout|timed? ?out|Connection (refused|reset)|Temporary "
+PASSING = re.compile(  # what another try may better
+    r"ConnectionError|Max retries exceeded|ConnectTimeout|ReadTimeout|timed? ?out|Connection (refused|reset)|Temporary "
     "failure|\b(429|50[0234])\b", re.I
 )  # fmt: skip
 
@@ -80,7 +80,7 @@ def _listen(process: subprocess.Popen[bytes], last: deque[str], what: str, noted
 def _failed(what: str, code: int, said: list[str]) -> SourceError | SourceUnavailableError:
     telling = [line for line in said if re.search(r"CRITICAL|Error|Exception|error:", line)]
     words = (telling or [line for line in said if line.strip()] or [f"exit code {code}"])[-1].strip()[:500]
-    if any(_PASSING.search(line) for line in telling[-3:]):
+    if any(PASSING.search(line) for line in telling[-3:]):
         return SourceUnavailableError(f"{what} failed: {words}", "try again later; nothing was landed")
     return SourceError(
         f"{what} failed: {words}", "check its config; DATAPLATFORM_LOG_LEVEL=DEBUG shows all it says"

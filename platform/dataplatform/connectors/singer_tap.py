@@ -65,11 +65,13 @@ def _tap(wanted: Sequence[Wanted]) -> _Tap:
     name = connector.tap.partition("==")[0].partition("[")[0]
     what = f"source {request.source.source}: the tap {connector.tap}"
     package = _own(request.base_dirs, connector.tap, what) if "/" in connector.tap else connector.tap
+    config = request.resolve(connector.config)
+    request.noted.note_config(config)
     if Path(package).is_file():
-        return _Tap(package, what, request.resolve(connector.config), wanted)
+        return _Tap(package, what, config, wanted)
     programs = environment(request.home, (package, *connector.packages), what)
     program = _program(programs, connector.executable, Path(name).name, what)
-    return _Tap(str(program), what, request.resolve(connector.config), wanted)
+    return _Tap(str(program), what, config, wanted)
 
 
 def _program(programs: Path, said: str, name: str, what: str) -> Path:

@@ -14,7 +14,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
@@ -249,6 +249,17 @@ class Noted:
             self.note(part)
         return self.note_url(value)
 
+    def note_config(self, config: Mapping[str, Any]) -> None:
+        """What a configuration for somebody else's program holds as it is: texts that are called a token or a
+        password, and passwords in URLs. A field's name (`replication_key: updated_at`) is none."""
+        for name, value in config.items():
+            if isinstance(value, Mapping):
+                self.note_config(value)
+            elif isinstance(value, str):
+                self.note_url(value)
+                if _CONFIGURED.search(name):
+                    self.note(value)
+
     @property
     def masker(self) -> Masker:
         return self._masker
@@ -256,6 +267,7 @@ class Noted:
 
 _LINE = 16  # characters of a line of a key that is known by itself
 _CREDENTIAL = re.compile("key|secret|token|passw", re.I)
+_CONFIGURED = re.compile("secret|token$|passw|(api|private|access|auth).?key", re.I)
 
 
 def _parts(value: str) -> Iterator[str]:
