@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dataplatform.connectors import csv_rows, encodings, exports, json_text, other_files
+from dataplatform.connectors.auth import TokenAuth
 from dataplatform.connectors.contract import Item, Part, Records, Request, Since, of_kind
 from dataplatform.connectors.file_reading import Reading
 from dataplatform.connectors.found_files import File, Opened, digest_of, streams
@@ -69,11 +70,20 @@ class FilesConnector(Connector):
     decimal: DecimalPoint | None = Field(default=None, description=_DECIMAL)
     thousands: Thousands | None = Field(default=None, description=_THOUSANDS)
     page_size: int = Field(default=5_000, ge=1, description="Records in a page.")
-    options: dict[str, Scalar] = Field(default={}, description="Options for fsspec.")
+    options: dict[str, Scalar] = Field(
+        default={}, description="Options for fsspec; of WebDAV `username`, `password`, `ca_file`."
+    )
+    auth: TokenAuth | None = Field(default=None, description="WebDAV: a token in place of name and password.")
 
     @model_validator(mode="after")
     def _numbers(self) -> FilesConnector:
         check_notation(self.decimal, self.thousands)
+        if (
+            self.auth is not None
+            and isinstance(self.path, str)
+            and "dav" not in self.path.partition("://")[0]
+        ):
+            raise ValueError("`auth` is for WebDAV (`path: webdav+https://…`)")
         return self
 
 
@@ -215,11 +225,7 @@ def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> li
     for root in _roots(base, request):
         tried.append(f"{root.rstrip('/')}/{pattern}")
         with _source_errors(tried[-1]):
-            fresh = (
-                {"skip_instance_cache": True} if root.startswith(("sftp:", "ssh:")) else {}
-            )  # it may have hung up
-            system, top = fsspec.core.url_to_fs(root, **options, **fresh)
-            top = str(top).rstrip("/")
+            system, top = _system(root, request, connector, options)
             found = sorted(system.glob(f"{top}/{pattern}"))
         folders = entity.format == "maildir"
         files = [str(f) for f in found if system.isdir(f) == folders]
@@ -229,6 +235,20 @@ def find(request: Request, connector: FilesConnector, entity: FilesEntity) -> li
         f"entity {request.name}: no file matches {' or '.join(dict.fromkeys(tried))}",
         "correct `path` and `file`; an empty folder is not taken for 'everything was deleted'",
     )
+
+
+def _system(
+    root: str, request: Request, connector: FilesConnector, options: dict[str, Any]
+) -> tuple[Any, str]:
+    """The file system behind a path, and where in it that is."""
+    if "dav" in root.partition("://")[0]:
+        from dataplatform.connectors import webdav_files  # imports httpx, for nobody else
+
+        if webdav_files.is_webdav(root):
+            return webdav_files.folder_at(root, request, options, connector.auth), ""
+    fresh = {"skip_instance_cache": True} if root.startswith(("sftp:", "ssh:")) else {}  # it may have hung up
+    system, top = fsspec.core.url_to_fs(root, **options, **fresh)
+    return system, str(top).rstrip("/")
 
 
 def _shown(name: str) -> str:
