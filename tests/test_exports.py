@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import mailbox
 import sqlite3
@@ -11,12 +12,18 @@ from decimal import Decimal
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import MakeWorld, World
-from dataplatform.connectors import Page
+from dataplatform.connectors import Page, Part
+from dataplatform.connectors.exports import youtube
+from dataplatform.connectors.exports.local_times import local_time
+from dataplatform.connectors.exports.recognise import recognised
+from dataplatform.connectors.file_reading import Reading
 from dataplatform.connectors.registry import extract_of
 from dataplatform.connectors.testing import check_extract, request_for
+from dataplatform.errors import SourceError
 
 Two = tuple[str, str]  # an export, and a longer one
 
@@ -406,7 +413,124 @@ def test_youtube(make_world: MakeWorld, files: str) -> None:
     )
     assert world.pairs("select title, video_id from silver.s__e")["Watched A"] == "abc"
     world.write("3w.json", "<html>")
-    assert "set 'history' to JSON" in world.run().failed["e"]
+    assert "no history of Takeout" in world.run().failed["e"]
+    world.write("3w.json", "{}")
+    assert "neither in JSON nor in HTML" in world.run().failed["e"]
+
+
+CARD_HTML = (
+    '<div class="outer-cell mdl-cell mdl-cell--12-col mdl-shadow--2dp"><div class="mdl-grid"><div class="header-cell mdl-cell mdl-cell--12-col">'
+    '<p class="mdl-typography--title">YouTube<br></p></div><div class="content-cell mdl-cell mdl-cell--6-col mdl-typography--body-1">{what}<br>{at}<br></div>'
+    '<div class="content-cell mdl-cell mdl-cell--6-col mdl-typography--body-1 mdl-typography--text-right"></div><div class="content-cell mdl-cell mdl-cell--12-col '
+    'mdl-typography--caption"><b>Products:</b><br>&emsp;YouTube<br>{details}<b>Why is this here?</b><br>&emsp;because<br></div></div></div>'
+)
+ADS = "<b>Details:</b><br>&emsp;From Google Ads<br>"
+VIDEO = 'Watched\u00a0<a href="https://www.youtube.com/watch?v={v}&amp;t=1">{title}</a><br><a href="https://www.youtube.com/channel/{v}">C &amp; D</a>'
+
+
+def takeout(*cards: tuple[str, str, str]) -> str:
+    """A page of Takeout's: (what was done, when, details) of each card; its style is longer than what is peeked at."""
+    style = "<style>.mdl-grid {}" + " " * 200_000 + "</style>"
+    inner = "".join(CARD_HTML.format(what=what, at=at, details=details) for what, at, details in cards)
+    return f'<html><head><meta charset="utf-8"><title>Watch History</title>{style}</head><body><div class="mdl-grid">{inner}</div></body></html>'
+
+
+def test_youtube_as_html(make_world: MakeWorld, files: str) -> None:
+    one = (VIDEO.format(v="abc", title="Größe &lt;1&gt;"), "Jan 5, 2026, 10:00:00\u202fAM CET", ADS)
+    gone = ("Watched a video that has been removed", "5 Jan 2026, 08:00:00 UTC", "")
+    search = (
+        'Searched for <a href="https://www.youtube.com/results?search_query=a+b">a b</a>',
+        "05.01.2026, 07:00:00 MEZ",
+        "",
+    )
+    lost = ("Watched something", "5 tammikuuta 2026, 10:00:00 EET", "")
+    first, second = takeout(one, lost), takeout(gone, search, one, lost)
+    world = both(
+        make_world,
+        files,
+        "file: '*w.*', format: youtube_history, load: delta",
+        "w.html",
+        first,
+        second,
+        1,
+        1,
+        2,
+    )
+    assert world.rows("select at::text, title, url, video_id, channel, channel_url, query, product from silver.s__e order by at desc") == [
+        ("2026-01-05 09:00:00+00", "Watched Größe <1>", "https://www.youtube.com/watch?v=abc&t=1", "abc", "C & D", "https://www.youtube.com/channel/abc", None, "YouTube"),
+        ("2026-01-05 08:00:00+00", "Watched a video that has been removed", None, None, None, None, None, "YouTube"),
+        ("2026-01-05 06:00:00+00", "Searched for a b", "https://www.youtube.com/results?search_query=a+b", None, None, None, "a b", "YouTube"),
+    ]  # fmt: skip
+    reason = world.quarantine()[0].reason
+    assert "'tammikuuta' is no month in a language that is known here" in reason
+    item: dict[str, Any] = {"header": "YouTube", "title": "Watched Größe <1>", "titleUrl": "https://www.youtube.com/watch?v=abc&t=1", "time": "2026-01-05T09:00:00.987Z",
+            "subtitles": [{"name": "C & D", "url": "https://www.youtube.com/channel/abc"}], "details": [{"name": "From Google Ads"}]}  # fmt: skip
+    removed = {
+        "header": "YouTube",
+        "title": "Watched a video that has been removed",
+        "time": "2026-01-05T08:00:00.1Z",
+    }
+    world.write("3w.json", json.dumps([removed, item]))
+    counts = world.run().entities["e"].counts
+    assert (counts.inserted, counts.updated, counts.closed) == (0, 0, 0), "the same in JSON is the same"
+    assert counts.read == 3 + 2 + 1 + 4 - 2
+
+
+def test_a_page_that_is_no_history_and_a_long_one(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no history of Takeout"):
+        list(youtube.history(io.BytesIO(b"<html><p>Hello</p>"), reading("w.html")))
+    many = takeout(
+        *((VIDEO.format(v=n, title="T"), f"Jan 5, 2026, 9:{n % 60:02}:00 AM CET", "") for n in range(20_000))
+    )
+    stream = io.BytesIO(many.encode())
+    found = youtube.history(stream, reading("w.html"))
+    assert isinstance(next(found), dict)
+    assert stream.tell() < len(many) / 10, "an entry comes before the page is read"
+    assert sum(isinstance(one, dict) for one in found) == 19_999
+
+
+def reading(name: str) -> Reading:
+    return Reading({"file": name}, Part(name, ""), 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("Jan 5, 2026, 12:00:05\u202fAM PST", "2026-01-05T08:00:05+00:00"), ("5 Jan 2026, 09:00:00 GMT", "2026-01-05T09:00:00+00:00"),
+        ("Sept 5, 2026 at 9:00:00 PM UTC+05:30", "2026-09-05T15:30:00+00:00"), ("05.07.2026, 09:00:00 MESZ", "2026-07-05T07:00:00+00:00"),
+        ("5. März 2026, 09:00:00 MEZ", "2026-03-05T08:00:00+00:00"), ("5 mrt 2026, 09:00:00 CET", "2026-03-05T08:00:00+00:00"),
+        ("5 mei 2026 09:00:00 CEST", "2026-05-05T07:00:00+00:00"), ("5 janv. 2026, 09:00:00 CET", "2026-01-05T08:00:00+00:00"),
+        ("5 août 2026 à 09:00:00 UTC+2", "2026-08-05T07:00:00+00:00"), ("5 juil. 2026, 09:00:00 CEST", "2026-07-05T07:00:00+00:00"),
+        ("5 ene 2026, 9:00:00 CET", "2026-01-05T08:00:00+00:00"), ("5 de agosto de 2026, 9:00:00 p. m. CEST", "2026-08-05T19:00:00+00:00"),
+        ("5. jan. 2026 09.00.00 CET", "2026-01-05T08:00:00+00:00"), ("2026-01-05, 09:00:00 UTC", "2026-01-05T09:00:00+00:00"), ("25/1/2026, 09:00:00 CET", "2026-01-25T08:00:00+00:00"),
+        ("5 jan. 2026, 09:00:00 IST", "2026-01-05T03:30:00+00:00"), ("5/1/2026, 09:00:00 CET", "2026-01-05T08:00:00+00:00"),
+    ],
+)  # fmt: skip
+def test_times_for_people(text: str, at: str) -> None:
+    assert local_time(text, ZoneInfo("Asia/Kolkata"), "dmy") == at
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("5 jan 2026, 09:00:00 IST", "may be several"), ("5 jan 2026, 09:00:00", "names no zone"), ("5/1/2026, 09:00:00 CET", "`dates: dmy`"),
+        ("5 marrask. 2026, 09:00:00 EET", "no month"), ("31 Feb 2026, 09:00:00 UTC", "day is out of range"), ("5 jui 2026, 09:00:00 UTC", "no month"),
+        ("yesterday", "no time of day"), ("Jan 5, 2026, 13:00:00 PM CET", "is no hour"), ("09:00:00 UTC", "no date"),
+    ],
+)  # fmt: skip
+def test_times_that_cannot_be_told(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        local_time(text)
+
+
+def test_a_page_of_takeout_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "h.html").write_text(takeout())
+    assert recognised(tmp_path / "h.html")["format"] == "youtube_history"
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("Takeout/YouTube and YouTube Music/history/watch-history.html", takeout())
+    assert recognised(tmp_path / "t.zip") == {
+        "format": "youtube_history", "member": "*/watch-history.html", "key": ["id"], "load": "delta"
+    }  # fmt: skip
 
 
 OFX = """OFXHEADER:100

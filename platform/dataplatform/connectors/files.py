@@ -116,10 +116,12 @@ class FilesEntity(Entity):
     )
     profile: BankProfile | None = Field(default=None, description="bank_csv: the bank that wrote it.")
     timezone: Zone | None = Field(
-        default=None, description="whatsapp: the zone of its times, which are written without one."
+        default=None,
+        description="whatsapp, youtube_history as HTML: the zone of times that are written without one.",
     )
     dates: Literal["dmy", "mdy", "ymd"] | None = Field(
-        default=None, description="whatsapp: the order of its dates, where it cannot be seen."
+        default=None,
+        description="whatsapp, youtube_history as HTML: the order of dates, where it cannot be seen.",
     )
 
     @model_validator(mode="after")

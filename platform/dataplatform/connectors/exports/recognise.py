@@ -60,6 +60,8 @@ def _of_markup(start: str) -> dict[str, Any]:
         return {"format": "bookmarks", "key": ["id"]}
     if "<HealthData" in start:
         return {"format": "apple_health", "key": ["id"]}
+    if ".mdl-" in start and "<html" in start[:500].lower():  # Takeout's style comes before what it is about
+        return {"format": "youtube_history", **_DELTA}
     if re.search(r"urn:iso:std:iso:20022:tech:xsd:camt\.05[234]", start[:1000]):
         return {"format": "camt", **_DELTA}
     return {}
@@ -102,7 +104,11 @@ def _of_archive(path: Path) -> dict[str, Any]:
         return {"format": "apple_health", "key": ["id"]}
     if "_chat.txt" in names:
         return {"format": "whatsapp", **_DELTA}
-    for end, kind in (("/Records.json", "google_location"), ("/watch-history.json", "youtube_history")):
+    for end, kind in (
+        ("/Records.json", "google_location"),
+        ("/watch-history.json", "youtube_history"),
+        ("/watch-history.html", "youtube_history"),
+    ):
         if any(name.endswith(end) for name in names):
             return {"format": kind, "member": f"*{end}", **_DELTA}
     return {}
