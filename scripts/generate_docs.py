@@ -142,8 +142,8 @@ def gallery_page() -> str:
     head = "| name | | what comes of it | what it needs | checked |\n|---|---|---|---|---|\n"
     parts = [NOTE + GALLERY + head + "\n".join(rows) + "\n"]
     parts.append(
-        "Not there: Fitbit (its API is closed to private apps), GoCardless (no free tier any more), bunq (each session is signed with a key pair of its own, which "
-        "YAML cannot say: a Python connector under `connectors/` can), Strava (its API needs a subscription, and its terms forbid keeping "
+        "Not there: Fitbit (its API is closed to private apps), GoCardless (no free tier any more), "
+        "Strava (its API needs a subscription, and its terms forbid keeping "
         "what others share; its export is a ZIP of FIT and CSV files).\n"
     )
     parts += [A_CARD + "The card\n\n" + fields(gallery.CardText), "One of `asks`\n\n" + fields(gallery.Ask)]

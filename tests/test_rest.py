@@ -286,6 +286,7 @@ def test_children_of_parents(api: Api, tmp_path: Path) -> None:
         named="request: {path: 'r', params: {of: '{resources.repos.id}'}, body: {ids: ['{resources.repos.id}']}}",
         grouped="request: {path: g, params: {ids: '{parent.id}'}}, parent: {entity: repos, group: 50}",
         some="request: {path: 's/{parent.id}'}, parent: {entity: repos, where: topics}",
+        notes="request: {path: 'n/{parent._repos_id}/{parent.id}'}, parent: issues",
     )
     for side_by_side in (1, 8):
         source = source.model_copy(
@@ -305,6 +306,8 @@ def test_children_of_parents(api: Api, tmp_path: Path) -> None:
     assert sorted(p for p in api.paths() if p != "/repos") == ["/g", "/r", "/r", "/r/1", "/r/2", "/s/1"]
     assert {a.json["ids"][0] for a in api.asked if a.path == "/r"} == {1, 2}
     assert next(a.query for a in api.asked if a.path == "/g") == {"ids": "1,2"}
+    read(asking(source, "notes", tmp_path))
+    assert {p for p in api.paths() if p.startswith("/n/")} == {"/n/1/10", "/n/2/20", "/n/2/21"}
 
 
 def test_parents_that_did_not_change_are_left_alone(api: Api, tmp_path: Path) -> None:

@@ -474,7 +474,7 @@ def test_the_schema_is_for_editors() -> None:
     assert all(kind["additionalProperties"] is False for kind in kinds)
     assert set(schema["$defs"]["RestConnector"]["properties"]["auth"]["discriminator"]["mapping"]) == {
         "none", "bearer", "api_key", "basic", "http_basic", "oauth2_client_credentials", "oauth2", "session_token", "jwt",
-        "custom",
+        "bunq", "custom",
     }  # fmt: skip
     assert json.loads(json.dumps(schema)) == schema
 

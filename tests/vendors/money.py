@@ -1,4 +1,4 @@
-"""Firefly III, Actual (by actual-http-api), YNAB."""
+"""Firefly III, Actual (by actual-http-api), YNAB, bunq."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from rest_api import Asked
 
 from vendors.base import SECRET, Record, Vendor, at, header_is, inside, moment, number, put
+from vendors.bunq_door import Door
 
 # Firefly III
 
@@ -171,4 +172,71 @@ def ynab() -> Vendor:
     )  # fmt: skip
 
 
-VENDORS = (firefly_iii, actual, ynab)
+# bunq
+
+
+class Bunq(Vendor):
+    """The calls of the handshake are let in by what they bring; all others by their session and their signature."""
+
+    door: Door
+
+    def answer(self, asked: Asked) -> Any:
+        if self.locked:
+            return self.refusal
+        return self.door.answer(asked) or super().answer(asked)
+
+
+def wrapped(kind: str, name: str, most: int = 200) -> Any:
+    """Newest first, each in an object that says its kind; older ones by `older_id`, the last id of this page."""
+
+    def route(vendor: Vendor, asked: Asked, found: re.Match[str]) -> Any:
+        rows = list(reversed(vendor.tables[name])) if found.groups() in ((), ("1",)) else []
+        before = asked.query.get("older_id")
+        first = next((n + 1 for n, row in enumerate(rows) if str(row.get("id")) == before), 0)
+        here = rows[first : first + min(number(asked, "count", 10), most)]
+        older = None
+        if first + len(here) < len(rows):
+            older = f"{asked.path}?count={asked.query['count']}&older_id={here[-1]['id']}"
+        pages = {"future_url": None, "newer_url": None, "older_url": older}
+        return {"Response": [{kind: row} for row in here], "Pagination": pages}
+
+    return route
+
+
+def bunq_payment(n: int) -> Record:
+    side = {"iban": f"NL00BUNQ{n:010}", "display_name": "Baker", "avatar": None}
+    return {"id": 1000 + n, "created": moment(n).strftime("%Y-%m-%d %H:%M:%S.%f"), "updated": moment(n).strftime("%Y-%m-%d %H:%M:%S.%f"),
+            "monetary_account_id": 1, "amount": {"currency": "EUR", "value": f"-{n}.10"}, "description": f"Bread {n}",
+            "type": "BUNQ", "alias": side, "counterparty_alias": side, "attachment": [], "geolocation": None,
+            "balance_after_mutation": {"currency": "EUR", "value": f"{n}.00"}}  # fmt: skip
+
+
+def bunq() -> Vendor:
+    door = Door(SECRET)
+    made = Bunq(
+        "bunq",
+        {
+            "users": lambda n: {"id": n, "created": at(1), "display_name": "Ann", "status": "ACTIVE", "session_timeout": 3600},
+            "accounts": lambda n: {"id": n, "created": at(1), "updated": at(n), "balance": {"currency": "EUR", "value": f"{n}.05"},
+                                   "description": f"Account {n}", "currency": "EUR", "status": "ACTIVE"},
+            "payments": bunq_payment,
+            "cards": lambda n: {"id": n, "type": "MASTERCARD", "status": "ACTIVE", "second_line": "", "name_on_card": "A"},
+        },
+        {
+            "/v1/user": wrapped("UserPerson", "users"),
+            "/v1/user/1/monetary-account": wrapped("MonetaryAccountBank", "accounts"),
+            r"/v1/user/1/monetary-account/(\d+)/payment": wrapped("Payment", "payments"),
+            "/v1/user/1/card": wrapped("CardDebit", "cards"),
+        },
+        door.is_in,
+        counts={"users": 1, "payments": 450},
+        answers={"key": SECRET},
+        bad=("payments", {"description": "no id", "created": moment(3).strftime("%Y-%m-%d %H:%M:%S.%f")}),
+        change={"accounts": put("balance.value", "99.00"), "payments": put("description"), "cards": put("status")},
+        refusal=(401, {}, {"Error": [{"error_description": "Insufficient authorisation."}]}),
+    )  # fmt: skip
+    made.door = door
+    return made
+
+
+VENDORS = (firefly_iii, actual, ynab, bunq)

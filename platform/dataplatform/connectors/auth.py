@@ -165,6 +165,18 @@ class JwtAuth(Metadata):
     prefix: str = Field(default="Bearer ", description="What stands before it in `Authorization`.")
 
 
+class BunqAuth(Metadata):
+    """bunq: a key pair that is made once, a device that is registered, sessions that are signed for and renewed."""
+
+    type: Literal["bunq"]
+    key: Text = Field(description="The API key, best as `{secret: name}`.")
+    device: str = Field(default="dataplatform", description="What bunq's app calls this program.")
+    permitted_ips: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses the key is for; none: the one it is first used from; `*`, of a wildcard key.",
+    )
+
+
 class CustomAuth(Metadata):
     """Your own subclass of httpx.Auth, in a Python file under connectors/."""
 
@@ -188,6 +200,7 @@ Auth = Annotated[
         | OAuth2Auth
         | SessionTokenAuth
         | JwtAuth
+        | BunqAuth
         | CustomAuth,
         Field(discriminator="type"),
     ],

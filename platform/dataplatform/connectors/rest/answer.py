@@ -88,7 +88,8 @@ def carried(
                 )
     first = one.pages[0] if one.pages else Records([])
     page = Records(lines, first.request, rejects=tuple(rejects), textual=first.textual)
-    return Content(one.document, one.records, [page])
+    records = [{**r, **more} if isinstance(r, dict) else r for r in one.records]  # children see them, too
+    return Content(one.document, records, [page])
 
 
 def found(document: Any, records: str | None, name: str) -> list[Any]:

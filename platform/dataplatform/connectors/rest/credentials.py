@@ -17,6 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from dataplatform.connectors import oauth
 from dataplatform.connectors.auth import (
     Auth,
+    BunqAuth,
     ClientCredentialsAuth,
     CustomAuth,
     JwtAuth,
@@ -123,6 +124,10 @@ def credentials(request: Request, auth: Auth, base_url: str) -> httpx.Auth | Non
                 _Remembered(lambda: _signed(request, auth)),
                 lambda sent, token: place(sent, "Authorization", auth.prefix + token, "header"),
             )
+        case BunqAuth():
+            from dataplatform.connectors.rest import bunq  # makes keys: only for who has an account there
+
+            return bunq.Signed(bunq.Sessions.of(request, auth, base_url))
         case CustomAuth():
             return _own(request, auth)
     return httpx_auth(auth, resolved, credential)
