@@ -468,7 +468,7 @@ def test_the_schema_is_for_editors() -> None:
     kinds = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["oneOf"]]
     assert [kind["title"] for kind in kinds] == [
         "FilesSource", "RestSource", "SqlSource", "PythonSource", "SingerSource", "DltSource", "AirbyteSource", "PushSource",
-        "MqttSource", "ImapSource", "DavSource",
+        "MqttSource", "ImapSource", "DavSource", "FintsSource",
     ]  # fmt: skip
     assert all(set(kind["properties"]) == set(Source.model_fields) for kind in kinds)
     assert all(kind["additionalProperties"] is False for kind in kinds)

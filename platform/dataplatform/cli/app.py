@@ -29,7 +29,7 @@ COMMANDS = {
     "new": ("new:app", "Writes files for you to go on with: a source, the class of an entity."),
     "connect": (
         "connect:connect",
-        "Connects a source that asks a person (OAuth2): opens the provider's page, and keeps the tokens it gives.",
+        "Connects a source that asks a person: opens the provider's page (OAuth2), or asks for a TAN (FinTS).",
     ),
     "infer": (
         "drafts:infer",

@@ -33,12 +33,17 @@ def connect(
     browser: Annotated[bool, typer.Option(help="Open the page in this machine's browser.")] = True,
     json_: Json = False,
 ) -> None:
-    """Connects a source that asks a person (OAuth2): opens the provider's page, and keeps the tokens it gives.
+    """Connects a source that asks a person: opens the provider's page (OAuth2), or asks for a TAN (FinTS).
 
-    Runs renew them by themselves from then on; `status` says until when. No server has to be up for it."""
+    Tokens are kept, and renewed by runs from then on; `status` says until when. No server has to be up for it."""
     from dataplatform.connectors import connecting  # imports httpx, for nobody who only reads the help
+    from dataplatform.connectors.registry import connect_of
 
     request = _request(source)
+    if (own := connect_of(request.source)) is not None:
+        own(request, _Talk())
+        _say_connected(source, json_)
+        return
     auth = connecting.oauth2_of(request)
     if device or auth.authorize_url is None:
         tokens = connecting.by_device(request, auth, _tell_device)
@@ -69,6 +74,31 @@ def _request(source: str) -> Request:
         found, name, found.entities[name], partial(secrets.resolve, noted=noted), (Path.cwd(),), {},
         settings.http_timeout, noted, settings.connectors, settings.home_path,
     )  # fmt: skip
+
+
+class _Talk:
+    """Who sits at this terminal, or writes to standard input: a line an answer."""
+
+    def tell(self, text: str) -> None:
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def ask(self, question: str) -> str:
+        if sys.stdin.isatty():
+            return str(typer.prompt(question, err=True))
+        self.tell(question)
+        answer = sys.stdin.readline().strip()
+        if not answer:
+            raise SourceError(
+                "nobody answered", "answer on standard input, a line each, or run it in a terminal"
+            )
+        return answer
+
+
+def _say_connected(source: str, json_: bool) -> None:
+    if json_:
+        print_json({"status": "done", "source": source})
+    else:
+        out.print(f"{source} is connected", markup=False, highlight=False, soft_wrap=True)
 
 
 def _tell_device(where: str, code: str) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from dataplatform.connectors import oauth
 from dataplatform.connectors.auth import OAuth2Auth
 from dataplatform.connectors.contract import Request
+from dataplatform.connectors.registry import connect_of
 from dataplatform.errors import ConnectionExpiredError, SourceError
 
 LONGEST = 300.0  # seconds that a person has
@@ -40,6 +41,11 @@ def oauth2_of(request: Request) -> OAuth2Auth:
     auth = getattr(request.source.connector, "auth", None)
     if isinstance(auth, OAuth2Auth):
         return auth
+    if connect_of(request.source) is not None:
+        raise SourceError(
+            f"the source {request.source.source} is connected at a terminal",
+            f"dataplatform connect {request.source.source}",
+        )
     kind = getattr(auth, "type", "none")
     raise SourceError(
         f"the source {request.source.source} is not connected by a person: its auth is `{kind}`",

@@ -42,6 +42,11 @@ def problems_of(source: Source, home: Path, base_dirs: tuple[Path, ...]) -> list
     return list(kind.problems(source, home, base_dirs)) if hasattr(kind, "problems") else []
 
 
+def connect_of(source: Source) -> Any:
+    """The kind's `connect(request, talk)`, which asks a person in its own way; None where it has none."""
+    return getattr(import_module(f"dataplatform.connectors.{source.connector.type}"), "connect", None)
+
+
 def discover_of(source: Source) -> Any:
     """The kind's `discover(source, resolve)`, which finds tables by patterns; None where it has none."""
     return getattr(import_module(f"dataplatform.connectors.{source.connector.type}"), "discover", None)

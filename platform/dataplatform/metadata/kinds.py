@@ -10,7 +10,7 @@ from importlib import import_module
 
 from dataplatform.metadata.source import Source
 
-KINDS = ("files", "rest", "sql", "python", "singer", "dlt", "airbyte", "push", "mqtt", "imap", "dav")
+KINDS = ("files", "rest", "sql", "python", "singer", "dlt", "airbyte", "push", "mqtt", "imap", "dav", "fints")
 
 
 def model_of(kind: str) -> type[Source]:
