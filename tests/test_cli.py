@@ -265,7 +265,7 @@ def test_the_schema_is_for_editors(cli: Run) -> None:
     schema = cli("schema")
     kinds = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["oneOf"]]
     assert {kind["title"].removesuffix("Source") for kind in kinds} == {
-        "Files", "Rest", "Sql", "Python", "Singer", "Dlt", "Airbyte", "Push", "Imap", "Dav", "Mqtt",
+        "Files", "Rest", "Sql", "Python", "Singer", "Dlt", "Airbyte", "Push", "Fints", "Imap", "Dav", "Mqtt",
     }  # fmt: skip
     assert all(kind["additionalProperties"] is False and kind["properties"]["entities"] for kind in kinds)
 

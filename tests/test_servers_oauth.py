@@ -127,6 +127,13 @@ def test_mail_that_lets_us_in_no_more(make_world: MakeWorld, google: Google) -> 
     with mail_server(google, "xoauth2") as server:
         world = make_world(s=mail(server, auth(google, ", refresh_token: refresh-0000")))
         assert world.run().entities["m"].counts.inserted == 1
+        missing = make_world(
+            s=mail(server, auth(google, ", refresh_token: refresh-0000")).replace(
+                "{m: {}}", "{m: {folders: [Nope]}}"
+            )
+        )
+        assert "connect s" not in missing.run().failed["m"], "a folder that is not there is another matter"
+        world = make_world(s=mail(server, auth(google, ", refresh_token: refresh-0000")))
         google.is_good = lambda token: False  # type: ignore[method-assign]  # it gives tokens that are worth nothing
         refused = world.run()
         assert "the token is refused" in refused.failed["m"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -87,11 +87,9 @@ SOURCE = FintsSource
 class Talk(Protocol):
     """A person at the other end, for `connect`."""
 
-    @property
-    def tell(self) -> Callable[[str], None]: ...
+    def tell(self, text: str) -> None: ...
 
-    @property
-    def ask(self) -> Callable[[str], str]: ...
+    def ask(self, question: str) -> str: ...
 
 
 def extract_together(wanted: Sequence[Wanted]) -> Iterator[tuple[str, Item]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -100,8 +100,10 @@ def bank_of(request: Request) -> Bank:
     state = kept.get(f"fints/{source}") or {}
     client = FinTS3PinTanClient(
         connector.bank, user, pin, connector.url, customer_id=customer, product_id=product,
-        tan_medium=connector.tan_medium, from_data=base64.b64decode(state["blob"]) if state.get("blob") else None,
+        tan_medium=connector.tan_medium,
     )  # fmt: skip
+    with suppress(Exception):  # of another release of the library: the bank gives all of it again
+        client.set_data(base64.b64decode(state.get("blob") or ""))
     client.connection.session.request = partial(client.connection.session.request, timeout=request.timeout)
     found = Bank(source, client, kept, pin, connector)
     found.listen()

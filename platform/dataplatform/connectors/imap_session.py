@@ -42,16 +42,18 @@ def signed_in(request: Request, connector: ImapConnector) -> Iterator[imaplib.IM
     except (imaplib.IMAP4.abort, OSError) as error:
         raise SourceUnavailableError(f"{where}: {_said(error)}") from None
     except imaplib.IMAP4.error as error:
-        raise _refusal(request, connector, f"{where} refused: {_said(error)}") from None
+        raise _refusal(request, connector, error, f"{where} refused: {_said(error)}") from None
     finally:
         if server is not None:
             _leave(server)
 
 
-def _refusal(request: Request, connector: ImapConnector, words: str) -> DataplatformError:
+def _refusal(
+    request: Request, connector: ImapConnector, error: imaplib.IMAP4.error, words: str
+) -> DataplatformError:
     if "[UNAVAILABLE]" in words.upper():  # RFC 5530: something behind the server is away
         return SourceUnavailableError(words, "try again later")
-    if isinstance(connector.auth, OAuth2Auth):
+    if isinstance(error, _TokenRefusedError) and isinstance(connector.auth, OAuth2Auth):
         name = request.source.source
         return ConnectionExpiredError(
             words, f"check username and scopes, then connect again: dataplatform connect {name}"
