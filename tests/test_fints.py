@@ -99,7 +99,7 @@ def test_a_bank_that_wants_a_person_again(make_world: MakeWorld, bank: FintsBank
     assert not world.run("giro").failed
     bank.trusts.clear()  # the time that it let us in is over
     told = world.run("giro").failed["bookings"]
-    assert "wants a TAN" in told
+    assert "wants a TAN (to sign in)" in told
     assert "dataplatform connect giro" in told
     assert world.rows(
         "select count(*) > 0 from audit.outbox where event = 'dataplatform.source.expired'"
