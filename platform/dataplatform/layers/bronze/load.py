@@ -23,6 +23,7 @@ from dataplatform.layers.bronze.work import Piece, Work, held_of, manifest_of, t
 from dataplatform.metadata.source import Entity
 from dataplatform.processes import ALONE, Processes
 from dataplatform.records import hashes as hs
+from dataplatform.records.columnar import Grouped
 from dataplatform.records.forgotten import NOBODY, Out
 from dataplatform.records.holdings import DELETED, Held, Manifest, Onlooker
 from dataplatform.records.record import content_id, content_ids
@@ -273,7 +274,7 @@ def _parsed(work: Work, piece: Piece, parsed: Sequence[Record | Bad]) -> None:
     work.records += len(parsed)
     before, batch = len(work.versions), work.raw.ref
     good = [(i, item) for i, item in enumerate(parsed) if isinstance(item, Record)]
-    records, keys = [item.doc for _, item in good], [item.key for _, item in good]
+    records, keys = Grouped(item.doc for _, item in good), [item.key for _, item in good]
     versions = content_ids(records)
     work.keys += b"".join(keys)
     work.versions += b"".join(versions)

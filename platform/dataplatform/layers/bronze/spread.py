@@ -14,6 +14,7 @@ from dataplatform.layers.bronze.parse import Record, Rule, plain_block
 from dataplatform.layers.bronze.profile import Profile, noted
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.layers.bronze.texts import to_bson
+from dataplatform.records.columnar import Grouped
 from dataplatform.records.holdings import Make
 from dataplatform.records.kinds import NULL, join
 from dataplatform.records.record import content_ids
@@ -53,7 +54,7 @@ class Storing:
         if records is None:
             return None
         profile = Profile(whole, self.rule.textual, [], {})
-        docs = [record.doc for record in records]
+        docs = Grouped(record.doc for record in records)
         versions = content_ids(docs)
         with server_errors():
             documents = [
