@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import xxhash
 
 from dataplatform.layers.bronze import manifest as mf
@@ -160,7 +161,7 @@ def _lines(work: Work, page: RawPage, lookup: Lookup) -> None:
         digests = [xxhash.xxh3_128_digest(line) for line in block]
         known = lookup.find(digests)
         _known(work, lookup.before, known)
-        fresh = [i for i, place in enumerate(known) if place < 0]
+        fresh = np.flatnonzero(known < 0).tolist()
         size = _piece_size(block)
         for at in range(0, len(fresh), size):
             places = fresh[at : at + size]
@@ -255,12 +256,13 @@ def _enter(work: Work, key: bytes, version: bytes, line: bytes, position: int) -
     work.positions.append(position)
 
 
-def _known(work: Work, before: Held, found: list[int]) -> None:
+def _known(work: Work, before: Held, found: hs.Indexes) -> None:
     """Entries taken over from the base; the paths began as the base's, so masks keep their bits."""
-    places = [place for place in found if place >= 0]
-    if not places:
+    known = found >= 0
+    places = found[known]
+    if not len(places):
         return
-    work.positions.extend(work.delivered + i for i, place in enumerate(found) if place >= 0)
+    work.positions.frombytes((work.delivered + np.flatnonzero(known)).astype(np.int64).tobytes())
     work.records += len(places)
     work.keys += before.keys[places].tobytes()
     work.versions += before.versions[places].tobytes()
