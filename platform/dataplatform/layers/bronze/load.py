@@ -18,7 +18,7 @@ from dataplatform.layers.bronze.profile import Profile, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.rules import page_rule
 from dataplatform.layers.bronze.scrub import without
-from dataplatform.layers.bronze.spread import Stored, Storing, document_of, first_of_each, joined
+from dataplatform.layers.bronze.spread import Stored, Storing, document_of, first_of_each, joined, packed
 from dataplatform.layers.bronze.store import Bronze, Inserted
 from dataplatform.layers.bronze.work import Piece, Work, held_of, manifest_of, tell
 from dataplatform.metadata.source import Entity
@@ -180,7 +180,7 @@ def _fresh_lines(work: Work, piece: Piece) -> None:
     if work.team is None or (work.onlooker and not work.told):
         _parsed(work, piece, parse_block(list(piece.lines), work.rule))
         return
-    for done in work.team.put(piece, (piece.lines, work.profile.whole, piece.making)):
+    for done in work.team.put(piece, (piece.lines, work.profile.whole, packed(piece.making))):
         _join(work, *done)
 
 

@@ -6,8 +6,10 @@ version can be known, and nothing of an earlier try is there.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dataplatform.layers.bronze.parse import Record, Rule, plain_block
@@ -21,8 +23,8 @@ from dataplatform.records.record import content_ids
 from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
-# lines, the paths that stay JSON, and what an onlooker wants made of the records
-Sent = tuple[list[bytes], frozenset[str], Make | None]
+# lines, the paths that stay JSON, and what an onlooker wants made of the records, packed
+Sent = tuple[list[bytes], frozenset[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,18 @@ class Stored:
     made: Any
 
 
+@lru_cache(maxsize=2)
+def packed(making: Make | None) -> bytes:
+    """It goes along with every piece, so it is packed once, and unpacked once."""
+    return pickle.dumps(making, pickle.HIGHEST_PROTOCOL)
+
+
+@lru_cache(maxsize=2)
+def _unpacked(text: bytes) -> Make | None:
+    making: Make | None = pickle.loads(text)
+    return making
+
+
 class Storing:
     """Stores pieces, in a process of its own."""
 
@@ -49,7 +63,7 @@ class Storing:
         self.bronze, self.batch, self.rule = Bronze.opened(url), batch, rule
 
     def __call__(self, sent: Sent) -> Stored | None:
-        lines, whole, making = sent
+        lines, whole, text = sent
         records = plain_block(lines, self.rule)
         if records is None:
             return None
@@ -63,6 +77,7 @@ class Storing:
             new = self.bronze.insert(self.batch, documents, first=True).new
         masks = noted(profile, docs, first_of_each(versions, new))
         keys = [record.key for record in records]
+        making = _unpacked(text)
         made = making(keys, docs) if making else None
         ids = b"".join(keys), b"".join(versions)
         return Stored(*ids, masks, profile.paths, profile.kinds, profile.counts, len(new), made)

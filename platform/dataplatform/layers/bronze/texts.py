@@ -26,7 +26,6 @@ _SHAPE = bytes(
     for b in range(256)
 )
 _LONG = (b"d0000000000000000", b"s0000000000000000")
-_SIGNS = b"+-"
 _EXPONENT = re.compile(b"0es?000")
 NUMBER = "$number"
 
@@ -79,9 +78,6 @@ def _value(line: bytes, textual: bool) -> Value:
 
 def precise_needed(text: bytes) -> bool:
     """Whether the text may hold a number that a double or 64 bits cannot: 16 digits, a big exponent."""
-    shape = text.translate(_SHAPE, _SIGNS)
-    if b"0000000000000000" not in shape and b"0e000" not in shape:
-        return False  # nearly always, and a search for less is cheaper
     shape = text.translate(_SHAPE)
     if any(long in shape for long in _LONG):
         return True

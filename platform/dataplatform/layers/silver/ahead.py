@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from dataplatform.layers.silver import known as known_paths
+from dataplatform.layers.silver.columns import Text
 from dataplatform.layers.silver.making import Making, Screening
-from dataplatform.layers.silver.merge import Text
 from dataplatform.layers.silver.plan import UNBORN, Plan, make_plan
 from dataplatform.layers.silver.rows import micros
 from dataplatform.metadata.source import Entity

@@ -22,6 +22,7 @@ from dataplatform.records.columnar import Column, Group, grouped
 from dataplatform.records.record import escape, item_fields, plain, within
 
 Lines = dict[str, list[str]]
+Text = Mapping[str, tuple[bytes, int]]  # of each table: its COPY lines as one text, and how many
 Part = str | Sequence[str]
 _NOTHING = type(None)
 _SPECIAL = ("\\", "\t", "\n", "\r")

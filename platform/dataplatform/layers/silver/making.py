@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dataplatform.layers.silver.columns import Block, copy_lines
+from dataplatform.layers.silver.columns import Block, Text, copy_lines
 from dataplatform.layers.silver.convert import BadValue
-from dataplatform.layers.silver.merge import Text
 from dataplatform.layers.silver.observe import Screen, effective_at
 from dataplatform.layers.silver.plan import Plan, Sendable
 from dataplatform.layers.silver.rows import moment_text
@@ -19,7 +18,7 @@ from dataplatform.records.columnar import grouped
 Screening = Callable[[Mapping[str, str]], Screen | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Making(Sendable):
     """Makes COPY text for the columns of a plan. `at`: the batch's time, microseconds."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from dataplatform.layers.silver.columns import Text
 from dataplatform.layers.silver.making import Making
-from dataplatform.layers.silver.merge import Merger, Text
+from dataplatform.layers.silver.merge import Merger
 from dataplatform.layers.silver.task import Work
 from dataplatform.processes import Team
 from dataplatform.records import hashes as hs
