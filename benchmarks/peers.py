@@ -1,4 +1,4 @@
-"""What others take on the workload: dlt (scd2, arrow and default loader) and dbt snapshot. Runs in an
+"""What others take on the workload: dlt (scd2, arrow and default loader), dbt snapshot and SQLMesh. Runs in an
 environment of its own (benchmarks/peers.txt), as a process of its own: peers.py NAME HOST DATABASE FILE FOLDER.
 
 HOST is the folder of Postgres' socket. dlt reads the records flattened as the limit does, lists as JSON.
@@ -111,13 +111,18 @@ select * from dbt.staging
 """
 
 
-def dbt_load(host: str, database: str, file: Path, folder: Path) -> None:
-    """COPY into a table (dbt loads nothing itself), then `dbt snapshot`."""
+def staged(host: str, database: str, file: Path, schema: str) -> None:
+    """COPY into a table, for those that load nothing themselves."""
     columns = ", ".join(f"{n} {t}" for n, t in TYPES.items())
     with psycopg2.connect(host=host, dbname=database, user="postgres") as conn, conn.cursor() as cursor:
-        cursor.execute("create schema if not exists dbt; drop table if exists dbt.staging")
-        cursor.execute(f"create unlogged table dbt.staging ({columns})")
-        cursor.copy_expert("copy dbt.staging from stdin", _Stream(map(_line, rows(file))))
+        cursor.execute(f"create schema if not exists {schema}; drop table if exists {schema}.staging")
+        cursor.execute(f"create unlogged table {schema}.staging ({columns})")
+        cursor.copy_expert(f"copy {schema}.staging from stdin", _Stream(map(_line, rows(file))))
+
+
+def dbt_load(host: str, database: str, file: Path, folder: Path) -> None:
+    """COPY, then `dbt snapshot`."""
+    staged(host, database, file, "dbt")
     project = folder / "dbt"
     (project / "snapshots").mkdir(parents=True, exist_ok=True)
     (project / "dbt_project.yml").write_text(PROJECT)
@@ -126,6 +131,41 @@ def dbt_load(host: str, database: str, file: Path, folder: Path) -> None:
     dbt = Path(sys.executable).with_name("dbt")
     argv = [str(dbt), "snapshot", "--project-dir", str(project), "--profiles-dir", str(project)]
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+
+
+MESH = """gateways:
+  main:
+    connection: {{type: postgres, host: "{host}", port: 5432, user: postgres, password: none, database: {database}}}
+default_gateway: main
+disable_anonymized_analytics: true
+model_defaults: {{dialect: postgres, start: "2026-01-01"}}
+"""
+MESH_MODEL = """MODEL (
+  name mesh.t,
+  kind SCD_TYPE_2_BY_COLUMN (unique_key id, columns *, invalidate_hard_deletes true),
+  cron '@daily'
+);
+select {columns} from mesh_in.staging
+"""
+
+
+def sqlmesh_load(host: str, database: str, file: Path, folder: Path) -> None:
+    """COPY, then a plan or, where the model is there, its run a day later: SQLMesh does one of each day."""
+    from sqlmesh import Context
+
+    staged(host, database, file, "mesh_in")
+    project = folder / "sqlmesh"
+    (project / "models").mkdir(parents=True, exist_ok=True)
+    (project / "config.yaml").write_text(MESH.format(host=host, database=database))
+    typed = ", ".join(f"{name}::{type_}" for name, type_ in TYPES.items())
+    (project / "models" / "t.sql").write_text(MESH_MODEL.format(columns=typed))
+    days = len(list(project.glob("day*")))
+    context = Context(paths=str(project))
+    if days:
+        context.run(execution_time=f"2026-02-{days + 1:02} 01:00:00", ignore_cron=True, skip_janitor=True)
+    else:
+        context.plan(auto_apply=True, no_prompts=True, execution_time="2026-02-01 01:00:00")
+    (project / f"day{days}").touch()
 
 
 _ESCAPE = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -160,6 +200,8 @@ def main(name: str, host: str, database: str, file: str, folder: str) -> None:
     }
     if name == "dbt_snapshot":
         dbt_load(host, database, Path(file), Path(folder))
+    elif name == "sqlmesh":
+        sqlmesh_load(host, database, Path(file), Path(folder))
     else:
         dlt_load(host, database, Path(file), Path(folder), name == "dlt_arrow")
 

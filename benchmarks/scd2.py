@@ -1,7 +1,7 @@
 """The SCD2 workload: our whole way beside a hand-written limit, CPU and wall seconds of all processes.
 
 usage: scd2.py [RECORDS…]       needs the workload generator and the limit in ../shared/bench
-                                BENCH_PEERS=PYTHON: also dlt and dbt, of that environment (peers.py)
+                                BENCH_PEERS=PYTHON: also dlt, dbt and SQLMesh, of that environment (peers.py)
 
 W1: first load; W2: the next full load, 2 % touched; W3: the same file again. CPU is that of the client and
 of the servers (postmaster and mongod with all their children), so it says the same on a noisy machine.
@@ -39,7 +39,7 @@ from dataplatform.settings import Settings
 ROOT = Path(__file__).parents[1]
 BENCH = Path(os.environ.get("BENCH_WORKLOAD", ROOT.parent / "shared" / "bench"))
 PARTS = ("ours_raw", "ours_bronze", "ours_silver")
-PEERS = ("dlt_arrow", "dlt_default", "dbt_snapshot")
+PEERS = ("dlt_arrow", "dlt_default", "dbt_snapshot", "sqlmesh")
 STEPS = {"W1": "v1", "W2": "v2", "W3": "v2"}
 
 YAML = """source: bench
@@ -162,7 +162,7 @@ def ours(platform: Platform, folder: Path, file: Path, moves: dict[str, Spent]) 
 
 
 def peer(platform: Platform, python: str, name: str, file: Path, folder: Path) -> None:
-    """dlt or dbt, in its own environment."""
+    """dlt, dbt or SQLMesh, in its own environment."""
     url = platform.engine.url
     argv = [python, str(ROOT / "benchmarks" / "peers.py"), name, str(url.query["host"]), str(url.database)]
     subprocess.run([*argv, str(file), str(folder)], check=True, stdout=subprocess.DEVNULL)

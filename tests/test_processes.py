@@ -253,6 +253,7 @@ def test_one_killed_in_the_middle_costs_a_try_and_no_row(
     batch, layers = new_batch_id(), ["raw", "bronze", "silver"]
     for before in layers[: layers.index(layer)]:
         shared.move(before, "a", batch)
+    shared.platform.shelf.close()  # silver's text is made again: from bronze, with the other processes
     processes.close()  # so that what is killed has done nothing yet
     far: dict[str, Callable[[], bool]] = {
         "bronze": lambda: world.platform.bronze.db["s__a"].estimated_document_count() > 1_000,

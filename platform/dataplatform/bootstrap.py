@@ -22,6 +22,7 @@ from dataplatform.embedded import Servers, postgres, start_servers
 from dataplatform.embedded.private import make_private
 from dataplatform.errors import DataplatformError
 from dataplatform.layers.bronze import Bronze
+from dataplatform.layers.silver.ahead import Shelf
 from dataplatform.metadata import Catalog, load_catalog
 from dataplatform.orchestration.blocks import known_secrets
 from dataplatform.pipeline import Move
@@ -64,6 +65,7 @@ def open_platform(
                 yield platform
         finally:
             platform.processes.close()
+            platform.shelf.close()
             platform.engine.dispose()
             platform.bronze.close()
     finally:
@@ -210,8 +212,9 @@ def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Contai
     container[Engine] = lambda _: _engine(servers.postgres_url)
     container[Bronze] = lambda _: Bronze.connect(servers.mongo_url)
     container[Processes] = lambda c: Processes(c[Settings].processes)
+    container[Shelf] = lambda _: Shelf()
     container[Platform] = lambda c: Platform(
-        c[Settings], c[Catalog], c[Engine], c[Bronze], c[FileStore], c[Secrets], c[Processes]
+        c[Settings], c[Catalog], c[Engine], c[Bronze], c[FileStore], c[Secrets], c[Processes], c[Shelf]
     )
     return container
 

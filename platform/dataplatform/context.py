@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import Engine
 
 from dataplatform.layers.bronze import Bronze
+from dataplatform.layers.silver.ahead import Shelf
 from dataplatform.metadata import Catalog
 from dataplatform.processes import Processes
 from dataplatform.secrets import Secrets
@@ -26,6 +27,7 @@ class Platform:
     raw: FileStore
     secrets: Secrets
     processes: Processes
+    shelf: Shelf
 
     @property
     def base_dirs(self) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ from dataplatform.layers.gold.lock import hold_back
 from dataplatform.layers.gold.tables import is_stale
 from dataplatform.layers.silver import horizon
 from dataplatform.layers.silver import load as silver_load
+from dataplatform.layers.silver.ahead import Ahead
+from dataplatform.layers.silver.making import Screening
 from dataplatform.layers.silver.plan import whole_paths
 from dataplatform.layers.silver.task import Mode, Task
 from dataplatform.metadata.cursor import later
@@ -188,9 +190,9 @@ def load_bronze(platform: Platform, move: Move) -> Counts:
         )
     with connected(platform.engine) as conn:
         out = out_of(conn, move.batch.entity)
-    with closing(raw_layer.read(platform.raw, raw)) as pages:
-        whole, processes = whole_paths(entity), platform.processes
-        manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole, out, processes)
+    whole, processes = whole_paths(entity), platform.processes
+    with closing(raw_layer.read(platform.raw, raw)) as pages, _ahead(platform, move.batch) as ahead:
+        manifest = bronze_layer.load(platform.bronze, raw, pages, entity, whole, out, processes, ahead)
     counts = Counts(
         read=manifest.records,
         inserted=manifest.new_versions,
@@ -201,6 +203,18 @@ def load_bronze(platform: Platform, move: Move) -> Counts:
         seconds = time.perf_counter() - started
         audit.put_load(conn, Load("bronze", move.batch, move.run, counts, seconds, raw.load))
     return counts
+
+
+def _ahead(platform: Platform, batch: BatchRef) -> AbstractContextManager[Ahead | None]:
+    """Makes silver's text of a first batch while bronze has it in hand: of use where silver's move is done here."""
+    if platform.settings.task_runner != "threads":
+        return nullcontext()
+    entity = _entity(platform, batch)
+    return platform.shelf.filled(Ahead(batch, entity, _screening(entity, batch), platform.settings.home_path))
+
+
+def _screening(entity: Entity, batch: BatchRef) -> Screening:
+    return partial(screening_of, entity.checks, entity=str(batch.entity))
 
 
 def load_silver(platform: Platform, move: Move) -> Counts:
@@ -258,20 +272,12 @@ def apply_silver(
     """One batch into silver, in the caller's transaction; `applied`: batches that it holds, oldest first."""
     batch, entity, started = move.batch, _entity(platform, move.batch), time.perf_counter()
     hold_back(conn)
-    screening = partial(screening_of, entity.checks, entity=str(batch.entity))
     refused = frozenset(audit.refused_batches(conn, batch.entity) - {batch.batch_id})
-    task = Task(
-        batch,
-        entity,
-        move.run,
-        applied,
-        move.flags.allow_deletes,
-        mode,
-        screening,
-        refused,
-        platform.processes,
-    )
-    with server_errors():
+    allowed, screening = move.flags.allow_deletes, _screening(entity, batch)
+    with server_errors(), platform.shelf.taken(batch) as ahead:
+        task = Task(
+            batch, entity, move.run, applied, allowed, mode, screening, refused, platform.processes, ahead
+        )
         history = history_of(platform, batch.entity)
         manifest = history.manifest(batch.batch_id)
         counts, detail = silver_load.load(conn, task, history, manifest)

@@ -21,12 +21,28 @@ class Group:
     lists: dict[str, Column]
 
 
+class Grouped(list[dict[str, Any]]):
+    """Records that are asked for in groups more than once: what they are is worked out once."""
+
+    def __init__(self, records: Iterable[dict[str, Any]]) -> None:
+        super().__init__(records)
+        self.known: dict[frozenset[str], list[Group]] = {}
+
+
 class _TwoForOne(Exception):
     """`{"a": {"b": 1}, "a__b": 2}`: two values for one path; `flatten` knows what to do."""
 
 
-def grouped(records: Sequence[Mapping[str, Any]], whole: frozenset[str] = frozenset()) -> Iterator[Group]:
+def grouped(records: Sequence[Mapping[str, Any]], whole: frozenset[str] = frozenset()) -> Iterable[Group]:
     """The records, flattened as `records.flatten` does it, in groups of the same paths."""
+    if not isinstance(records, Grouped):
+        return _groups(records, whole)
+    if whole not in records.known:
+        records.known[whole] = list(_groups(records, whole))
+    return records.known[whole]
+
+
+def _groups(records: Sequence[Mapping[str, Any]], whole: frozenset[str]) -> Iterator[Group]:
     for shape, places in _by_shape(records):
         rows = [records[place].values() for place in places]
         columns: dict[str, Column] = dict(zip(shape, zip(*rows, strict=True), strict=True)) if shape else {}

@@ -6,9 +6,9 @@ shape (n, words).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -154,3 +154,19 @@ class History:
     decode: Callable[[bytes], Found]
     quarantine: Callable[[str, list[BadVersion]], None]
     set_aside: Callable[[], list[bytes]]
+
+
+Make = Callable[[Sequence[bytes], Sequence[dict[str, Any]]], Any]  # of records' keys, and the records
+
+
+class Onlooker(Protocol):
+    """Whoever makes something of a first batch's records while bronze has them in hand: silver, by way of the pipeline.
+
+    `knows` is told when more is known of what the records are like, `put` gets what came of some versions' records, and
+    by which `making`, which may be carried to another process.
+    """
+
+    @property
+    def making(self) -> Make | None: ...
+    def knows(self, so_far: Manifest) -> None: ...
+    def put(self, versions: bytes, making: Any, made: Any) -> None: ...

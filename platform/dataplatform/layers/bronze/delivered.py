@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Held
 from dataplatform.records.refs import BatchRef
@@ -43,8 +45,8 @@ class Lookup:
         self.before = before
         self.ordering = hs.prepared(before.lines) if len(before) else None
 
-    def find(self, lines: list[bytes]) -> list[int]:
+    def find(self, lines: list[bytes]) -> hs.Indexes:
+        """Its place among the entries, -1 for a line that is new."""
         if self.ordering is None:
-            return [-1] * len(lines)
-        found: list[int] = hs.find(hs.hashes(lines), self.before.lines, self.ordering).tolist()
-        return found
+            return np.full(len(lines), -1, np.intp)
+        return hs.find(hs.hashes(lines), self.before.lines, self.ordering)

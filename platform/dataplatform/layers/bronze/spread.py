@@ -6,25 +6,33 @@ version can be known, and nothing of an earlier try is there.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dataplatform.layers.bronze.parse import Record, Rule, plain_block
 from dataplatform.layers.bronze.profile import Profile, noted
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.layers.bronze.texts import to_bson
+from dataplatform.records.columnar import Grouped
+from dataplatform.records.holdings import Make
 from dataplatform.records.kinds import NULL, join
 from dataplatform.records.record import content_ids
 from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
-Sent = tuple[list[bytes], frozenset[str]]  # lines, and the paths that stay JSON
+# lines, the paths that stay JSON, and what an onlooker wants made of the records, packed
+Sent = tuple[list[bytes], frozenset[str], bytes]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A piece that is in: 16 bytes a record of its keys and versions, its paths by their own numbers, its counts."""
+    """A piece that is in: 16 bytes a record of its keys and versions, its paths by their own numbers, its counts.
+
+    `made`: what an onlooker wanted made of its records.
+    """
 
     keys: bytes
     versions: bytes
@@ -33,6 +41,19 @@ class Stored:
     kinds: dict[str, str]
     counts: dict[str, dict[str, int]]
     new: int
+    made: Any
+
+
+@lru_cache(maxsize=2)
+def packed(making: Make | None) -> bytes:
+    """It goes along with every piece, so it is packed once, and unpacked once."""
+    return pickle.dumps(making, pickle.HIGHEST_PROTOCOL)
+
+
+@lru_cache(maxsize=2)
+def _unpacked(text: bytes) -> Make | None:
+    making: Make | None = pickle.loads(text)
+    return making
 
 
 class Storing:
@@ -42,12 +63,12 @@ class Storing:
         self.bronze, self.batch, self.rule = Bronze.opened(url), batch, rule
 
     def __call__(self, sent: Sent) -> Stored | None:
-        lines, whole = sent
+        lines, whole, text = sent
         records = plain_block(lines, self.rule)
         if records is None:
             return None
         profile = Profile(whole, self.rule.textual, [], {})
-        docs = [record.doc for record in records]
+        docs = Grouped(record.doc for record in records)
         versions = content_ids(docs)
         with server_errors():
             documents = [
@@ -55,8 +76,11 @@ class Storing:
             ]
             new = self.bronze.insert(self.batch, documents, first=True).new
         masks = noted(profile, docs, first_of_each(versions, new))
-        keys, found = b"".join([record.key for record in records]), b"".join(versions)
-        return Stored(keys, found, masks, profile.paths, profile.kinds, profile.counts, len(new))
+        keys = [record.key for record in records]
+        making = _unpacked(text)
+        made = making(keys, docs) if making else None
+        ids = b"".join(keys), b"".join(versions)
+        return Stored(*ids, masks, profile.paths, profile.kinds, profile.counts, len(new), made)
 
 
 def document_of(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:

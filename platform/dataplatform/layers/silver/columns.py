@@ -22,6 +22,7 @@ from dataplatform.records.columnar import Column, Group, grouped
 from dataplatform.records.record import escape, item_fields, plain, within
 
 Lines = dict[str, list[str]]
+Text = Mapping[str, tuple[bytes, int]]  # of each table: its COPY lines as one text, and how many
 Part = str | Sequence[str]
 _NOTHING = type(None)
 _SPECIAL = ("\\", "\t", "\n", "\r")
@@ -207,13 +208,17 @@ def _quick(type_: str, kind: type, values: Sequence[Any]) -> Sequence[str] | Non
         return _jsons(values)
     if kind is not float or type_ not in ("double precision", "numeric", "text"):
         return None
-    texts = list(map(repr, values))
-    joined = "\t".join(texts) + "\t"
-    if "n" in joined and type_ == "numeric":
-        return None  # nan and inf
-    if "e" in joined or "-0.0\t" in joined:
+    return _floats(values)
+
+
+def _floats(values: Sequence[float]) -> Sequence[str] | None:
+    """Digits of many at once: a third of what Python takes to write them one by one; the same digits, the fewest."""
+    joined = orjson.dumps(values)[1:-1].decode() + ","
+    if "n" in joined:
+        return None  # null: nan and inf
+    if "e" in joined or "-0.0," in joined:
         return list(map(plain, values))
-    return [t[:-2] if t[-2:] == ".0" else t for t in texts] if ".0\t" in joined else texts
+    return joined.replace(".0,", ",")[:-1].split(",")
 
 
 _ANY = (-(10**4400), 10**4400)  # Python writes no longer ones
@@ -222,6 +227,7 @@ _WHOLE = {"text": _ANY, "numeric": _ANY, "double precision": (-(2**53), 2**53)}
 
 # what a number is not written like when it is plain: its zeros, its exponent
 _UNPLAIN = re.compile(rb"\.0[,\]}]|[0-9][eE][-+]?[0-9]")
+_PLAINLY = converter("jsonb")
 
 
 def _jsons(values: Sequence[Any]) -> Sequence[str] | None:
@@ -231,14 +237,15 @@ def _jsons(values: Sequence[Any]) -> Sequence[str] | None:
     except TypeError:
         return None  # numbers of any size
     joined = b"\n".join(texts)
-    if _UNPLAIN.search(joined):
-        plainly = converter("jsonb")
-        return [
-            plainly(value) if _UNPLAIN.search(text) else escape(text.decode())
-            for value, text in zip(values, texts, strict=True)
-        ]
     fields = joined.decode().split("\n")
-    return list(map(escape, fields)) if b"\\" in joined else fields
+    if b"\\" in joined:
+        fields = list(map(escape, fields))
+    at = place = 0
+    for found in _UNPLAIN.finditer(joined):
+        place += joined.count(b"\n", at, found.start())
+        at = found.start()
+        fields[place] = _PLAINLY(values[place])
+    return fields
 
 
 def _special(values: Iterable[str]) -> bool:

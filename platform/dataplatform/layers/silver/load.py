@@ -20,12 +20,13 @@ from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.known import KnownPath
+from dataplatform.layers.silver.making import Making, paths_of, refused, starts
 from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
 from dataplatform.layers.silver.observe import Screen, effective_at, present_paths
 from dataplatform.layers.silver.plan import UNBORN, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
-from dataplatform.layers.silver.spread import Converting, paths_of, refused, staged_elsewhere, starts
+from dataplatform.layers.silver.spread import Converting, staged_elsewhere
 from dataplatform.layers.silver.task import Mode, Task, Work, too_many
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
@@ -279,10 +280,16 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
 
 def _stage_all(work: Work, merger: Merger, keys: hs.Hashes, versions: hs.Hashes) -> None:
     """Stages the records of some keys; those of many with other processes, where these are free."""
-    task, history = work.task, work.history
+    task = work.task
+    if task.ahead is not None:
+        open_ = np.ones(len(versions), bool)
+        for places, text in task.ahead.texts(work.plan, task.entity, versions):
+            open_[places] = False
+            merger.add_text(text)
+        keys, versions = keys[open_], versions[open_]
     number = 0 if task.entity.by_row else len(keys)  # equal records without a key are told apart here
-    told = (work.plan, task.entity, work.batch.at, task.screening, history.decode)
-    with task.processes.lent(number, Converting, *told) as team:
+    making = Making(work.plan, task.entity, work.batch.at, task.screening)
+    with task.processes.lent(number, Converting, making, work.history.decode) as team:
         blocks = (
             staged_elsewhere(work, merger, team, keys, versions) if team else _blocks(work, keys, versions)
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from dataplatform.layers.silver.columns import Text
 from dataplatform.layers.silver.evolve import SCHEMA, indexes
 from dataplatform.layers.silver.plan import Plan, TablePlan
 from dataplatform.layers.silver.rows import Row, Rows, moment_text, row_hashes, texts, typed
@@ -99,9 +100,6 @@ def _fields(table: TablePlan, row: Row, root: bytes, start: str) -> list[str]:
         index = "\\N" if row.index is None else str(row.index)
         head += [root.hex(), row.parent.hex(), index]
     return head + texts(table, values)
-
-
-Text = Mapping[str, tuple[bytes, int]]  # of each table: COPY text, and how many rows it has
 
 
 class Merger:

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from dataplatform.layers.silver.convert import BadValue, moment
 from dataplatform.layers.silver.items import Payload
 from dataplatform.layers.silver.plan import Plan
-from dataplatform.layers.silver.rebuild import Seen
 from dataplatform.layers.silver.rows import Rows, child_rows, micros, typed, typed_rows
 from dataplatform.layers.silver.runs import Run, Traced
-from dataplatform.layers.silver.timeline import Absence, Observation
+from dataplatform.layers.silver.timeline import Absence, Observation, Seen
 from dataplatform.metadata.paths import MISSING, dig
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time

@@ -19,7 +19,7 @@ from dataplatform.records.refs import EntityRef
 UNBORN = "~"  # sorts after every batch: a declared column that no batch has had yet
 
 
-class _Sendable:
+class Sendable:
     """Goes to other processes as what it was made of, without what has been worked out since."""
 
     def __getstate__(self) -> dict[str, object]:
@@ -27,7 +27,7 @@ class _Sendable:
 
 
 @dataclass(frozen=True)
-class ColumnPlan(_Sendable):
+class ColumnPlan(Sendable):
     """One column. `path` is relative to the table's records."""
 
     path: str
@@ -50,7 +50,7 @@ class ColumnPlan(_Sendable):
 
 
 @dataclass(frozen=True)
-class TablePlan(_Sendable):
+class TablePlan(Sendable):
     """One table: of the entity itself (`prefix` is empty) or of a nested list (`splits[].`)."""
 
     name: str
@@ -105,7 +105,7 @@ class TablePlan(_Sendable):
 
 
 @dataclass(frozen=True)
-class Plan(_Sendable):
+class Plan(Sendable):
     """All tables of an entity, and what is known of every path."""
 
     ref: EntityRef
@@ -118,6 +118,14 @@ class Plan(_Sendable):
         return frozenset(
             table.prefix + c.path for table in self.root.tables() for c in table.columns if c.type == "jsonb"
         )
+
+    @cached_property
+    def layout(self) -> list[object]:
+        """What COPY text depends on: plans that have the same make the same text of a record."""
+        return [
+            (table.name, table.prefix, table.key, [(c.path, c.type, c.scd, c.format) for c in table.columns])
+            for table in self.root.tables()
+        ]
 
 
 def history_rule(ref: EntityRef, entity: Entity) -> str:

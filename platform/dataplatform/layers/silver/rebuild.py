@@ -22,9 +22,8 @@ from dataplatform.layers.silver.staging import (
     temporary,
 )
 from dataplatform.layers.silver.timeline import (
-    Absence,
     Event,
-    Observation,
+    Seen,
     Version,
     events,
     fold,
@@ -32,7 +31,6 @@ from dataplatform.layers.silver.timeline import (
 from dataplatform.records.record import HASH_VERSION
 
 TOUCHED = "dp_touched"
-Seen = list[Observation | Absence]
 
 
 def rebuild(

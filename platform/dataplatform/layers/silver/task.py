@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 import psycopg
 
 from dataplatform.errors import LoadError
+from dataplatform.layers.silver.ahead import Ahead
+from dataplatform.layers.silver.making import Screening
 from dataplatform.layers.silver.merge import Batch
 from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
@@ -33,7 +34,7 @@ class Task:
 
     `screening` makes the screen that keeps bad records out, given the path of each column's name; `refused`: batches
     that silver would not take: versions that they brought first count for a column's type all the same; `processes`
-    share the work of a large one.
+    share the work of a large one; `ahead`: text that was made of the batch already.
     """
 
     batch: BatchRef
@@ -42,9 +43,10 @@ class Task:
     applied: list[str]
     allow_deletes: bool = False
     mode: Mode = Mode.APPEND
-    screening: Callable[[Mapping[str, str]], Screen | None] = lambda _: None
+    screening: Screening = lambda _: None
     refused: frozenset[str] = frozenset()
     processes: Processes = ALONE
+    ahead: Ahead | None = None
 
 
 @dataclass

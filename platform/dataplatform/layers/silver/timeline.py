@@ -43,6 +43,9 @@ class Absence:
     effective: int | None = None
 
 
+Seen = list[Observation | Absence]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that became true at a time; `values` None: the record was gone."""

@@ -1,0 +1,138 @@
+"""COPY text that is made while bronze has a first batch's records in hand: silver need not read and decode them again.
+
+It is made for the columns that the records so far would give. Silver takes a piece where its columns came out the same
+and the batch holds all of the piece's records; the others it reads from bronze, as it reads everything where bronze was
+loaded by another process. The text is in a file without a name, which goes with the process that has it open.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from dataplatform.layers.silver import known as known_paths
+from dataplatform.layers.silver.columns import Text
+from dataplatform.layers.silver.making import Making, Screening
+from dataplatform.layers.silver.plan import UNBORN, Plan, make_plan
+from dataplatform.layers.silver.rows import micros
+from dataplatform.metadata.source import Entity
+from dataplatform.records import hashes as hs
+from dataplatform.records.holdings import Manifest
+from dataplatform.records.refs import BatchRef, EntityRef
+
+MOST_PLANS = 20  # of records that are so unlike one another the text is better made when all are known
+IN_MEMORY = 1 << 20  # bytes of text from which it needs a file
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Versions of some records, 16 bytes each; of each table where their text begins, its length and its rows."""
+
+    versions: bytes
+    texts: dict[str, tuple[int, int, int]]
+
+
+@dataclass
+class Ahead:
+    """The text of one batch, while it grows and until silver takes it. `making`: what makes it; None: nothing does."""
+
+    batch: BatchRef
+    entity: Entity
+    screening: Screening
+    folder: Path
+    making: Making | None = None
+    plans: int = 0
+    pieces: list[_Piece] = field(default_factory=list)
+    file: tempfile.SpooledTemporaryFile[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self.folder))  # noqa: SIM115  # until it is taken
+
+    def knows(self, so_far: Manifest) -> None:
+        """What the records are like by now. What was made for other columns is of no use any more."""
+        known = known_paths.merged({}, so_far, self.entity)
+        plan = replace(make_plan(self.batch.entity, self.entity, known, UNBORN), known={})
+        if self.plans and (self.making is None or plan.layout == self.making.plan.layout):
+            return
+        self._forget()
+        self.plans += 1
+        making = Making(plan, self.entity, micros(self.batch.time), self.screening)
+        self.making = making if self.plans <= MOST_PLANS else None
+
+    def put(self, versions: bytes, making: Making | None, text: Text | None) -> None:
+        """What was made of the records of some versions, and by what."""
+        if text is None or making is not self.making:
+            return
+        try:
+            texts = {name: self._written(*told) for name, told in text.items()}
+        except OSError:  # no room: then silver reads from bronze
+            self.making = None
+            self._forget()
+            return
+        self.pieces.append(_Piece(versions, texts))
+
+    def _written(self, data: bytes, rows: int) -> tuple[int, int, int]:
+        at = self.file.tell()
+        self.file.write(data)
+        return at, len(data), rows
+
+    def _forget(self) -> None:
+        self.pieces.clear()
+        self.file.seek(0)
+        self.file.truncate()
+
+    def texts(self, plan: Plan, entity: Entity, wanted: hs.Hashes) -> Iterator[tuple[hs.Indexes, Text]]:
+        """The text that is good for a plan, piece by piece: places of its versions among those wanted, and itself."""
+        made = self.making if self.pieces else None
+        if made is None or plan.layout != made.plan.layout or entity != self.entity:
+            return
+        found = hs.find(hs.hashes(piece.versions for piece in self.pieces), wanted)
+        ends = np.cumsum([len(piece.versions) // hs.SIZE for piece in self.pieces])
+        for piece, places in zip(self.pieces, np.split(found, ends[:-1]), strict=True):
+            if (places >= 0).all():
+                yield places, {name: self._read(*where) for name, where in piece.texts.items()}
+
+    def _read(self, at: int, length: int, rows: int) -> tuple[bytes, int]:
+        self.file.seek(at)
+        return self.file.read(length), rows
+
+
+@dataclass(eq=False)
+class Shelf:
+    """What this process has made ahead: of an entity for one batch at most."""
+
+    _kept: dict[EntityRef, Ahead] = field(default_factory=dict)
+
+    @contextmanager
+    def filled(self, ahead: Ahead) -> Iterator[Ahead]:
+        """It grows in the block, and is kept afterwards; what nobody took of the entity's before goes."""
+        with ExitStack() as stack:
+            stack.callback(ahead.file.close)
+            yield ahead
+            if ahead.pieces:
+                stack.pop_all()
+                before, self._kept[ahead.batch.entity] = self._kept.get(ahead.batch.entity), ahead
+                if before is not None:
+                    before.file.close()
+
+    @contextmanager
+    def taken(self, batch: BatchRef) -> Iterator[Ahead | None]:
+        """That of the batch for the block, and never again: who tries once more reads from bronze."""
+        kept = self._kept.get(batch.entity)
+        if kept is None or kept.batch != batch:
+            yield None
+            return
+        del self._kept[batch.entity]
+        try:
+            yield kept
+        finally:
+            kept.file.close()
+
+    def close(self) -> None:
+        while self._kept:
+            self._kept.popitem()[1].file.close()

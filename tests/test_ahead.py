@@ -1,0 +1,126 @@
+"""Text for silver that is made while bronze has the records in hand: used where it is right, missed by nobody."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeWorld, World
+from dataplatform.errors import DataplatformError
+from dataplatform.metadata import load_catalog
+from dataplatform.names import new_batch_id
+from dataplatform.upkeep import forget as upkeep
+from test_processes import ODD, bronze, odd_lines, tables
+from test_silver_property import reset
+
+COUNT = "select count(*), count(distinct dp_key) from silver_current.s__a"
+
+
+def lines(number: int, **more: Any) -> str:
+    return "".join(
+        json.dumps({"id": n, "v": n, "tags": [{"x": n}], **more, "t": f"t{n}"}) + "\n" for n in range(number)
+    )
+
+
+@pytest.fixture
+def world(make_world: MakeWorld, files: str) -> World:
+    return make_world(s=files + "  a: {file: x.jsonl, key: [id], max_misfits: 0.0}\n")
+
+
+def until_bronze(world: World, text: str) -> str:
+    """A batch that is in bronze; its id."""
+    world.write("x.jsonl", text)
+    batch = new_batch_id()
+    for layer in ("raw", "bronze"):
+        world.move(layer, "a", batch)
+    return batch
+
+
+def lost(world: World) -> None:
+    """Bronze's records: silver can have them from nowhere else than from what was made ahead."""
+    assert world.platform.bronze.db["s__a"].delete_many({}).deleted_count
+
+
+def test_silver_takes_it_and_reads_no_record(world: World) -> None:
+    batch = until_bronze(world, lines(3_000))
+    lost(world)
+    assert world.move("silver", "a", batch).inserted == 3_000
+    assert world.rows(COUNT) == [(3_000, 3_000)]
+    assert world.rows("select count(*) from silver_current.s__a__tags") == [(3_000,)]
+
+
+def test_it_is_taken_once_and_goes_with_the_process(world: World) -> None:
+    batch = until_bronze(world, lines(10))
+    world.platform.shelf.close()
+    lost(world)
+    with pytest.raises(DataplatformError, match="bronze lacks 10 versions"):
+        world.move("silver", "a", batch)
+
+
+def test_with_and_without_give_the_same_rows_counts_and_quarantine(make_world: MakeWorld) -> None:
+    """Records with all kinds of trouble, and then a third of them anew."""
+    world = make_world(s=ODD)
+    found: list[list[Any]] = []
+    for used in (True, False):
+        seen: list[Any] = []
+        for salt in (0, 1):
+            world.write("x.jsonl", odd_lines(3_000, salt))
+            for entity in ("a", "c", "d"):
+                batch = new_batch_id(datetime(2026, 1, 10 + salt, tzinfo=UTC))[:-4] + entity * 4
+                seen += [world.move(layer, entity, batch) for layer in ("raw", "bronze")]
+                if not used:
+                    world.platform.shelf.close()
+                seen += [world.move("silver", entity, batch), bronze(world, entity), tables(world, entity)]
+        found.append(seen)
+        reset(world)
+    for one, other in zip(*found, strict=True):
+        assert one == other
+
+
+@pytest.mark.parametrize("late", [{"v": "a text"}, {"new": 1}, {"tags": [{"x": 1.5, "y": 2}]}, {"v": 1.5}])
+def test_what_comes_late_and_changes_the_columns_is_in_all_rows(world: World, late: dict[str, Any]) -> None:
+    text = lines(3_000) + json.dumps({"id": -1, "v": 1, "tags": [], "t": "", **late}) + "\n"
+    ways = []
+    for used in (True, False):
+        batch = until_bronze(world, text)
+        if not used:
+            world.platform.shelf.close()
+        assert world.move("silver", "a", batch).inserted == 3_001
+        ways.append(tables(world, "a")[0])
+        shown = "dp_key, dp_hash2, v::text, t"
+        ways.append(world.rows(f"select {shown} from silver.s__a order by 1"))
+        ways.append(world.rows("select dp_key, dp_hash2 from silver.s__a__tags order by 1"))
+        reset(world)
+    assert ways[:3] == ways[3:]
+
+
+def test_who_was_forgotten_in_between_stays_out(world: World) -> None:
+    batch = until_bronze(world, lines(1_000))
+    upkeep.forget(world.platform, upkeep.find(world.platform, "s.a", "7"))
+    assert world.move("silver", "a", batch).inserted == 999
+    assert world.rows("select count(*) from silver.s__a where id = 7") == [(0,)]
+
+
+def test_metadata_of_today_count(world: World) -> None:
+    batch = until_bronze(world, lines(100))
+    path = world.platform.settings.metadata_path / "sources" / "s.yaml"
+    path.write_text(
+        path.read_text().replace("key: [id]", "key: [id], columns: {v: {type: text}, t: {scd: 1}}")
+    )
+    edited = replace(world.platform, catalog=load_catalog(world.platform.settings.metadata_path))
+    replace(world, platform=edited).move("silver", "a", batch)
+    assert world.rows("select pg_typeof(v)::text, count(distinct dp_hash1) from silver.s__a group by 1") == [
+        ("text", 100)
+    ]
+
+
+def test_no_room_for_it_is_no_failure(world: World, tmp_path: Path) -> None:
+    gone = world.platform.settings.model_copy(update={"home": tmp_path / "missing"})
+    small = replace(world, platform=replace(world.platform, settings=gone))
+    batch = until_bronze(small, lines(20_000))
+    assert world.move("silver", "a", batch).inserted == 20_000
+    assert world.rows(COUNT) == [(20_000, 20_000)]
