@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from conftest import MakeWorld, World
 from dataplatform.errors import DataplatformError
 from dataplatform.metadata import load_catalog
 from dataplatform.names import new_batch_id
+from dataplatform.processes import Processes
 from dataplatform.upkeep import forget as upkeep
 from test_processes import ODD, bronze, odd_lines, tables
 from test_silver_property import reset
@@ -29,6 +31,14 @@ def lines(number: int, **more: Any) -> str:
 @pytest.fixture
 def world(make_world: MakeWorld, files: str) -> World:
     return make_world(s=files + "  a: {file: x.jsonl, key: [id], max_misfits: 0.0}\n")
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    found = Processes(2, least=0)
+    yield found
+    found.close()
 
 
 def until_bronze(world: World, text: str) -> str:
@@ -96,6 +106,43 @@ def test_what_comes_late_and_changes_the_columns_is_in_all_rows(world: World, la
         ways.append(world.rows("select dp_key, dp_hash2 from silver.s__a__tags order by 1"))
         reset(world)
     assert ways[:3] == ways[3:]
+
+
+def test_what_comes_late_alone_leaves_the_rest_as_it_is(world: World) -> None:
+    """Text that was made before a column was known lacks nothing."""
+    late = [{"new": 1, "more": [{"y": 1}]}, {"newer": "x", "v": 5}]
+    own = [
+        json.dumps({"id": -n, "t": "", "v": 1, "tags": []} | more) + "\n" for n, more in enumerate(late, 1)
+    ]
+    batch = until_bronze(world, lines(2_000) + own[0] + lines(2_000).replace('"id": ', '"id": 9000') + own[1])
+    lost(world)
+    assert world.move("silver", "a", batch).inserted == 4_002
+    found = world.rows(
+        "select id, v, new, newer from silver.s__a where id < 0 or new is not null or newer is not null"
+    )
+    assert sorted(found) == [(-2, 5, None, "x"), (-1, 1, 1, None)]
+    assert world.rows("select count(*), sum(v), count(t) from silver.s__a") == [(4_002, 3_998_006, 4_002)]
+    assert world.rows("select count(*) from silver.s__a__more") == [(1,)]
+
+
+def test_what_other_processes_made_before_a_path_was_known_is_not_used(
+    world: World, processes: Processes
+) -> None:
+    """Pieces are on their way when another brings a path that they have, too."""
+    text = lines(5_000) + lines(20_000, new=1, more=[{"y": 2}]).replace('"id": ', '"id": 9000')
+    shared = replace(world, platform=replace(world.platform, processes=processes))
+    found = []
+    for way in (shared, world):
+        batch = until_bronze(way, text)
+        if way is world:
+            way.platform.shelf.close()
+        assert way.move("silver", "a", batch).inserted == 25_000
+        found.append(tables(world, "a"))
+        found.append(world.rows("select count(new), sum(v) from silver.s__a"))
+        reset(world)
+    assert found[1] == [(20_000, found[1][0][1])]
+    assert [table[0][:2] for table in found[0][1]] == [table[0][:2] for table in found[2][1]]
+    assert found[1] == found[3]
 
 
 def test_who_was_forgotten_in_between_stays_out(world: World) -> None:

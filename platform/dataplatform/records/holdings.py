@@ -6,7 +6,7 @@ shape (n, words).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -162,11 +162,11 @@ Make = Callable[[Sequence[bytes], Sequence[dict[str, Any]]], Any]  # of records'
 class Onlooker(Protocol):
     """Whoever makes something of a first batch's records while bronze has them in hand: silver, by way of the pipeline.
 
-    `knows` is told when more is known of what the records are like, `put` gets what came of some versions' records, and
-    by which `making`, which may be carried to another process.
+    `knows` is told when more is known of what the records are like, `put` gets what came of some versions' records, by
+    which `making`, which may have been carried to another process, and paths that the records have.
     """
 
     @property
     def making(self) -> Make | None: ...
     def knows(self, so_far: Manifest) -> None: ...
-    def put(self, versions: bytes, making: Any, made: Any) -> None: ...
+    def put(self, versions: bytes, making: Any, made: Any, paths: Set[str]) -> None: ...

@@ -205,7 +205,7 @@ def _join(work: Work, piece: Piece, stored: Stored | None) -> None:
     work.masks.extend(map(work.seen_masks.setdefault, masks, masks))
     if work.onlooker is not None:
         tell(work)
-        work.onlooker.put(stored.versions, piece.making, stored.made)
+        work.onlooker.put(stored.versions, piece.making, stored.made, stored.kinds.keys())
 
 
 def _piece_size(lines: list[bytes]) -> int:
@@ -300,7 +300,7 @@ def _show(work: Work, versions: list[bytes], keys: list[bytes], records: list[di
     tell(work)
     making = work.making()
     if making is not None:
-        work.onlooker.put(b"".join(versions), making, making(keys, records))
+        work.onlooker.put(b"".join(versions), making, making(keys, records), work.profile.kinds.keys())
 
 
 def _fresh(work: Work, inserted: Inserted, before: int) -> Set[bytes]:

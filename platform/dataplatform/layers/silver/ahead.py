@@ -1,14 +1,15 @@
 """COPY text that is made while bronze has a first batch's records in hand: silver need not read and decode them again.
 
-It is made for the columns that the records so far would give. Silver takes a piece where its columns came out the same
-and the batch holds all of the piece's records; the others it reads from bronze, as it reads everything where bronze was
-loaded by another process. The text is in a file without a name, which goes with the process that has it open.
+It is made for the columns that the records so far would give. Silver takes a piece where these came out the same,
+whatever others came later, and where the batch holds all of the piece's records; the others it reads from bronze, as it
+reads everything where bronze was loaded by another process. The text is in a file without a name, which goes with the
+process that has it open.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from dataplatform.records import hashes as hs
 from dataplatform.records.holdings import Manifest
 from dataplatform.records.refs import BatchRef, EntityRef
 
-MOST_PLANS = 20  # of records that are so unlike one another the text is better made when all are known
+MOST_PLANS = 100  # of records that are so unlike one another the text is better made when all are known
 IN_MEMORY = 1 << 20  # bytes of text from which it needs a file
 
 
@@ -33,6 +34,7 @@ IN_MEMORY = 1 << 20  # bytes of text from which it needs a file
 class _Piece:
     """Versions of some records, 16 bytes each; of each table where their text begins, its length and its rows."""
 
+    plan: Plan
     versions: bytes
     texts: dict[str, tuple[int, int, int]]
 
@@ -54,19 +56,29 @@ class Ahead:
         self.file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self.folder))  # noqa: SIM115  # until it is taken
 
     def knows(self, so_far: Manifest) -> None:
-        """What the records are like by now. What was made for other columns is of no use any more."""
+        """What the records are like by now. What was made for columns that have changed is of no use any more."""
         known = known_paths.merged({}, so_far, self.entity)
         plan = replace(make_plan(self.batch.entity, self.entity, known, UNBORN), known={})
-        if self.plans and (self.making is None or plan.layout == self.making.plan.layout):
+        before = self.making.plan if self.making else None
+        paths = frozenset(known)
+        if self.plans and (
+            self.making is None or (plan.layout, paths) == (self.making.plan.layout, self.making.paths)
+        ):
             return
-        self._forget()
+        if before is not None and not plan.holds(before):
+            self._forget()
         self.plans += 1
-        making = Making(plan, self.entity, micros(self.batch.time), self.screening)
+        making = Making(plan, self.entity, micros(self.batch.time), self.screening, paths)
         self.making = making if self.plans <= MOST_PLANS else None
 
-    def put(self, versions: bytes, making: Making | None, text: Text | None) -> None:
-        """What was made of the records of some versions, and by what."""
-        if text is None or making is not self.making:
+    def put(self, versions: bytes, making: Making | None, text: Text | None, paths: Set[str]) -> None:
+        """What was made of the records of some versions, by what, and what paths they have.
+
+        What another process made before a path was known here lacks its values.
+        """
+        if text is None or making is None or self.making is None:
+            return
+        if not paths <= making.paths or not self.making.plan.holds(making.plan):
             return
         try:
             texts = {name: self._written(*told) for name, told in text.items()}
@@ -74,7 +86,7 @@ class Ahead:
             self.making = None
             self._forget()
             return
-        self.pieces.append(_Piece(versions, texts))
+        self.pieces.append(_Piece(making.plan, versions, texts))
 
     def _written(self, data: bytes, rows: int) -> tuple[int, int, int]:
         at = self.file.tell()
@@ -86,16 +98,18 @@ class Ahead:
         self.file.seek(0)
         self.file.truncate()
 
-    def texts(self, plan: Plan, entity: Entity, wanted: hs.Hashes) -> Iterator[tuple[hs.Indexes, Text]]:
-        """The text that is good for a plan, piece by piece: places of its versions among those wanted, and itself."""
-        made = self.making if self.pieces else None
-        if made is None or plan.layout != made.plan.layout or entity != self.entity:
+    def texts(self, plan: Plan, entity: Entity, wanted: hs.Hashes) -> Iterator[tuple[hs.Indexes, Text, Plan]]:
+        """The text that is good for a plan, piece by piece: places of its versions among those wanted, itself, and the
+        plan that it was made for."""
+        pieces = [piece for piece in self.pieces if plan.holds(piece.plan)]
+        if not pieces or entity != self.entity:
             return
-        found = hs.find(hs.hashes(piece.versions for piece in self.pieces), wanted)
-        ends = np.cumsum([len(piece.versions) // hs.SIZE for piece in self.pieces])
-        for piece, places in zip(self.pieces, np.split(found, ends[:-1]), strict=True):
+        found = hs.find(hs.hashes(piece.versions for piece in pieces), wanted)
+        ends = np.cumsum([len(piece.versions) // hs.SIZE for piece in pieces])
+        for piece, places in zip(pieces, np.split(found, ends[:-1]), strict=True):
             if (places >= 0).all():
-                yield places, {name: self._read(*where) for name, where in piece.texts.items()}
+                text = {name: self._read(*where) for name, where in piece.texts.items()}
+                yield places, text, piece.plan
 
     def _read(self, at: int, length: int, rows: int) -> tuple[bytes, int]:
         self.file.seek(at)

@@ -283,9 +283,9 @@ def _stage_all(work: Work, merger: Merger, keys: hs.Hashes, versions: hs.Hashes)
     task = work.task
     if task.ahead is not None:
         open_ = np.ones(len(versions), bool)
-        for places, text in task.ahead.texts(work.plan, task.entity, versions):
+        for places, text, made_for in task.ahead.texts(work.plan, task.entity, versions):
             open_[places] = False
-            merger.add_text(text)
+            merger.add_text(text, made_for)
         keys, versions = keys[open_], versions[open_]
     number = 0 if task.entity.by_row else len(keys)  # equal records without a key are told apart here
     making = Making(work.plan, task.entity, work.batch.at, task.screening)

@@ -20,12 +20,13 @@ Screening = Callable[[Mapping[str, str]], Screen | None]
 
 @dataclass(frozen=True, eq=False)
 class Making(Sendable):
-    """Makes COPY text for the columns of a plan. `at`: the batch's time, microseconds."""
+    """Makes COPY text for the columns of a plan. `at`: the batch's time, microseconds; `paths`: what the plan knows."""
 
     plan: Plan
     entity: Entity
     at: int
     screening: Screening
+    paths: frozenset[str] = frozenset()
 
     @cached_property
     def screen(self) -> Screen | None:

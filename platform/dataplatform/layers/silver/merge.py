@@ -147,10 +147,11 @@ class Merger:
         for name, found in lines.items():
             self.buffers[name].add_lines(found)
 
-    def add_text(self, text: Text) -> None:
-        """The same, made elsewhere."""
+    def add_text(self, text: Text, made_for: Plan) -> None:
+        """The same, made elsewhere, for a plan that ours holds."""
+        columns = _columns_of(self.plan, made_for)
         for name, (data, rows) in text.items():
-            self.buffers[name].add_text(data, rows)
+            self.buffers[name].add_text(data, rows, columns[name])
 
     def finish(self, gone: Iterable[bytes], clocked: Clocked, oldest: str) -> tuple[Done, list[bytes]]:
         """Merges; returns what was done, and the keys that the rebuild has to decide."""
@@ -298,8 +299,17 @@ class Merger:
 
 
 def _columns(table: TablePlan) -> list[str]:
-    system = ["dp_key", "dp_hash1", "dp_hash2", "dp_valid_from", *structure(table)]
-    return system + [c.name for c in table.columns]
+    return _system(table) + [c.name for c in table.columns]
+
+
+def _system(table: TablePlan) -> list[str]:
+    return ["dp_key", "dp_hash1", "dp_hash2", "dp_valid_from", *structure(table)]
+
+
+def _columns_of(plan: Plan, other: Plan) -> dict[str, list[str]]:
+    """Columns of each of the other's tables, by the names that they have in the plan."""
+    named = {t.name: {c.path: c.name for c in t.columns} for t in plan.root.tables()}
+    return {t.name: [*_system(t), *(named[t.name][c.path] for c in t.columns)] for t in other.root.tables()}
 
 
 def _constants(batch: Batch) -> dict[str, object]:

@@ -120,12 +120,22 @@ class Plan(Sendable):
         )
 
     @cached_property
-    def layout(self) -> list[object]:
-        """What COPY text depends on: plans that have the same make the same text of a record."""
-        return [
-            (table.name, table.prefix, table.key, [(c.path, c.type, c.scd, c.format) for c in table.columns])
+    def layout(self) -> dict[str, tuple[str, tuple[str, ...], dict[str, object]]]:
+        """What COPY text depends on, beside the paths kept as JSON: of each table its prefix, key and columns."""
+        return {
+            table.name: (table.prefix, table.key, {c.path: (c.type, c.scd, c.format) for c in table.columns})
             for table in self.root.tables()
-        ]
+        }
+
+    def holds(self, other: Plan) -> bool:
+        """Whether the other's columns are all here and alike: of records that have no others both make the same."""
+        if self.whole != other.whole:
+            return False
+        for name, (prefix, key, columns) in other.layout.items():
+            mine = self.layout.get(name)
+            if mine is None or mine[:2] != (prefix, key) or not columns.items() <= mine[2].items():
+                return False
+        return True
 
 
 def history_rule(ref: EntityRef, entity: Entity) -> str:

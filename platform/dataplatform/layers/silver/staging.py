@@ -47,8 +47,10 @@ class CopyBuffer:
     texts: list[bytes] = field(default_factory=list)
     size: int = 0
     rows: int = 0
+    now: Sequence[str] = ()  # columns of what is held back
 
     def add(self, fields: Sequence[str]) -> None:
+        self._turn(self.columns)
         line = "\t".join(fields)
         self.lines.append(line)
         self.size += len(line)
@@ -58,24 +60,31 @@ class CopyBuffer:
 
     def add_lines(self, lines: Sequence[str]) -> None:
         """Lines that are whole already."""
+        self._turn(self.columns)
         self.lines.extend(lines)
         self.size += sum(map(len, lines))
         self.rows += len(lines)
         if self.size >= FLUSH:
             self.flush()
 
-    def add_text(self, text: bytes, rows: int) -> None:
-        """Whole lines, each with its end."""
+    def add_text(self, text: bytes, rows: int, columns: Sequence[str]) -> None:
+        """Whole lines, each with its end, of some of the columns; the others have no value."""
+        self._turn(columns)
         self.texts.append(text)
         self.size += len(text)
         self.rows += rows
         if self.size >= FLUSH:
             self.flush()
 
+    def _turn(self, columns: Sequence[str]) -> None:
+        if columns != self.now:
+            self.flush()
+            self.now = columns
+
     def flush(self) -> None:
         if not self.size:
             return
-        statement = sql.SQL("copy {} ({}) from stdin").format(self.target, identifiers(self.columns))
+        statement = sql.SQL("copy {} ({}) from stdin").format(self.target, identifiers(self.now))
         with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
             if self.lines:
                 copy.write("\n".join(self.lines) + "\n")
