@@ -107,7 +107,9 @@ def test_a_killed_user_leaves_no_server_behind_and_loses_nothing(own_home: Path)
 
 def test_killed_servers_and_keepers_come_back(own_home: Path) -> None:
     first = user(own_home, 60)
-    state = json.loads((own_home / "postgres" / "state.json").read_text())  # a keeper that sees its end takes it away
+    state = json.loads(
+        (own_home / "postgres" / "state.json").read_text()
+    )  # a keeper that sees its end takes it away
     for number in (pid(own_home, "postgres"), pid(own_home, "mongo"), state["keeper"]):
         os.kill(number, signal.SIGKILL)
     time.sleep(1)

@@ -56,7 +56,10 @@ def alternate_keys(
 def references(
     pairs: Sequence[Pair], said: Matrix, learned: Learned, known: set[tuple[str, str]]
 ) -> tuple[list[Reference], list[Reference]]:
-    """Those that are believed, one a column at most, and those that might be. `known`: columns that need none."""
+    """Those that are believed, one a column at most, and those that might be. `known`: columns that need none.
+
+    In the order of the columns: what is built from them must not change its order where only chances did.
+    """
     chosen: dict[tuple[str, str], Reference] = {}
     possible: list[Reference] = []
     for place in np.argsort(-said, kind="stable"):
@@ -69,7 +72,8 @@ def references(
             chosen[column] = found
         elif POSSIBLE <= found.confidence < GREEN:
             possible.append(found)
-    return [*chosen.values()], possible
+    columns = dict.fromkeys((pair.table.name, pair.column.name) for pair in pairs)
+    return [chosen[column] for column in columns if column in chosen], possible
 
 
 def _is_mutual(pair: Pair, chosen: Mapping[tuple[str, str], Reference]) -> bool:
