@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from dataplatform.metadata import load_catalog
 from dataplatform.names import new_batch_id
 from dataplatform.processes import Processes
 from dataplatform.upkeep import forget as upkeep
-from test_processes import ODD, bronze, odd_lines, tables
+from test_processes import ODD, moved, odd_loads, tables
 from test_silver_property import reset
 
 COUNT = "select count(*), count(distinct dp_key) from silver_current.s__a"
@@ -26,6 +25,10 @@ def lines(number: int, **more: Any) -> str:
     return "".join(
         json.dumps({"id": n, "v": n, "tags": [{"x": n}], **more, "t": f"t{n}"}) + "\n" for n in range(number)
     )
+
+
+def lines_of(number: int, v: int) -> str:
+    return json.dumps({"id": number, "v": v, "tags": [{"x": number}], "t": "t" * 50}) + "\n"
 
 
 @pytest.fixture
@@ -72,20 +75,16 @@ def test_it_is_taken_once_and_goes_with_the_process(world: World) -> None:
 
 
 def test_with_and_without_give_the_same_rows_counts_and_quarantine(make_world: MakeWorld) -> None:
-    """Records with all kinds of trouble, and then a third of them anew."""
     world = make_world(s=ODD)
-    found: list[list[Any]] = []
-    for used in (True, False):
-        seen: list[Any] = []
-        for salt in (0, 1):
-            world.write("x.jsonl", odd_lines(3_000, salt))
-            for entity in ("a", "c", "d"):
-                batch = new_batch_id(datetime(2026, 1, 10 + salt, tzinfo=UTC))[:-4] + entity * 4
-                seen += [world.move(layer, entity, batch) for layer in ("raw", "bronze")]
-                if not used:
-                    world.platform.shelf.close()
-                seen += [world.move("silver", entity, batch), bronze(world, entity), tables(world, entity)]
-        found.append(seen)
+
+    def without(entity: str, batch: str) -> list[Any]:
+        done = [world.move(layer, entity, batch) for layer in ("raw", "bronze")]
+        world.platform.shelf.close()
+        return [*done, world.move("silver", entity, batch)]
+
+    found = []
+    for load in (lambda entity, batch: moved(world, entity, batch), without):
+        found.append(odd_loads(world, load))
         reset(world)
     for one, other in zip(*found, strict=True):
         assert one == other
@@ -171,3 +170,39 @@ def test_no_room_for_it_is_no_failure(world: World, tmp_path: Path) -> None:
     batch = until_bronze(small, lines(20_000))
     assert world.move("silver", "a", batch).inserted == 20_000
     assert world.rows(COUNT) == [(20_000, 20_000)]
+
+
+CHECKED = "  a: {file: x.jsonl, key: [id], max_quarantine: 100%, checks: [{not_null: [title]}]}\n"
+
+
+def test_a_check_of_a_column_that_comes_late_keeps_out_the_records_before_it(
+    make_world: MakeWorld, files: str
+) -> None:
+    world = make_world(s=files + CHECKED)
+    batch = until_bronze(world, lines(3_000) + lines(10, title="x").replace('"id": ', '"id": 9000'))
+    found = world.move("silver", "a", batch)
+    assert (found.inserted, found.quarantined) == (10, 3_000)
+
+
+def test_a_check_of_a_column_that_no_record_has_fails_silver_and_not_bronze(
+    make_world: MakeWorld, files: str
+) -> None:
+    world = make_world(s=files + CHECKED)
+    batch = until_bronze(world, lines(3_000))
+    with pytest.raises(DataplatformError, match="names the column title, which no record has had"):
+        world.move("silver", "a", batch)
+
+
+@pytest.mark.parametrize("load", ["full", "delta"])
+@pytest.mark.parametrize("number", [lambda n: n % 3_000, lambda n: n // 2, lambda n: n % 1_000])
+def test_a_record_that_comes_twice_is_there_once(
+    make_world: MakeWorld, files: str, load: str, number: Callable[[int], int]
+) -> None:
+    world = make_world(s=files + f"  a: {{file: x.jsonl, key: [id], load: {load}}}\n")
+    text = "".join(lines_of(number(n), n // 5_000) for n in range(6_000))
+    assert world.move("silver", "a", until_bronze(world, text)).read == 6_000
+    keys = len({number(n) for n in range(6_000)})
+    assert world.rows(COUNT) == [(keys, keys)]
+    last = dict(sorted((number(n), n // 5_000) for n in range(6_000)))
+    assert dict(world.rows("select id, v from silver_current.s__a")) == last
+    assert world.rows("select count(*), count(distinct x) from silver_current.s__a__tags") == [(keys, keys)]

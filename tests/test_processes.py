@@ -191,25 +191,31 @@ def bronze(world: World, entity: str) -> Any:
     return heads, chunks, aside
 
 
+def moved(world: World, entity: str, batch: str) -> list[Any]:
+    return [world.move(layer, entity, batch) for layer in ("raw", "bronze", "silver")]
+
+
+def odd_loads(world: World, load: Callable[[str, str], list[Any]]) -> list[Any]:
+    """Records with all kinds of trouble, and then a third of them anew: what each load said, and what there is then."""
+    seen: list[Any] = []
+    for salt in (0, 1):
+        world.write("x.jsonl", odd_lines(3_000, salt))
+        for entity in ("a", "c", "d"):
+            batch = new_batch_id(datetime(2026, 1, 10 + salt, tzinfo=UTC))[:-4] + entity * 4
+            seen += [*load(entity, batch), bronze(world, entity), tables(world, entity)]
+    return seen
+
+
 def test_shared_and_alone_give_the_same_bronze_quarantine_and_silver(
     make_world: MakeWorld, processes: Processes
 ) -> None:
-    """Records with all kinds of trouble, and then a third of them anew."""
     world = make_world(s=ODD)
     shared = replace(world, platform=replace(world.platform, processes=processes))
-    found: list[list[Any]] = []
+    found = []
     for way in (shared, world):
-        seen: list[Any] = []
-        for salt in (0, 1):
-            world.write("x.jsonl", odd_lines(3_000, salt))
-            for entity in ("a", "c", "d"):
-                batch = new_batch_id(datetime(2026, 1, 10 + salt, tzinfo=UTC))[:-4] + entity * 4
-                seen += [way.move(layer, entity, batch) for layer in ("raw", "bronze", "silver")]
-                seen += [bronze(world, entity), tables(world, entity)]
-        found.append(seen)
+        found.append(odd_loads(way, lambda entity, batch, way=way: moved(way, entity, batch)))
         reset(world)
-    shared_, alone = found
-    for one, other in zip(shared_, alone, strict=True):
+    for one, other in zip(*found, strict=True):
         assert one == other
 
 

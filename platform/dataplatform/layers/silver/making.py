@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dataplatform.errors import LoadError
 from dataplatform.layers.silver.columns import Block, Text, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.observe import Screen, effective_at
@@ -33,12 +34,13 @@ class Making(Sendable):
         return self.screening(paths_of(self.plan))
 
     def __call__(self, keys: Sequence[bytes], docs: Sequence[dict[str, Any]]) -> Text | None:
-        """None where a record wants a closer look: a value does not fit, or a check keeps it out."""
-        if refused(self.screen, docs, self.plan.whole):
-            return None
+        """None where a record wants a closer look: a value does not fit, a check keeps it out or names a column that no
+        record has had yet (whoever knows them all says so where none ever has)."""
         try:
+            if refused(self.screen, docs, self.plan.whole):
+                return None
             lines = copy_lines(self.plan, Block(docs, keys, starts(self.entity, self.at, docs)))
-        except BadValue:
+        except (BadValue, LoadError):
             return None
         return {
             name: (("\n".join(found) + "\n").encode(), len(found)) for name, found in lines.items() if found
