@@ -39,9 +39,10 @@ class Google(Provider):
     """It also tells a mail server what a token is worth."""
 
     down = False
+    worthless = False  # it gives tokens, and takes none
 
     def is_good(self, token: str) -> bool:
-        if token != self.access:
+        if self.worthless or token != self.access:
             return False
         if self.kept is not None:  # the token that we see used is in the store, with the one that follows
             kept = self.kept.get("connect/s")
@@ -134,7 +135,7 @@ def test_mail_that_lets_us_in_no_more(make_world: MakeWorld, google: Google) -> 
         )
         assert "connect s" not in missing.run().failed["m"], "a folder that is not there is another matter"
         world = make_world(s=mail(server, auth(google, ", refresh_token: refresh-0000")))
-        google.is_good = lambda token: False  # type: ignore[method-assign]  # it gives tokens that are worth nothing
+        google.worthless = True
         refused = world.run()
         assert "the token is refused" in refused.failed["m"]
         assert "dataplatform connect s" in refused.failed["m"]
@@ -218,7 +219,7 @@ def test_a_calendar_by_oauth2(make_world: MakeWorld, google: Google) -> None:
         assert world.rows("select summary from silver_current.s__events order by 1") == [("A",), ("B",)]
         Behind.scope = False
         assert "are its `scopes` right" in world.run().failed["events"]
-        google.is_good = lambda token: False  # type: ignore[method-assign]  # it gives tokens that are worth nothing
+        google.worthless = True
         refused = world.run().failed["events"]
         assert "dataplatform connect s" in refused
         assert "access-" not in refused

@@ -14,10 +14,11 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MakeWorld, serving
-from rest_api import Api, serving_api
+from rest_api import Api, Asked, serving_api
 from test_replica_set import free_port
 from test_servers_oauth import Behind, Google, auth
 from test_sftp import _answers
@@ -164,8 +165,8 @@ def test_by_oauth2(make_world: MakeWorld, server: Server) -> None:
     with serving_api(Api()) as api:
         google = Google(api)
 
-        def token(asked: object) -> object:
-            given = Google.token(google, asked)  # type: ignore[arg-type]  # as it was asked
+        def token(asked: Asked) -> Any:
+            given = google.token(asked)
             server.bearer(google.access)
             return given
 
@@ -184,8 +185,9 @@ def test_by_oauth2(make_world: MakeWorld, server: Server) -> None:
         assert "dataplatform connect s" in told
 
 
-def test_what_can_be_said_before(make_world: MakeWorld) -> None:
-    world = make_world(s=source("/tmp", ", auth: {type: bearer, token: t}"))
+@pytest.mark.parametrize("path", ["/tmp", "/home/dave/exports", "sftp://dav.example.org/x"])
+def test_what_can_be_said_before(make_world: MakeWorld, path: str) -> None:
+    world = make_world(s=source(path, ", auth: {type: bearer, token: t}"))
     assert any("`auth` is for WebDAV" in p.message for p in world.platform.catalog.problems)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import imaplib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
 from dataplatform.connectors import imap, imap_session
 from dataplatform.errors import SourceError
 
@@ -33,3 +35,11 @@ def test_a_password_that_cannot_be_sent() -> None:
         imap_session._by_password(cast(imaplib.IMAP4, server), "ann", "hünter2")
     assert caught.value.__suppress_context__
     assert "nter2" not in str(caught.value)
+
+
+def test_the_folders_that_the_docs_leave_out_of_gmail() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources" / "servers.md").read_text()
+    said = yaml.safe_load(page[page.index("host: imap.gmail.com") :].split("entities:")[1].split("```")[0])
+    entity = imap.ImapEntity.model_validate(said["messages"])
+    found = {name: imap._is_wanted(name, entity) for name in ("INBOX", "Work", "[Gmail]/All Mail", "G")}
+    assert found == {"INBOX": True, "Work": True, "[Gmail]/All Mail": False, "G": True}

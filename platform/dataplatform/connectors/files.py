@@ -24,7 +24,7 @@ from dataplatform.connectors import csv_rows, encodings, exports, json_text, oth
 from dataplatform.connectors.auth import TokenAuth
 from dataplatform.connectors.contract import Item, Part, Records, Request, Since, of_kind
 from dataplatform.connectors.file_reading import Reading
-from dataplatform.connectors.found_files import File, Opened, digest_of, streams
+from dataplatform.connectors.found_files import File, Opened, digest_of, is_webdav, streams
 from dataplatform.errors import DataplatformError, SourceError, SourceUnavailableError
 from dataplatform.metadata.base import Scalar, Text, Zone
 from dataplatform.metadata.source import Connector, Entity, Name, Source
@@ -78,11 +78,7 @@ class FilesConnector(Connector):
     @model_validator(mode="after")
     def _numbers(self) -> FilesConnector:
         check_notation(self.decimal, self.thousands)
-        if (
-            self.auth is not None
-            and isinstance(self.path, str)
-            and "dav" not in self.path.partition("://")[0]
-        ):
+        if self.auth is not None and isinstance(self.path, str) and not is_webdav(self.path):
             raise ValueError("`auth` is for WebDAV (`path: webdav+https://…`)")
         return self
 
@@ -243,11 +239,10 @@ def _system(
     root: str, request: Request, connector: FilesConnector, options: dict[str, Any]
 ) -> tuple[Any, str]:
     """The file system behind a path, and where in it that is."""
-    if "dav" in root.partition("://")[0]:
+    if is_webdav(root):
         from dataplatform.connectors import webdav_files  # imports httpx, for nobody else
 
-        if webdav_files.is_webdav(root):
-            return webdav_files.folder_at(root, request, options, connector.auth), ""
+        return webdav_files.folder_at(root, request, options, connector.auth), ""
     fresh = {"skip_instance_cache": True} if root.startswith(("sftp:", "ssh:")) else {}  # it may have hung up
     system, top = fsspec.core.url_to_fs(root, **options, **fresh)
     return system, str(top).rstrip("/")

@@ -20,7 +20,20 @@ from fsspec.implementations.local import LocalFileSystem
 from dataplatform.connectors import exports
 
 _IN_MEMORY = 64 * 1024 * 1024  # bytes of an archive within an archive
+WEBDAV = {  # schemes of paths behind WebDAV, and what is spoken there
+    "webdav+https": "https", "webdavs": "https", "davs": "https",
+    "webdav+http": "http", "webdav": "http", "dav": "http",
+}  # fmt: skip
 _COMPRESSED = {"gz": "gzip", "zip": None, "bz2": "bz2", "xz": "xz", "zst": "zstd"}
+
+
+def is_webdav(path: str) -> bool:
+    """
+    >>> is_webdav("davs://cloud.example.org/x"), is_webdav("/home/dave/x"), is_webdav("dav")
+    (True, False, False)
+    """
+    scheme, sign, _ = path.partition("://")
+    return bool(sign) and scheme.lower() in WEBDAV
 
 
 @dataclass(frozen=True)

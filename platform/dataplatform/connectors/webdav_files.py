@@ -19,13 +19,10 @@ import httpx
 
 from dataplatform.connectors.auth import OAuth2Auth, TokenAuth
 from dataplatform.connectors.contract import Request
+from dataplatform.connectors.found_files import WEBDAV
 from dataplatform.connectors.rest.credentials import credentials
 from dataplatform.errors import ConnectionExpiredError, SourceError, SourceUnavailableError
 
-SCHEMES = {
-    "webdav+https": "https", "webdavs": "https", "davs": "https",
-    "webdav+http": "http", "webdav": "http", "dav": "http",
-}  # fmt: skip
 _OPTIONS = ("username", "password", "ca_file")
 _IN_MEMORY = 16 * 1024 * 1024  # bytes of a file; a larger one is on the disk while it is read
 
@@ -112,10 +109,6 @@ def _joined(base: httpx.URL, path: str, add_trailing_slash: bool = False) -> htt
     return base.copy_with(path=quote(f"{whole}/" if add_trailing_slash and whole != "/" else whole))
 
 
-def is_webdav(url: str) -> bool:
-    return url.partition("://")[0].lower() in SCHEMES and "://" in url
-
-
 def folder_at(url: str, request: Request, options: Mapping[str, Any], auth: TokenAuth | None) -> Folder:
     """The folder that a URL names; a name and a password in it are those of `options`, where these say none."""
     try:
@@ -125,7 +118,7 @@ def folder_at(url: str, request: Request, options: Mapping[str, Any], auth: Toke
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise SourceError(f"`options` has no {unknown[0]!r} for WebDAV", f"there: {', '.join(_OPTIONS)}")
     parts = urlsplit(url)
-    scheme, host = SCHEMES[parts.scheme.lower()], parts.netloc.rpartition("@")[2]
+    scheme, host = WEBDAV[parts.scheme.lower()], parts.netloc.rpartition("@")[2]
     base = f"{scheme}://{host}{parts.path}"
     context = ssl.create_default_context(cafile=options.get("ca_file"))
     system = WebdavFileSystem(
