@@ -24,6 +24,7 @@ from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.choose import with_declared
 from dataplatform.auto_dw.judge.forest import Matrix
 from dataplatform.auto_dw.judge.learned import COMPOSITE, KEYS, PRIVATE, REFERENCES, ROLES, Learned, one_of
+from dataplatform.auto_dw.judge.nearness import NEARNESS
 
 PARTS = 5
 NAMES_OF_KEYS = """plain_id is_id identifies own own_id own_first other other_least others part_least naming_words
@@ -106,7 +107,7 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
             "names": among(NAMES_OF_PAIRS), "shared letters": among(LETTERS),
             "concepts in languages": lambda n: n.startswith("says_") or n == "concepts",
             "values": among(VALUES_OF_PAIRS), "keys' chances": among(KEYS_OF_PAIRS),
-            "habits of the schema": among(HABITS),
+            "habits of the schema": among(HABITS), "nearest of its kind": lambda n: n in NEARNESS,
         }),
         Task(PRIVATE, private, lambda s: per_part([*_marked(private, s)], part), {
             "shapes of values": starting("looks_"), "what the table is about": among(OF_TABLE),

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from autodw_cases import LEVELS, ROOT, SHARED, Case, cases
-from autodw_tables import Prepared, also_sorted, prepared
+from autodw_tables import Prepared, prepared
 from autodw_trees import SETTINGS
+from autodw_variants import variants
 from dataplatform.auto_dw.experiments import log_run
 from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.judge.report import as_json
@@ -60,7 +61,7 @@ def _judged(part: Sequence[int], number: int) -> dict[str, dict[str, Any]]:
 
 
 def judged(found: Sequence[Case], parts: int) -> dict[str, dict[str, Any]]:
-    _prepared[:] = prepared(also_sorted(found))
+    _prepared[:] = prepared(variants(found))
     part = [int(n) for n in folds([p.case for p in _prepared], parts)]
     with ProcessPoolExecutor(2) as pool:  # forked: each has the cases
         done = [pool.submit(_judged, part, number) for number in range(parts)]

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from autodw import PARTS
 from autodw_cases import Case, cases
-from autodw_tables import also_sorted, prepared
+from autodw_tables import prepared
+from autodw_variants import variants
 from dataplatform.auto_dw.experiments import scores, truth
 from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.judge.verdicts import Evaluation
@@ -37,7 +38,7 @@ Found = dict[str, tuple[int, Judged]]  # by schema: the fold, and the judgement 
 
 def judged(every: int) -> Found:
     """Plain names alone; whole tables of evidence, where the folds' benchmark keeps what is scored."""
-    ready = prepared(also_sorted(cases()))
+    ready = prepared(variants(cases()))
     part = [int(n) for n in folds([p.case for p in ready], PARTS)]
     names = sorted({p.case.name for p in ready})[::every]
     found: Found = {}

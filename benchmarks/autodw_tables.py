@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from autodw_cases import Case
 from autodw_trees import Labels, Rows, Table
+from autodw_variants import COUNTS
 from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.forest import Matrix
 from dataplatform.auto_dw.judge.learned import ROLE_NAMES
 from dataplatform.auto_dw.look.profiles import SchemaProfile
 
 NAMELESS_COUNTS = 0.2  # how much a column without a name counts when it is learned what is private
-SORTED = "sorted"  # schemas with their columns in another order
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,7 @@ def prepared(found: Sequence[Case]) -> list[Prepared]:
 
 
 def weight_of(case: Case) -> float:
-    return float(len(case.schema.tables) ** -0.5)
-
-
-def also_sorted(found: Sequence[Case]) -> list[Case]:
-    """The cases, and those of plain names with their columns in the alphabet's order, too.
-
-    JSON often comes so, and silver with it: then that a key stands first must not tell it.
-    """
-    return [*found, *(_sorted(case) for case in found if case.level == "plain")]
-
-
-def _sorted(case: Case) -> Case:
-    tables, values = {}, {}
-    for name, table in case.schema.tables.items():
-        order = sorted(range(len(table.columns)), key=lambda n, t=table: t.columns[n].name.lower())
-        columns = tuple(replace(table.columns[n], position=place) for place, n in enumerate(order))
-        tables[name] = replace(table, columns=columns)
-        values[name] = case.values[name][:, order]
-    return Case(case.name, SORTED, replace(case.schema, tables=tables), values, case.truth)
+    return float(len(case.schema.tables) ** -0.5) * COUNTS.get(case.level, 1.0)
 
 
 def stacked(

@@ -17,19 +17,19 @@ import numpy as np
 from autodw_cases import SHARED, Case, cases
 from autodw_curves import composite_curve, curve, key_curve, privacy_curve, roles_curve
 from autodw_tables import (
-    SORTED,
     Prepared,
-    also_sorted,
     keys_table,
     prepared,
     privacy_table,
     references_table,
     roles_table,
 )
-from autodw_trees import Rows, apart, fitted, unseen
+from autodw_trees import Rows, Table, apart, fitted, unseen
+from autodw_variants import EMPTIED, SORTED, beside, variants
 from dataplatform.auto_dw.judge import evaluate, forest, rounds
+from dataplatform.auto_dw.judge.candidate_references import Chances
 from dataplatform.auto_dw.judge.choose import with_declared
-from dataplatform.auto_dw.judge.forest import Forest
+from dataplatform.auto_dw.judge.forest import Forest, Matrix
 from dataplatform.auto_dw.judge.learned import (
     COMPOSITE,
     FORESTS,
@@ -62,30 +62,24 @@ def folds(found: Sequence[Case], parts: int) -> Rows:
 
 
 def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
-    """All forests and curves, from these cases alone; those in the alphabet's order teach where keys may stand."""
-    found = [p for p in everything_ if p.case.level != SORTED]
+    """All forests and curves, from these cases alone.
+
+    Those in the alphabet's order teach where keys may stand, empty ones and several in one schema what refers to what.
+    """
+    found = [p for p in everything_ if p.case.level not in (SORTED, EMPTIED)]
     part = folds([p.case for p in found], INNER)
     everything = {}
     keys = keys_table(found)
-    chances = one_of(unseen(KEYS, keys, part, threads)[:, 0], keys.groups)
+    of_keys = _chances(found, one_of(unseen(KEYS, keys, part, threads)[:, 0], keys.groups), keys)
     everything[KEYS] = fitted(KEYS, keys, np.ones(len(keys.rows), bool), threads)
     everything[KEYS_ANYWHERE], anywhere = keys_anywhere(everything_, threads)
-    of_keys = [
-        with_declared(p.case.schema, p.keys.chances(c))
-        for p, c in zip(found, apart(chances, keys, len(found)), strict=True)
-    ]
-    pairs = [rounds.weigh_references(p.case.schema, c, no_probe) for p, c in zip(found, of_keys, strict=True)]
-    references = references_table(found, pairs)
-    said = one_of(unseen(REFERENCES, references, part, threads)[:, 0], references.groups)
-    everything[REFERENCES] = fitted(REFERENCES, references, np.ones(len(references.rows), bool), threads)
-    curves = {
-        KEYS: key_curve(found, of_keys),
-        KEYS_ANYWHERE: anywhere,
-        REFERENCES: curve(said, references.right, references.weight),
-    }
-    weighed = [
-        evaluate.Weighed(*w) for w in zip(of_keys, pairs, apart(said, references, len(found)), strict=True)
-    ]
+    more, part_of_more = _elsewhere(everything_, found, part)
+    of_more = _keys_elsewhere(keys, part, more, part_of_more, threads)
+    everything[REFERENCES], pairs, said, line = _references(
+        [*found, *more], [*of_keys, *of_more], np.concatenate([part, part_of_more]), threads
+    )
+    curves = {KEYS: key_curve(found, of_keys), KEYS_ANYWHERE: anywhere, REFERENCES: line}
+    weighed = [evaluate.Weighed(*w) for w in zip(of_keys, pairs, said, strict=False)]
     plain = Learned({}, {**curves, COMPOSITE: [(0.0, 0.0), (1.0, 1.0)]}, LEAST)
     structures = [
         evaluate.joined(p.case.schema, p.case.rows, no_probe, plain, w)
@@ -102,8 +96,49 @@ def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
     return Learned(everything, curves, LEAST)
 
 
+def _chances(found: Sequence[Prepared], said: Matrix, keys: Table) -> list[Chances]:
+    """Of each case those of its keys."""
+    own = apart(said, keys, len(found))
+    return [with_declared(p.case.schema, p.keys.chances(c)) for p, c in zip(found, own, strict=True)]
+
+
+def _elsewhere(
+    everything_: Sequence[Prepared], found: Sequence[Prepared], part: Rows
+) -> tuple[list[Prepared], Rows]:
+    """What references are learned from besides: empty schemas and several in one, and the parts they belong to."""
+    of_group = {p.case.group: int(n) for p, n in zip(found, part, strict=True)}
+    empty = [p for p in everything_ if p.case.level == EMPTIED]
+    several = [*beside([p.case for p in found], [int(n) for n in part])]
+    parts = [*(of_group[p.case.group] for p in empty), *(n for _, n in several)]
+    return [*empty, *prepared([case for case, _ in several])], np.array(parts)
+
+
+def _keys_elsewhere(
+    keys: Table, part: Rows, more: Sequence[Prepared], part_of_more: Rows, threads: int
+) -> list[Chances]:
+    """By trees that have not seen them: of what is empty, or stands beside others, no keys are learned."""
+    table = keys_table(more)
+    scores, of_row = np.zeros(len(table.rows)), part_of_more[table.case]
+    for number in np.unique(part):
+        trees = fitted(KEYS, keys, part[keys.case] != number, threads)
+        scores[of_row == number] = trees.scores(table.names, table.rows[of_row == number])[:, 0]
+    return _chances(more, one_of(scores, table.groups), table)
+
+
+def _references(
+    found: Sequence[Prepared], of_keys: Sequence[Chances], part: Rows, threads: int
+) -> tuple[Forest, list[rounds.References], list[Matrix], list[tuple[float, float]]]:
+    """The trees; all pairs, their chances by trees that had not seen them, and the curve."""
+    pairs = [rounds.weigh_references(p.case.schema, c, no_probe) for p, c in zip(found, of_keys, strict=True)]
+    table = references_table(found, pairs)
+    said = one_of(unseen(REFERENCES, table, part, threads)[:, 0], table.groups)
+    trees = fitted(REFERENCES, table, np.ones(len(table.rows), bool), threads)
+    return trees, pairs, apart(said, table, len(found)), curve(said, table.right, table.weight)
+
+
 def keys_anywhere(found: Sequence[Prepared], threads: int) -> tuple[Forest, list[tuple[float, float]]]:
     """Trees, and their curve, for schemas in which the places of columns say nothing."""
+    found = [p for p in found if p.case.level != EMPTIED]
     table, part = keys_table(found), folds([p.case for p in found], INNER)
     chances = apart(one_of(unseen(KEYS, table, part, threads)[:, 0], table.groups), table, len(found))
     judged = [(p, p.keys.chances(c)) for p, c in zip(found, chances, strict=True) if p.case.level == SORTED]
@@ -121,7 +156,7 @@ def write(found: Learned) -> None:
 
 
 def main(folder: str = str(SHARED)) -> None:
-    write(train(prepared(also_sorted(cases(Path(folder))))))
+    write(train(prepared(variants(cases(Path(folder))))))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dataplatform.auto_dw.judge.candidate_references import Chances, Pair, Probe
 from dataplatform.auto_dw.judge.forest import Matrix
 from dataplatform.auto_dw.judge.key_features import habits, key_features, votes
 from dataplatform.auto_dw.judge.learned import Groups
+from dataplatform.auto_dw.judge.nearness import NEARNESS, nearness
 from dataplatform.auto_dw.judge.reference_features import around, of_column, pair_features
 from dataplatform.auto_dw.look.profiles import SchemaProfile
 
@@ -70,7 +71,8 @@ def weigh_references(schema: SchemaProfile, chances: Chances, probe: Probe) -> R
     for number, own in enumerate(possible.values()):
         told = of_column(own, chances, custom)
         pairs += own
-        found += [pair_features(pair, told) for pair in own]
+        near = [dict(zip(NEARNESS, map(float, row), strict=True)) for row in nearness(own)]
+        found += [{**pair_features(pair, told), **place} for pair, place in zip(own, near, strict=True)]
         groups += [number] * len(own)
     return References(pairs, matrix(found), names_of(found), np.array(groups, np.int64))
 
