@@ -12,6 +12,7 @@ from dataplatform.orchestration.deploy import deploy
 from dataplatform.orchestration.pools import Pool, pool_of
 from dataplatform.orchestration.rest import Rest
 from dataplatform.settings import PrefectApi, Settings
+from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 pytestmark = pytest.mark.prefect
 DOCKER = """
@@ -19,6 +20,18 @@ image: dataplatform:0.2.0
 networks: [house]
 volumes: ["/srv/.env:/app/.env:ro"]
 env: {TZ: Europe/Amsterdam}
+"""
+
+MANIFEST = """
+directory: /srv/app
+job_configuration:
+  namespace: n
+  job_manifest:
+    spec:
+      template:
+        spec:
+          hostNetwork: true
+          containers: [{image: dataplatform:0.2.0}]
 """
 
 
@@ -88,8 +101,18 @@ def test_runs_in_pods(tmp_path: Path) -> None:
     assert spec["containers"][0]["resources"]["limits"]["memory"] == "1Gi"
     assert spec["containers"][0]["command"] == ["/usr/bin/env"]
     assert "{{" not in str(job)
-    whole = pool(tmp_path, "kubernetes", "job_configuration: {namespace: n, job_manifest: {kind: Job}}\n")
-    assert whole.template["job_configuration"] == {"namespace": "n", "job_manifest": {"kind": "Job"}}
+
+
+def test_a_manifest_stands_as_it_is_with_what_the_worker_insists_on(tmp_path: Path) -> None:
+    """prefect-kubernetes refuses one without `completions` where no cluster looks for it, when the first run is due."""
+    whole = pool(tmp_path, "kubernetes", MANIFEST)
+    job = whole.template["job_configuration"]
+    spec = job["job_manifest"]["spec"]["template"]["spec"]
+    assert (job["namespace"], spec["hostNetwork"], spec["restartPolicy"]) == ("n", True, "Never")
+    assert spec["containers"] == [
+        {"name": "prefect-job", "image": "dataplatform:0.2.0", "command": ["/usr/bin/env"]}
+    ]
+    assert KubernetesWorkerJobConfiguration.model_validate(job).job_manifest["kind"] == "Job"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +124,27 @@ def test_runs_in_pods(tmp_path: Path) -> None:
         ("docker", "- a\n", "no mapping"),
         ("docker", "image: [\n", r"pool\.yaml:\d: not YAML"),
         ("process", "image: a\n", "for containers and pods"),
+        (
+            "kubernetes",
+            "job_configuration: {namespace: n, job_manifest: {kind: Job}}\n",
+            "needs job_manifest.spec",
+        ),
+        ("kubernetes", MANIFEST.replace("{image", "{name: flow, image"), "'prefect-job'"),
+        ("kubernetes", "job_configuration: [a]\n", "needs job_manifest.spec"),
+        ("kubernetes", MANIFEST.replace("job_manifest:", "job_manifest:\n    kind: Pod"), "'Job'"),
     ],
 )
 def test_a_job_that_cannot_be(tmp_path: Path, kind: str, text: str | None, told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         pool(tmp_path, kind, text)
+
+
+def test_what_is_not_said_is_left_out_of_a_pods_manifest(tmp_path: Path) -> None:
+    """A cluster takes a limit of null for nothing at all, and refuses the request beside it."""
+    made = pool(tmp_path, "kubernetes", "image: a\ncpu_request: 100m\n")
+    manifest = made.template["job_configuration"]["job_manifest"]
+    assert manifest["spec"]["template"]["spec"]["containers"][0]["resources"] == {
+        "limits": {},
+        "requests": {"cpu": "100m"},
+    }
+    assert "None" not in str(made.template)

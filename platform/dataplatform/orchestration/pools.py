@@ -7,12 +7,15 @@ what the settings say is filled in here, and nothing else is open.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
+
+from pydantic import ValidationError
 
 from dataplatform import project
 from dataplatform.errors import SettingsError
@@ -28,6 +31,7 @@ _WORKERS = {
     "kubernetes": ("prefect_kubernetes.worker", "KubernetesWorker"),
 }
 _ENV = ["/usr/bin/env"]
+_EXAMPLE = "docs/scale.md shows one"
 _WITHIN = "/app"  # where the image has the checkout
 
 
@@ -87,7 +91,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _filled(kind: str, said: Mapping[str, Any], path: Path) -> Any:
     """Prefect's own configuration of such a job with these values; or a whole one, as it stands in the file."""
     if "job_configuration" in said:
-        return said["job_configuration"]
+        return _whole(kind, said["job_configuration"], path)
     from prefect.utilities.templating import apply_values
 
     base = _worker(kind).get_default_base_job_template()
@@ -100,8 +104,47 @@ def _filled(kind: str, said: Mapping[str, Any], path: Path) -> Any:
         )
     if not said.get("image"):
         raise SettingsError(f"{path}: which `image`?", "one that holds this release of dataplatform")
-    defaults = {name: about["default"] for name, about in known.items() if "default" in about}
-    return _as_a_command(kind, apply_values(base["job_configuration"], {**defaults, **said}))
+    # Prefect leaves out what has no value; a cluster would take a limit of null for none at all
+    values = {**{name: about.get("default") for name, about in known.items()}, **said}
+    given = {name: value for name, value in values.items() if value is not None}
+    return _as_a_command(kind, apply_values(base["job_configuration"], given))
+
+
+def _whole(kind: str, said: Any, path: Path) -> dict[str, Any]:
+    """As it stands in the file, with what Prefect insists on; what its worker would refuse, is refused here already."""
+    job = deepcopy(said)
+    try:
+        if kind == "kubernetes":
+            _complete(job["job_manifest"])
+        job = _as_a_command(kind, job)
+        _worker(kind).job_configuration.model_validate(job)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        needs = (
+            "job_manifest.spec.template.spec.containers" if kind == "kubernetes" else "a mapping with `image`"
+        )
+        raise SettingsError(f"{path}: job_configuration needs {needs}", _EXAMPLE) from None
+    except ValueError as error:  # Pydantic's
+        raise SettingsError(f"{path}: job_configuration: {_first(error)}", _EXAMPLE) from None
+    return job
+
+
+def _complete(manifest: dict[str, Any]) -> None:
+    """What prefect-kubernetes wants in every manifest. It looks for the last two where no cluster does."""
+    manifest.setdefault("apiVersion", "batch/v1")
+    manifest.setdefault("kind", "Job")
+    labelled = manifest.setdefault("metadata", {})
+    labelled.setdefault("labels", {})
+    labelled.setdefault("annotations", {})
+    pod = manifest["spec"]["template"]["spec"]
+    for name, value in (("restartPolicy", "Never"), ("parallelism", 1), ("completions", 1)):
+        pod.setdefault(name, value)
+    pod["containers"][0].setdefault("name", "prefect-job")
+
+
+def _first(error: ValueError) -> str:
+    """What is wrong, in a line."""
+    told = error.errors()[0] if isinstance(error, ValidationError) else None
+    return f"{'.'.join(map(str, told['loc']))} {told['msg']}".strip() if told else str(error)
 
 
 def _as_a_command(kind: str, job: dict[str, Any]) -> dict[str, Any]:
