@@ -148,3 +148,10 @@ def test_what_is_not_said_is_left_out_of_a_pods_manifest(tmp_path: Path) -> None
         "requests": {"cpu": "100m"},
     }
     assert "None" not in str(made.template)
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_the_files_on_the_page_are_taken(tmp_path: Path, kind: str) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
+    text = page.split(f"# pool.yaml, for {kind}", 1)[1].split("\n", 1)[1].split("```")[0]
+    assert "dataplatform:0.2.0" in str(pool(tmp_path, kind, text).template)
