@@ -50,7 +50,6 @@ from dataplatform.metadata.source import Entity, cursor_of
 from dataplatform.quality import tables as quality
 from dataplatform.quality.records import screening as screening_of
 from dataplatform.quality.results import put_checks
-from dataplatform.records import hashes as hs
 from dataplatform.records.counts import Counts
 from dataplatform.records.holdings import BadVersion, History
 from dataplatform.records.record import dump
@@ -353,7 +352,7 @@ def history_of(platform: Platform, ref: EntityRef) -> History:
     return History(
         manifest=lambda batch_id: bronze.manifests.named(ref, [batch_id])[0],
         heads=lambda: bronze.manifests.all(ref),
-        entries=lambda manifest: replace(bronze.manifests.held(manifest), lines=hs.EMPTY),  # no use for lines
+        entries=lambda manifest: bronze.manifests.held(manifest, lines=False),
         walk=lambda batches: walk(bronze, ref, batches),
         stored=lambda: stored(bronze, ref),
         documents=lambda ids: bronze.documents(ref, ids),

@@ -61,3 +61,10 @@ def test_needles_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     assert hs.find(needles, stack).tolist() == [n // 2 if n % 2 == 0 else -1 for n in range(100)]
     assert not hs.find(needles, hs.EMPTY).tolist().count(0)
     assert hs.find(hs.EMPTY, stack).dtype == np.intp
+
+
+@given(many, st.booleans())
+def test_distinct_is_as_many_as_there_are(found: list[bytes], halves: bool) -> None:
+    """Also where first halves are the same and the hashes are not."""
+    hashes = hs.hashes(found if not halves else [b"8 bytes!" + item[8:] for item in found])
+    assert hs.distinct(hashes) == (len(set(hs.pieces(hashes))) == len(hashes))

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dataplatform.records.hashes import EMPTY, Hashes, unique
+from dataplatform.records.hashes import EMPTY, Hashes, distinct
 from dataplatform.records.refs import BatchRef
 
 DELETED = (
@@ -51,7 +51,7 @@ class Held:
         return Held(self.keys[which], self.versions[which], lines, self.masks[which], self.held)
 
     def is_unique(self) -> bool:
-        return len(unique(self.keys)) == len(self.keys)
+        return distinct(self.keys)
 
     def present(self, paths: list[str]) -> set[str]:
         """Paths that at least one record has."""

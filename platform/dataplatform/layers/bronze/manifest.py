@@ -75,7 +75,7 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
     return Held(
         np.concatenate([base.keys[stays], entries.keys]),
         np.concatenate([base.versions[stays], entries.versions]),
-        np.concatenate([base.lines[stays], entries.lines]),
+        np.concatenate([base.lines[stays] if len(base.lines) else base.lines, entries.lines]),
         np.concatenate([widened(base.masks[stays], words), widened(entries.masks, words)]),
         held,
     )
@@ -84,20 +84,29 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
 def joined(manifest: Manifest, pieces: Iterable[Mapping[str, Any]]) -> Difference:
     """What is stored of a manifest, from its pieces in any order (their ids end in /0, /1, …).
 
-    Raises StorageError where one is missing.
+    Raises StorageError where one is missing. Of each array the pieces go as soon as it is whole.
     """
-    ordered = sorted(pieces, key=lambda piece: int(piece["_id"].rpartition("/")[2]))
-    if len(ordered) != manifest.chunks:
+    names = ("keys", "versions", "lines", "masks", "held", "gone")
+    parts: dict[str, dict[int, bytes]] = {name: {} for name in names}
+    numbers: set[int] = set()
+    for piece in pieces:
+        number = int(piece["_id"].rpartition("/")[2])
+        numbers.add(number)
+        for name in names:
+            parts[name][number] = bytes(piece.get(name) or b"")
+    if len(numbers) != manifest.chunks:
         raise StorageError(
-            f"bronze lacks {manifest.chunks - len(ordered)} of {manifest.chunks} pieces of the manifest {manifest.id}",
+            f"bronze lacks {manifest.chunks - len(numbers)} of {manifest.chunks} pieces of the manifest {manifest.id}",
             f"rebuild it from raw: dataplatform replay {manifest.ref.source}",
         )
-    words = max(1, -(-len(manifest.paths) // 64))
 
     def whole(name: str) -> bytes:
-        return b"".join(bytes(piece.get(name) or b"") for piece in ordered)
+        own = parts.pop(name)
+        return b"".join(own[number] for number in sorted(own))
 
+    words = max(1, -(-len(manifest.paths) // 64))
+    keys, versions, lines, held, gone = (
+        hashes(whole(name)) for name in ("keys", "versions", "lines", "held", "gone")
+    )
     masks = np.frombuffer(whole("masks"), np.uint64).reshape(-1, words)
-    names = ("keys", "versions", "lines", "held", "gone")
-    keys, versions, lines, held, gone = (hashes(whole(name)) for name in names)
     return Difference(Held(keys, versions, lines, masks, held), gone)

@@ -63,12 +63,13 @@ class Manifests:
     def _heads(self) -> QuerySetNoCache:
         return within(self.db, ManifestHead).as_pymongo()
 
-    def held(self, manifest: Manifest) -> Held:
-        """All entries of a batch, its bases resolved."""
-        difference = mf.joined(manifest, self.streamed([manifest]))
+    def held(self, manifest: Manifest, lines: bool = True) -> Held:
+        """All entries of a batch, its bases resolved. `lines`: with them; only the next batch compares them."""
+        difference = mf.joined(manifest, self.streamed([manifest], lines))
         if manifest.base is None:
             return difference.entries
-        return mf.applied(self.held(self.base_of(manifest)), difference, difference.entries.held)
+        base = self.held(self.base_of(manifest), lines)
+        return mf.applied(base, difference, difference.entries.held)
 
     def base_of(self, manifest: Manifest) -> Manifest:
         """The manifest that this one is written as a difference to."""
@@ -80,12 +81,12 @@ class Manifests:
             )
         return found
 
-    def streamed(self, manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
-        """The stored pieces of manifests, in the order of their ids; never all in memory."""
+    def streamed(self, manifests: list[Manifest], lines: bool = True) -> Iterator[dict[str, Any]]:
+        """The stored pieces of manifests, in the order of their ids; never all in memory. `lines`: with them."""
         ids = [f"{manifest.id}/{n}" for manifest in manifests for n in range(manifest.chunks)]
-        return iter(
-            self.db["batch_manifest_chunk"].find({"_id": {"$in": ids}}).sort("_id", pymongo.ASCENDING)
-        )
+        pieces = self.db["batch_manifest_chunk"]
+        found = pieces.find({"_id": {"$in": ids}}, None if lines else {"lines": 0})
+        return iter(found.sort("_id", pymongo.ASCENDING))
 
     def put(self, manifest: Manifest, entries: Held, gone: hs.Hashes) -> Manifest:
         """Writes the pieces, then the head; the head is what makes the batch exist."""

@@ -104,9 +104,7 @@ class Ahead:
         pieces = [piece for piece in self.pieces if plan.holds(piece.plan)]
         if not pieces or entity != self.entity:
             return
-        found = hs.find(hs.hashes(piece.versions for piece in pieces), wanted)
-        ends = np.cumsum([len(piece.versions) // hs.SIZE for piece in pieces])
-        for piece, places in zip(pieces, np.split(found, ends[:-1]), strict=True):
+        for piece, places in _placed(pieces, wanted):
             if (places >= 0).all():
                 text = {name: self._read(*where) for name, where in piece.texts.items()}
                 yield places, text, piece.plan
@@ -114,6 +112,24 @@ class Ahead:
     def _read(self, at: int, length: int, rows: int) -> tuple[bytes, int]:
         self.file.seek(at)
         return self.file.read(length), rows
+
+
+def _placed(pieces: list[_Piece], wanted: hs.Hashes) -> Iterator[tuple[_Piece, hs.Indexes]]:
+    """Of each piece the places of its versions among those wanted, -1 where there is none: mostly in order."""
+    at = 0
+    for number, piece in enumerate(pieces):
+        own = hs.hashes(piece.versions)
+        if not np.array_equal(own, wanted[at : at + len(own)]):
+            yield from _searched(pieces[number:], wanted)
+            return
+        yield piece, np.arange(at, at + len(own))
+        at += len(own)
+
+
+def _searched(pieces: list[_Piece], wanted: hs.Hashes) -> Iterator[tuple[_Piece, hs.Indexes]]:
+    found = hs.find(hs.hashes(piece.versions for piece in pieces), wanted)
+    ends = np.cumsum([len(piece.versions) // hs.SIZE for piece in pieces])
+    yield from zip(pieces, np.split(found, ends[:-1]), strict=True)
 
 
 @dataclass(eq=False)

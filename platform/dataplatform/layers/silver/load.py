@@ -198,8 +198,9 @@ def _merge(work: Work) -> Done:
         slow.append(entries.keys[candidate])
         candidate[:] = False
     merger = Merger(work.conn, plan, work.batch, first)
-    chosen = np.flatnonzero(candidate & single)
-    _stage_all(work, merger, entries.keys[chosen], entries.versions[chosen])
+    chosen = candidate & single
+    which = slice(None) if chosen.all() else chosen  # a slice of arrays takes no memory
+    _stage_all(work, merger, entries.keys[which], entries.versions[which])
     oldest = min((k.first_batch for k in plan.known.values()), default="")
     done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
