@@ -132,12 +132,21 @@ def exported(booster: Any, names: tuple[str, ...], outputs: int) -> Forest:
 
 def unseen(name: str, table: Table, part: Rows, threads: int) -> Matrix:
     """Scores of every row by trees that did not see its part."""
-    outputs = len(ROLE_NAMES) if name == ROLES else 1
-    scores = np.zeros((len(table.rows), outputs))
+    return scored(by_part(name, table, part, threads), table, part)
+
+
+def by_part(name: str, table: Table, part: Rows, threads: int) -> dict[int, Forest]:
+    """Of each part the trees that were learned from the others."""
     of_row = part[table.case]
-    for number in np.unique(part):
-        trees = fitted(name, table, of_row != number, threads)
-        scores[of_row == number] = trees.scores(table.names, table.rows[of_row == number])
+    return {int(number): fitted(name, table, of_row != number, threads) for number in np.unique(part)}
+
+
+def scored(trees: Mapping[int, Forest], table: Table, part: Rows) -> Matrix:
+    """Scores of every row by the trees of its part."""
+    scores = np.zeros((len(table.rows), next(iter(trees.values())).outputs))
+    of_row = part[table.case]
+    for number, own in trees.items():
+        scores[of_row == number] = own.scores(table.names, table.rows[of_row == number])
     return scores
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from autodw_tables import (
     references_table,
     roles_table,
 )
-from autodw_trees import Rows, Table, apart, fitted, unseen
+from autodw_trees import Rows, Table, apart, by_part, fitted, scored, unseen
 from autodw_variants import EMPTIED, SORTED, beside, variants
 from dataplatform.auto_dw.judge import evaluate, forest, rounds
 from dataplatform.auto_dw.judge.candidate_references import Chances
@@ -70,11 +70,13 @@ def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
     part = folds([p.case for p in found], INNER)
     everything = {}
     keys = keys_table(found)
-    of_keys = _chances(found, one_of(unseen(KEYS, keys, part, threads)[:, 0], keys.groups), keys)
+    trees_of_keys = by_part(KEYS, keys, part, threads)
+    of_keys = _chances(found, trees_of_keys, keys, part)
     everything[KEYS] = fitted(KEYS, keys, np.ones(len(keys.rows), bool), threads)
     everything[KEYS_ANYWHERE], anywhere = keys_anywhere(everything_, threads)
     more, part_of_more = _elsewhere(everything_, found, part)
-    of_more = _keys_elsewhere(keys, part, more, part_of_more, threads)
+    # of what is empty, or stands beside others, no keys are learned
+    of_more = _chances(more, trees_of_keys, keys_table(more), part_of_more)
     everything[REFERENCES], pairs, said, line = _references(
         [*found, *more], [*of_keys, *of_more], np.concatenate([part, part_of_more]), threads
     )
@@ -96,9 +98,11 @@ def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
     return Learned(everything, curves, LEAST)
 
 
-def _chances(found: Sequence[Prepared], said: Matrix, keys: Table) -> list[Chances]:
-    """Of each case those of its keys."""
-    own = apart(said, keys, len(found))
+def _chances(
+    found: Sequence[Prepared], trees: Mapping[int, Forest], keys: Table, part: Rows
+) -> list[Chances]:
+    """Of each case those of its keys, by trees that have not seen it."""
+    own = apart(one_of(scored(trees, keys, part)[:, 0], keys.groups), keys, len(found))
     return [with_declared(p.case.schema, p.keys.chances(c)) for p, c in zip(found, own, strict=True)]
 
 
@@ -111,18 +115,6 @@ def _elsewhere(
     several = [*beside([p.case for p in found], [int(n) for n in part])]
     parts = [*(of_group[p.case.group] for p in empty), *(n for _, n in several)]
     return [*empty, *prepared([case for case, _ in several])], np.array(parts)
-
-
-def _keys_elsewhere(
-    keys: Table, part: Rows, more: Sequence[Prepared], part_of_more: Rows, threads: int
-) -> list[Chances]:
-    """By trees that have not seen them: of what is empty, or stands beside others, no keys are learned."""
-    table = keys_table(more)
-    scores, of_row = np.zeros(len(table.rows)), part_of_more[table.case]
-    for number in np.unique(part):
-        trees = fitted(KEYS, keys, part[keys.case] != number, threads)
-        scores[of_row == number] = trees.scores(table.names, table.rows[of_row == number])[:, 0]
-    return _chances(more, one_of(scores, table.groups), table)
 
 
 def _references(
