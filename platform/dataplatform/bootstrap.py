@@ -210,7 +210,7 @@ def _container(settings: Settings, catalog: Catalog, servers: Servers) -> Contai
     container[Secrets] = lambda c: known_secrets(c[Settings])
     container[FileStore] = lambda c: FileStore(c[Settings].raw_location)
     container[Engine] = lambda _: _engine(servers.postgres_url)
-    container[Bronze] = lambda _: Bronze.connect(servers.mongo_url)
+    container[Bronze] = lambda _: Bronze.connect(servers.mongo_url, settings.home_path)
     container[Processes] = lambda c: Processes(c[Settings].processes)
     container[Shelf] = lambda _: Shelf()
     container[Platform] = lambda c: Platform(

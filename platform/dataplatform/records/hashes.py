@@ -9,6 +9,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from dataplatform.records.growing import Data, passing
+
 Hashes = npt.NDArray[np.uint64]
 Indexes = npt.NDArray[np.intp]
 EMPTY: Hashes = np.empty((0, 2), np.uint64)
@@ -18,9 +20,9 @@ _PIECE = 1 << 17  # needles looked for together: what is made for them on the wa
 SIZE = 16  # bytes of a hash
 
 
-def hashes(data: bytes | bytearray | Iterable[bytes]) -> Hashes:
+def hashes(data: Data | Iterable[bytes]) -> Hashes:
     """Joined 16-byte hashes as an array (n, 2); it shares the memory of what is joined already."""
-    joined = data if isinstance(data, (bytes, bytearray)) else b"".join(data)
+    joined = data if isinstance(data, Data) else b"".join(data)
     return np.frombuffer(joined, np.uint64).reshape(-1, 2)
 
 
@@ -90,6 +92,8 @@ def _found(needles: Hashes, haystack: Hashes, known: Sorted) -> Indexes:
 
 
 def member(needles: Hashes, haystack: Hashes) -> npt.NDArray[np.bool_]:
+    if not len(haystack):
+        return np.zeros(len(needles), bool)
     return find(needles, haystack) >= 0
 
 
@@ -108,7 +112,12 @@ def single(found: Hashes) -> npt.NDArray[np.bool_]:
 
 def distinct(found: Hashes) -> bool:
     """Whether no two are the same; mostly their first halves tell, which need half the memory and no order."""
-    first = np.sort(found[:, 0])
+    first = np.empty(len(found), np.uint64)
+    start = 0
+    for some in passing(found):
+        first[start : start + len(some)] = some[:, 0]
+        start += len(some)
+    first.sort()
     if not (first[1:] == first[:-1]).any():
         return True
     return len(unique(found)) == len(found)

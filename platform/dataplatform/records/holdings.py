@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dataplatform.records.growing import passing
 from dataplatform.records.hashes import EMPTY, Hashes, distinct
 from dataplatform.records.refs import BatchRef
 
@@ -57,7 +58,9 @@ class Held:
         """Paths that at least one record has."""
         if not len(self.masks):
             return set()
-        words = np.bitwise_or.reduce(self.masks, axis=0)
+        words = np.bitwise_or.reduce(
+            [np.bitwise_or.reduce(some, axis=0) for some in passing(self.masks)], axis=0
+        )
         return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1} - {DELETED}
 
     def ended(self, paths: list[str]) -> npt.NDArray[np.bool_]:

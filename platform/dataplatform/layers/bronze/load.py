@@ -20,7 +20,7 @@ from dataplatform.layers.bronze.rules import page_rule
 from dataplatform.layers.bronze.scrub import without
 from dataplatform.layers.bronze.spread import Stored, Storing, document_of, first_of_each, joined, packed
 from dataplatform.layers.bronze.store import Bronze, Inserted
-from dataplatform.layers.bronze.work import Piece, Work, held_of, manifest_of, tell
+from dataplatform.layers.bronze.work import Entries, Piece, Work, held_of, manifest_of, tell
 from dataplatform.metadata.source import Entity
 from dataplatform.processes import ALONE, Processes
 from dataplatform.records import hashes as hs
@@ -80,7 +80,7 @@ def _load(
         return _same(bronze, raw, base)
     before = bronze.manifests.held(base) if base else Held()
     paths, kinds = (list(base.paths), dict(base.kinds)) if base else ([], {})
-    work = Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds))
+    work = Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds), Entries(bronze.scratch))
     work.first = bronze.count(raw.ref.entity) == 0
     work.onlooker = onlooker if work.first and rule.key else None  # a row's key is known when all are
     lookup = Lookup(before)
@@ -197,12 +197,8 @@ def _join(work: Work, piece: Piece, stored: Stored | None) -> None:
         return
     work.records += len(piece.lines)
     work.new_versions += stored.new
-    work.keys += stored.keys
-    work.versions += stored.versions
-    work.lines += b"".join(piece.digests or ())
-    work.positions.extend(piece.positions)
-    masks = joined(work.profile, stored)
-    work.masks.extend(map(work.seen_masks.setdefault, masks, masks))
+    lines, masks = b"".join(piece.digests or ()), joined(work.profile, stored)
+    work.entries.add(stored.keys, stored.versions, lines, piece.positions, masks)
     if work.onlooker is not None:
         tell(work)
         work.onlooker.put(stored.versions, piece.making, stored.made, stored.kinds.keys())
@@ -236,24 +232,16 @@ def _deleted(work: Work, page: RawPage) -> None:
         places = enumerate(page.lines, page.line)
         bad = [Bad(why, line, page.file, number, readable=True) for number, line in places]
         parsed = []
-    documents = []
+    documents, mask = [], mask_of(work.profile, "", (DELETED,))
     for i, item in enumerate(parsed):
         if isinstance(item, Record):
             version = content_id({DELETED: item.doc})
-            _enter(work, item.key, version, version, work.delivered + i)
+            work.entries.add(item.key, version, version, [work.delivered + i], [mask])
             documents.append({**document_of(version, item, work.raw.ref.batch_id), "deleted": True})
-    work.masks.extend([mask_of(work.profile, "", (DELETED,))] * len(documents))
     work.delivered += len(parsed)
     work.records += len(bad)
     work.bronze.insert(work.raw.ref, documents, work.first)
     _quarantine(work, bad)
-
-
-def _enter(work: Work, key: bytes, version: bytes, line: bytes, position: int) -> None:
-    work.keys += key
-    work.versions += version
-    work.lines += line
-    work.positions.append(position)
 
 
 def _known(work: Work, before: Held, found: hs.Indexes) -> None:
@@ -262,31 +250,28 @@ def _known(work: Work, before: Held, found: hs.Indexes) -> None:
     places = found[known]
     if not len(places):
         return
-    work.positions.frombytes((work.delivered + np.flatnonzero(known)).astype(np.int64).tobytes())
     work.records += len(places)
-    work.keys += before.keys[places].tobytes()
-    work.versions += before.versions[places].tobytes()
-    work.lines += before.lines[places].tobytes()
-    masks = mf.mask_numbers(before.masks[places])
-    work.masks.extend(map(work.seen_masks.setdefault, masks, masks))
+    keys, versions, lines = (
+        array[places].tobytes() for array in (before.keys, before.versions, before.lines)
+    )
+    positions = (work.delivered + np.flatnonzero(known)).tolist()
+    work.entries.add(keys, versions, lines, positions, mf.mask_numbers(before.masks[places]))
 
 
 def _parsed(work: Work, piece: Piece, parsed: Sequence[Record | Bad]) -> None:
     """Stores what is new."""
     work.records += len(parsed)
-    before, batch = len(work.versions), work.raw.ref
+    batch = work.raw.ref
     good = [(i, item) for i, item in enumerate(parsed) if isinstance(item, Record)]
     records, keys = Grouped(item.doc for _, item in good), [item.key for _, item in good]
     versions = content_ids(records)
-    work.keys += b"".join(keys)
-    work.versions += b"".join(versions)
-    work.lines += b"".join(versions if piece.digests is None else [piece.digests[i] for i, _ in good])
-    work.positions.extend([piece.positions[i] for i, _ in good])
     found = zip(versions, good, strict=True)
     documents = [document_of(version, item, batch.batch_id) for version, (_, item) in found]
     inserted = work.bronze.insert(batch, documents, work.first)
-    fresh = _fresh(work, inserted, before)
-    work.masks.extend(noted(work.profile, records, first_of_each(versions, fresh)))
+    masks = noted(work.profile, records, first_of_each(versions, _fresh(work, inserted)))
+    lines = versions if piece.digests is None else [piece.digests[i] for i, _ in good]
+    positions = [piece.positions[i] for i, _ in good]
+    work.entries.add(b"".join(keys), b"".join(versions), b"".join(lines), positions, masks)
     work.new_versions += len(inserted.new)
     _show(work, versions, keys, records)
     bad = [(i, item) for i, item in enumerate(parsed) if isinstance(item, Bad)]
@@ -303,13 +288,13 @@ def _show(work: Work, versions: list[bytes], keys: list[bytes], records: list[di
         work.onlooker.put(b"".join(versions), making, making(keys, records), work.profile.kinds.keys())
 
 
-def _fresh(work: Work, inserted: Inserted, before: int) -> Set[bytes]:
-    """Versions that this batch brought first, and that did not count yet. `before`: bytes of versions until here.
+def _fresh(work: Work, inserted: Inserted) -> Set[bytes]:
+    """Versions that this batch brought first, and that did not count yet.
 
     Where the batch had brought one already, it was an earlier try that broke off, or the same record stood before.
     """
     if inserted.mine and work.seen is None:
-        work.seen = set(hs.pieces(hs.hashes(bytes(work.versions[:before]))))
+        work.seen = set(hs.pieces(hs.hashes(work.entries.versions.so_far())))
     if work.seen is None:
         return inserted.new
     fresh = inserted.new | (inserted.mine - work.seen)

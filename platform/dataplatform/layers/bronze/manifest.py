@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dataplatform.errors import StorageError
+from dataplatform.records.growing import Data, Growing
 from dataplatform.records.hashes import Hashes, find, hashes, member
 from dataplatform.records.holdings import Held, Manifest
 
@@ -81,28 +84,30 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
     )
 
 
-def joined(manifest: Manifest, pieces: Iterable[Mapping[str, Any]]) -> Difference:
+def joined(
+    manifest: Manifest, pieces: Iterable[Mapping[str, Any]], scratch: Path | None = None
+) -> Difference:
     """What is stored of a manifest, from its pieces in any order (their ids end in /0, /1, …).
 
-    Raises StorageError where one is missing. Of each array the pieces go as soon as it is whole.
+    Raises StorageError where one is missing. `scratch`: folder for the arrays, where they are large.
     """
     names = ("keys", "versions", "lines", "masks", "held", "gone")
-    parts: dict[str, dict[int, bytes]] = {name: {} for name in names}
-    numbers: set[int] = set()
+    parts = {name: Growing(scratch) for name in names}
+    lengths: dict[int, list[int]] = {}
     for piece in pieces:
-        number = int(piece["_id"].rpartition("/")[2])
-        numbers.add(number)
-        for name in names:
-            parts[name][number] = bytes(piece.get(name) or b"")
-    if len(numbers) != manifest.chunks:
+        found = [bytes(piece.get(name) or b"") for name in names]
+        lengths[int(piece["_id"].rpartition("/")[2])] = [*map(len, found)]
+        for grown, data in zip(parts.values(), found, strict=True):
+            grown.add(data)
+    if len(lengths) != manifest.chunks:
         raise StorageError(
-            f"bronze lacks {manifest.chunks - len(numbers)} of {manifest.chunks} pieces of the manifest {manifest.id}",
+            f"bronze lacks {manifest.chunks - len(lengths)} of {manifest.chunks} pieces of the manifest {manifest.id}",
             f"rebuild it from raw: dataplatform replay {manifest.ref.source}",
         )
 
-    def whole(name: str) -> bytes:
-        own = parts.pop(name)
-        return b"".join(own[number] for number in sorted(own))
+    def whole(name: str) -> Data:
+        own = {number: all_[names.index(name)] for number, all_ in lengths.items()}
+        return _in_order(parts[name].whole(), own, scratch)
 
     words = max(1, -(-len(manifest.paths) // 64))
     keys, versions, lines, held, gone = (
@@ -110,3 +115,14 @@ def joined(manifest: Manifest, pieces: Iterable[Mapping[str, Any]]) -> Differenc
     )
     masks = np.frombuffer(whole("masks"), np.uint64).reshape(-1, words)
     return Difference(Held(keys, versions, lines, masks, held), gone)
+
+
+def _in_order(found: Data, lengths: Mapping[int, int], scratch: Path | None) -> Data:
+    """Pieces that came as they were asked for, by their ids: /10 before /2. `lengths`: of each, as they came."""
+    if [*lengths] == sorted(lengths):
+        return found
+    starts = dict(zip(lengths, accumulate(lengths.values(), initial=0), strict=False))
+    ordered = Growing(scratch)
+    for number in sorted(lengths):
+        ordered.add(found[starts[number] : starts[number] + lengths[number]])
+    return ordered.whole()

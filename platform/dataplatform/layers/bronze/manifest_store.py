@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from dataplatform.errors import StorageError
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze.documents import ManifestHead, checked, collection_of, within
 from dataplatform.records import hashes as hs
+from dataplatform.records.growing import let_go
 from dataplatform.records.holdings import Held, Manifest, manifest_id
 from dataplatform.records.refs import BatchRef, EntityRef
 
@@ -24,9 +26,10 @@ CHUNK = 100_000  # entries in a piece of a manifest: about 6 MB of the 16 MB a d
 
 @dataclass(frozen=True)
 class Manifests:
-    """Those of one database."""
+    """Those of one database. `scratch`: as in Bronze."""
 
     db: Database[Any]
+    scratch: Path | None = None
 
     def of(self, ref: BatchRef) -> Manifest | None:
         return self._read(manifest_id(ref))
@@ -65,7 +68,7 @@ class Manifests:
 
     def held(self, manifest: Manifest, lines: bool = True) -> Held:
         """All entries of a batch, its bases resolved. `lines`: with them; only the next batch compares them."""
-        difference = mf.joined(manifest, self.streamed([manifest], lines))
+        difference = mf.joined(manifest, self.streamed([manifest], lines), self.scratch)
         if manifest.base is None:
             return difference.entries
         base = self.held(self.base_of(manifest), lines)
@@ -106,6 +109,7 @@ class Manifests:
             }
             piece = {name: _binary(array[start:end]) for name, array in arrays.items()}
             pieces.replace_one({"_id": f"{manifest.id}/{n}"}, piece, upsert=True)
+            let_go(*arrays.values())
         head = replace(manifest, chunks=-(-count // CHUNK), stored=len(entries) + len(gone))
         self._put(ManifestHead.of(head))
         return head

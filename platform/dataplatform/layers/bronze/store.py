@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -55,27 +56,28 @@ class Inserted:
 
 @dataclass(frozen=True)
 class Bronze:
-    """A connection to bronze's database."""
+    """A connection to bronze's database. `scratch`: folder for what large batches hold while they are loaded."""
 
     db: Database[Any]
     url: str = field(default="", repr=False)
+    scratch: Path | None = None
 
     @classmethod
-    def connect(cls, url: str) -> Bronze:
+    def connect(cls, url: str, scratch: Path | None = None) -> Bronze:
         """Connects and makes the indexes; raises SettingsError or ServerError."""
         with server_errors(url):
-            bronze = cls.opened(url)
+            bronze = cls.opened(url, scratch)
             bronze.db.client.admin.command("ping")
             make_indexes(bronze.db)
             return bronze
 
     @classmethod
-    def opened(cls, url: str) -> Bronze:
+    def opened(cls, url: str, scratch: Path | None = None) -> Bronze:
         """One that is known to be there, from another process of the same work."""
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(
             url, serverSelectionTimeoutMS=SELECTION_MS, tz_aware=True, uuidRepresentation="standard"
         )
-        return cls(client.get_default_database("dataplatform"), url)
+        return cls(client.get_default_database("dataplatform"), url, scratch)
 
     def close(self) -> None:
         """Lets go of the server at once; pymongo's threads, which are daemons, end by themselves."""
@@ -89,7 +91,7 @@ class Bronze:
     @cached_property
     def manifests(self) -> Manifests:
         """Which batch held which version of which key."""
-        return Manifests(self.db)
+        return Manifests(self.db, self.scratch)
 
     def versions(self, ref: EntityRef) -> Collection[Any]:
         return self.db[ref.table]

@@ -38,7 +38,7 @@ def _stored(bronze: Bronze, heads: list[Manifest]) -> Iterator[tuple[Manifest, D
     found = groupby(bronze.manifests.streamed(heads), lambda piece: piece["_id"].rpartition("/")[0])
     for manifest in heads:
         owner, pieces = next(found, ("", iter(()))) if manifest.chunks else (manifest.id, iter(()))
-        yield manifest, mf.joined(manifest, pieces if owner == manifest.id else ())
+        yield manifest, mf.joined(manifest, pieces if owner == manifest.id else (), bronze.scratch)
 
 
 def stored(bronze: Bronze, ref: EntityRef) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dataplatform.layers.bronze.spread import Stored
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.processes import Team
 from dataplatform.records import hashes as hs
+from dataplatform.records.growing import Growing, passing
 from dataplatform.records.holdings import Held, Make, Manifest, Onlooker
 
 
@@ -35,24 +37,43 @@ class Piece:
     making: Make | None = None
 
 
+class Entries:
+    """What a batch holds, while its pages go by: a few dozen bytes a record, on disk from some megabytes on.
+
+    Known lines of a block come before fresh ones, so each has its position. Of masks there are few that differ: an
+    entry has the number of its own.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.keys, self.versions, self.lines = (Growing(folder) for _ in range(3))  # 16 bytes each
+        self.positions, self.masks = Growing(folder), Growing(folder)  # of 8 and 4 bytes
+        self.numbers: dict[int, int] = {}  # of masks
+
+    def __len__(self) -> int:
+        return len(self.positions) // 8
+
+    def add(
+        self, keys: bytes, versions: bytes, lines: bytes, positions: Sequence[int], masks: Iterable[int]
+    ) -> None:
+        """Of some records, one after the other."""
+        numbers = self.numbers
+        self.keys.add(keys)
+        self.versions.add(versions)
+        self.lines.add(lines)
+        self.positions.add(array("q", positions).tobytes())
+        self.masks.add(array("I", [numbers.setdefault(mask, len(numbers)) for mask in masks]).tobytes())
+
+
 @dataclass
 class Work:
-    """What grows while the pages go by; a few dozen bytes a record."""
+    """What grows while the pages go by."""
 
     bronze: Bronze
     raw: RawBatch
     rule: Rule
     profile: Profile
-    keys: bytearray = field(default_factory=bytearray)  # 16 bytes a record, as the next two
-    versions: bytearray = field(default_factory=bytearray)
-    lines: bytearray = field(default_factory=bytearray)
-    masks: list[int] = field(default_factory=list)
-    seen_masks: dict[int, int] = field(
-        default_factory=dict
-    )  # a number that is there once takes no room again
-    positions: array[int] = field(
-        default_factory=lambda: array("q")
-    )  # known lines of a block come before fresh ones
+    entries: Entries
     delivered: int = 0
     first: bool = False
     held: list[bytes] = field(default_factory=list)
@@ -98,7 +119,7 @@ def manifest_of(work: Work) -> Manifest:
         depth=0,
         chunks=0,
         records=work.records,
-        entries=len(work.positions),
+        entries=len(work.entries),
         new_versions=work.new_versions,
         quarantined=work.quarantined,
         unreadable=work.unreadable,
@@ -114,16 +135,34 @@ def manifest_of(work: Work) -> Manifest:
 
 
 def held_of(work: Work) -> Held:
-    """The entries, in the order of delivery. One array after the other, so that two of each are never there."""
-    words = max(1, -(-len(work.profile.paths) // 64))
-    masks, work.masks = mf.mask_array(work.masks, words), []
-    positions, work.positions = np.array(work.positions, np.int64), array("q")
-    order = None if (positions[1:] >= positions[:-1]).all() else np.argsort(positions, kind="stable")
+    """The entries, in the order of delivery."""
+    entries, words = work.entries, max(1, -(-len(work.profile.paths) // 64))
+    positions = np.frombuffer(entries.positions.whole(), np.int64)
+    order = None if _rising(positions) else np.argsort(positions, kind="stable")
+    del positions
 
     def ordered(found: hs.Hashes) -> hs.Hashes:
         return found if order is None else found[order]
 
-    keys, work.keys = ordered(hs.hashes(work.keys)), bytearray()
-    versions, work.versions = ordered(hs.hashes(work.versions)), bytearray()
-    lines, work.lines = ordered(hs.hashes(work.lines)), bytearray()
-    return Held(keys, versions, lines, ordered(masks), hs.unique(hs.hashes(work.held)))
+    hashes = (entries.keys, entries.versions, entries.lines)
+    keys, versions, lines = (ordered(hs.hashes(found.whole())) for found in hashes)
+    masks = ordered(_masks(entries, words))
+    return Held(keys, versions, lines, masks, hs.unique(hs.hashes(work.held)))
+
+
+def _rising(positions: hs.Indexes) -> bool:
+    last = -1
+    for some in passing(positions):
+        if some[0] < last or (some[1:] < some[:-1]).any():
+            return False
+        last = int(some[-1])
+    return True
+
+
+def _masks(entries: Entries, words: int) -> hs.Hashes:
+    """Of each entry its mask instead of its number; shape (n, words)."""
+    table = mf.mask_array(list(entries.numbers), words)
+    found = Growing(entries.folder)
+    for numbers in passing(np.frombuffer(entries.masks.whole(), np.uint32)):
+        found.add(table[numbers].tobytes())
+    return np.frombuffer(found.whole(), np.uint64).reshape(-1, words)

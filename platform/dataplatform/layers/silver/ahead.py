@@ -9,7 +9,7 @@ process that has it open.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,19 +23,23 @@ from dataplatform.layers.silver.plan import UNBORN, Plan, make_plan
 from dataplatform.layers.silver.rows import micros
 from dataplatform.metadata.source import Entity
 from dataplatform.records import hashes as hs
+from dataplatform.records.growing import let_go
 from dataplatform.records.holdings import Manifest
 from dataplatform.records.refs import BatchRef, EntityRef
 
 MOST_PLANS = 100  # of records that are so unlike one another the text is better made when all are known
 IN_MEMORY = 1 << 20  # bytes of text from which it needs a file
+LOOKED_AT = 500  # pieces, after which what was looked at of the versions wanted is let go
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Versions of some records, 16 bytes each; of each table where their text begins, its length and its rows."""
+    """Some records; where their versions begin, 16 bytes each; of each table where its text begins, its length and its
+    rows."""
 
     plan: Plan
-    versions: bytes
+    records: int
+    versions: int
     texts: dict[str, tuple[int, int, int]]
 
 
@@ -81,12 +85,13 @@ class Ahead:
         if not paths <= making.paths or not self.making.plan.holds(making.plan):
             return
         try:
+            at, *_ = self._written(versions, 0)
             texts = {name: self._written(*told) for name, told in text.items()}
         except OSError:  # no room: then silver reads from bronze
             self.making = None
             self._forget()
             return
-        self.pieces.append(_Piece(making.plan, versions, texts))
+        self.pieces.append(_Piece(making.plan, len(versions) // hs.SIZE, at, texts))
 
     def _written(self, data: bytes, rows: int) -> tuple[int, int, int]:
         at = self.file.tell()
@@ -104,7 +109,7 @@ class Ahead:
         pieces = [piece for piece in self.pieces if plan.holds(piece.plan)]
         if not pieces or entity != self.entity:
             return
-        for piece, places in _placed(pieces, wanted):
+        for piece, places in _placed(pieces, self._versions, wanted):
             if (places >= 0).all():
                 text = {name: self._read(*where) for name, where in piece.texts.items()}
                 yield places, text, piece.plan
@@ -113,22 +118,30 @@ class Ahead:
         self.file.seek(at)
         return self.file.read(length), rows
 
+    def _versions(self, piece: _Piece) -> hs.Hashes:
+        return hs.hashes(self._read(piece.versions, piece.records * hs.SIZE, 0)[0])
 
-def _placed(pieces: list[_Piece], wanted: hs.Hashes) -> Iterator[tuple[_Piece, hs.Indexes]]:
+
+Read = Callable[[_Piece], hs.Hashes]
+
+
+def _placed(pieces: list[_Piece], read: Read, wanted: hs.Hashes) -> Iterator[tuple[_Piece, hs.Indexes]]:
     """Of each piece the places of its versions among those wanted, -1 where there is none: mostly in order."""
     at = 0
     for number, piece in enumerate(pieces):
-        own = hs.hashes(piece.versions)
-        if not np.array_equal(own, wanted[at : at + len(own)]):
-            yield from _searched(pieces[number:], wanted)
+        end = at + piece.records
+        if not np.array_equal(read(piece), wanted[at:end]):
+            yield from _searched(pieces[number:], read, wanted)
             return
-        yield piece, np.arange(at, at + len(own))
-        at += len(own)
+        yield piece, np.arange(at, end)
+        if number % LOOKED_AT == 0:
+            let_go(wanted)
+        at = end
 
 
-def _searched(pieces: list[_Piece], wanted: hs.Hashes) -> Iterator[tuple[_Piece, hs.Indexes]]:
-    found = hs.find(hs.hashes(piece.versions for piece in pieces), wanted)
-    ends = np.cumsum([len(piece.versions) // hs.SIZE for piece in pieces])
+def _searched(pieces: list[_Piece], read: Read, wanted: hs.Hashes) -> Iterator[tuple[_Piece, hs.Indexes]]:
+    found = hs.find(np.concatenate([*map(read, pieces)]), wanted)
+    ends = np.cumsum([piece.records for piece in pieces])
     yield from zip(pieces, np.split(found, ends[:-1]), strict=True)
 
 

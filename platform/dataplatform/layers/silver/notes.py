@@ -47,6 +47,8 @@ def of_entries(manifest: Manifest, entries: Held) -> list[str]:
             f"deletes were not looked for: {_number(manifest.unreadable, 'record')} could not be read, and a key that "
             "is missing may be one of them"
         )
+    if manifest.unique:
+        return found
     records = entries.alive(manifest.paths)
     together = len(records) - len(hs.unique(records.keys))
     if together:
