@@ -75,10 +75,18 @@ def test_an_array_in_memory_stays_as_it_is() -> None:
     assert [row.tolist() for row in passing(array, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-def test_a_disk_without_room_is_told() -> None:
-    found = Growing(Path("/proc"), 1)
+def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
+    found = Growing(tmp_path, 1)
+    tmp_path.rmdir()
     with pytest.raises(StorageError, match="cannot be kept on disk while it is loaded"):
         found.add(b"x")
+
+
+def test_where_home_is_not_there_the_system_has_a_place(tmp_path: Path) -> None:
+    """In a pod all stores are elsewhere, and nobody has made a HOME."""
+    found = Growing(tmp_path / "no such", 1)
+    found.add(b"x" * 32)
+    assert hs.hashes(found.whole()).shape == (2, 2)
 
 
 def test_hashes_that_are_mapped_answer_as_others_do(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ it, and reads it again where somebody looks once more.
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -26,10 +27,12 @@ Data = bytes | bytearray | mmap.mmap
 
 
 class Growing:
-    """Bytes that are added to and read back once. `folder`: where the file is made; None: where the system has such."""
+    """Bytes that are added to and read back once. `folder`: where the file is made; where there is none that can be
+    written to, it is where the system has such."""
 
     def __init__(self, folder: Path | None = None, most: int = IN_MEMORY) -> None:
-        self._folder, self._most = folder, most
+        self._folder = folder if folder and os.access(folder, os.W_OK) else None
+        self._most = most
         self._tail = bytearray()
         self._file: IO[bytes] | None = None
         self._written = 0
