@@ -1,8 +1,8 @@
 """What each kind of evidence brings on schemas not learned from: ablate_autodw.py [FOLDER]
 
 For each task the trees are learned on four parts of the schemas and judge the fifth, with all evidence and without one
-group of it (or with another way of learning). Prints macro F1 over schemas (of keys and roles that is the share that is
-right), what is lost without, and the spread of the loss over the parts.
+group of it. Prints macro F1 over schemas (of keys, roles and columns of numbers that is the share that is right), what
+is lost without, and the spread of the loss over the parts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from autodw_trees import Table
 from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.choose import with_declared
 from dataplatform.auto_dw.judge.forest import Matrix
-from dataplatform.auto_dw.judge.learned import COMPOSITE, KEYS, PRIVATE, REFERENCES, ROLES, Learned, one_of
+from dataplatform.auto_dw.judge.learned import (
+    COMPOSITE,
+    KEYS,
+    NUMBERS,
+    PRIVATE,
+    REFERENCES,
+    ROLES,
+    Learned,
+    one_of,
+)
 from dataplatform.auto_dw.judge.nearness import NEARNESS
 
 PARTS = 5
@@ -46,6 +55,11 @@ OF_TABLE = """personal people table_refers_to_people private_columns to_people r
 PLACE_OF_ROLES = """out into out_log into_log into_of_out linking linking_share key_size key_refers key_all_refer
     extends alone"""
 ROWS_OF_ROLES = "rows small rank to_parents to_children"
+
+VALUES_OF_NUMBERS = (
+    "number fractions small money empty nulls distinct distinct_share two low high dense epoch"
+)
+TABLE_OF_NUMBERS = "rows numbers_share flags_share measured_share namesakes"
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,7 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
         for p, *w in zip(found, of_keys, pairs, apart, strict=True)
     ]
     private, roles = tables.privacy_table(found, structures), tables.roles_table(found, structures)
+    numbers = tables.numbers_table(found)
     return [
         Task(KEYS, keys, lambda s: per_part([*_choices(keys, s, 0.0)], part), {
             "names": among(NAMES_OF_KEYS), "concepts in languages": starting("says_"), "places": among(PLACES_OF_KEYS),
@@ -116,6 +131,11 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
         Task(ROLES, roles, lambda s: per_part([*_named(roles, s)], part), {
             "place in the graph": among(PLACE_OF_ROLES), "rows": among(ROWS_OF_ROLES),
             "the table's name": lambda n: n.startswith(("named_", "is_", "says_")) or n in ("things", "words"),
+        }),
+        Task(NUMBERS, numbers, lambda s: per_part([*_named(numbers, s)], part), {
+            "words of the name": lambda n: n.startswith("says_") or n in ("asks", "plurals", "words"),
+            "concepts in languages": lambda n: n.startswith("is_") or n in ("amounts", "written"),
+            "values": among(VALUES_OF_NUMBERS), "moments": among("epoch"), "its table": among(TABLE_OF_NUMBERS),
         }),
     ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from autodw_cases import LEVELS, ROOT, SHARED, Case, cases
-from autodw_tables import Prepared, prepared
+from autodw_tables import Prepared, labelled, prepared, twin
 from autodw_trees import SETTINGS
 from autodw_variants import variants
 from dataplatform.auto_dw.experiments import log_run
@@ -28,6 +28,7 @@ from train_autodw import folds, train
 OUT = Path(__file__).parent / "out" / "autodw_folds.json"
 PARTS = 5
 TASKS = ("pk", "fk", "sensitive", "role")
+COLUMNS = ("number", "column")  # what columns of numbers are for; whether columns are keys, refer, or neither
 _prepared: list[Prepared] = []
 
 
@@ -95,6 +96,11 @@ def summary(found: Sequence[Case], answers: dict[str, dict[str, Any]], level: st
         result[f"{task}_ece_by_chance"] = by_chance(found, answers, level, task)
     result |= of_roles(found, answers, level)
     result["fk_listed"] = listed(found, answers, level)
+    for task in COLUMNS:
+        pairs = of_columns(found, answers, task, level)
+        calibration = score.calib(pairs)
+        result[task] = float(np.mean([right for _, right in pairs]))
+        result |= {f"{task}_at_80": calibration["p_at_80"], f"{task}_ece": calibration["ece"]}
     return {name: round(value, 4) for name, value in result.items()}
 
 
@@ -124,6 +130,44 @@ def of_roles(found: Sequence[Case], answers: dict[str, dict[str, Any]], level: s
         "role_at_80": calibration["p_at_80"],
         "role_ece": calibration["ece"],
         "role_share": calibration["share_at_80"],
+    }
+
+
+def of_columns(
+    found: Sequence[Case], answers: dict[str, dict[str, Any]], task: str, level: str = ""
+) -> list[tuple[float, bool]]:
+    """Confidence of what columns are said to be for, and whether that is right."""
+    plain = {c.name: c for c in found if c.level == "plain"}
+    pairs = []
+    for case in found:
+        if level in ("", case.level):
+            said = answers[f"{case.name}.{case.level}"]["tables"]
+            due = _labels(plain[case.name], case) if task == "number" else _truly(case)
+            for (table, column), role in due.items():
+                about = said[table]["columns"][column]
+                kind = (
+                    about["role"]
+                    if about["role"] in ("key", "foreign_key") or task == "number"
+                    else "neither"
+                )
+                pairs.append((about["confidence"], kind == role))
+    return pairs
+
+
+def _labels(plain: Case, case: Case) -> dict[tuple[str, str], str]:
+    return {twin(plain, case, place): role for place, role in labelled(plain).items()}
+
+
+def _truly(case: Case) -> dict[tuple[str, str], str]:
+    """Of columns of tables that have a key in truth; references that are optional count as such."""
+    tables = case.truth["tables"]
+    keys = {(t, c) for t, about in tables.items() for c in about["primary_key"]}
+    refer = {(f["table"], c) for f in case.truth["foreign_keys"] for c in f["columns"]}
+    return {
+        place: "foreign_key" if place in refer else "key" if place in keys else "neither"
+        for table, profile in case.schema.tables.items()
+        if tables[table]["primary_key"]
+        for place in [(table, c.name) for c in profile.columns]
     }
 
 
@@ -220,11 +264,16 @@ def page(found: Sequence[Case], answers: dict[str, dict[str, Any]]) -> str:
         "F1 is the mean over schemas (`_micro`: over all judgements); `_at_80`: share that is right of what is said",
         "with a confidence of .80 and more; `_ece`: expected calibration error, the mean over schemas (of roles over",
         "all judgements); `_ece_by_chance`: what it would be if confidences held exactly as often as they say, since a",
-        "schema has few judgements; `fk_listed`: share of the true references that are chosen or asked about.",
+        "schema has few judgements; `fk_listed`: share of the true references that are chosen or asked about;",
+        "`number`: share of columns of numbers that are rightly held for a measure, an attribute or a time (558 that",
+        "were labelled by hand for this, twelve of a schema at most); `column`: share of all columns that are rightly",
+        "held for a part of a key, a reference or neither; both over all judgements.",
         "",
     ]
     for task, title in TITLES.items():
         lines += [f"## {title}", "", *reliability(said_and_right(found, answers, task)), ""]
+    for task, title in zip(COLUMNS, ("Columns of numbers", "Columns"), strict=True):
+        lines += [f"## {title}", "", *reliability(of_columns(found, answers, task)), ""]
     lines += ["## By schema", "", "F1 under plain / abbreviated names.", "", table(found, answers), ""]
     return "\n".join(lines)
 

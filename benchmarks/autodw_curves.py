@@ -57,7 +57,8 @@ def privacy_curve(
     return curve(chances, table.right, weight)
 
 
-def roles_curve(found: Sequence[Prepared], table: Table, scores: Matrix) -> list[tuple[float, float]]:
+def choice_curve(table: Table, scores: Matrix) -> list[tuple[float, float]]:
+    """Of the likeliest of several; `table` may have the same thing more than once, each time with another right one."""
     said, right, weight = [], [], []
     chances = np.exp(scores - scores.max(axis=1, keepdims=True))
     chances /= chances.sum(axis=1, keepdims=True)
@@ -67,6 +68,23 @@ def roles_curve(found: Sequence[Prepared], table: Table, scores: Matrix) -> list
         said.append(chances[row].max())
         right.append(float(chances[row].argmax() in table.right[same]))
         weight.append(table.weight[same].sum())
+    return curve(np.array(said), np.array(right), np.array(weight))
+
+
+def neither_curve(
+    found: Sequence[Prepared], structures: Sequence[evaluate.Structure]
+) -> list[tuple[float, float]]:
+    """Of columns that are held for no part of a key and to refer to nothing: whether that is so."""
+    said, right, weight = [], [], []
+    for p, own in zip(found, structures, strict=True):
+        truth = p.case.truth
+        taken = {(f["table"], c) for f in truth["foreign_keys"] for c in f["columns"]}
+        taken |= {(name, c) for name, about in truth["tables"].items() for c in about["primary_key"]}
+        for place, chance in evaluate.neither(p.case.schema, own).items():
+            if truth["tables"][place[0]]["primary_key"]:
+                said.append(chance)
+                right.append(float(place not in taken))
+                weight.append(weight_of(p.case))
     return curve(np.array(said), np.array(right), np.array(weight))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +15,12 @@ from autodw_trees import Labels, Rows, Table
 from autodw_variants import COUNTS
 from dataplatform.auto_dw.judge import evaluate, rounds
 from dataplatform.auto_dw.judge.forest import Matrix
-from dataplatform.auto_dw.judge.learned import ROLE_NAMES
+from dataplatform.auto_dw.judge.learned import NUMBER_ROLES, ROLE_NAMES
+from dataplatform.auto_dw.judge.number_features import number_features
 from dataplatform.auto_dw.look.profiles import SchemaProfile
 
 NAMELESS_COUNTS = 0.2  # how much a column without a name counts when it is learned what is private
+LABELS = Path(__file__).parent / "autodw_numbers.json"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,43 @@ def roles_table(found: Sequence[Prepared], structures: Sequence[evaluate.Structu
         right.append(np.array(said))
         weight.append(np.array(counts))
     return stacked(tables, right, weight)
+
+
+def numbers_table(found: Sequence[Prepared]) -> Table:
+    """Columns of numbers of which people have said what they are for."""
+    labels = {p.case.name: labelled(p.case) for p in found if p.case.level == "plain"}
+    plain = {p.case.name: p.case for p in found if p.case.level == "plain"}
+    tables, right, weight = [], [], []
+    for p in found:
+        features = number_features(p.case.schema)
+        said = {place: NUMBER_ROLES.index(role) for place, role in labels[p.case.name].items()}
+        own = {twin(plain[p.case.name], p.case, place): role for place, role in said.items()}
+        own = {place: role for place, role in own.items() if place in features}
+        weighed = [features[place] for place in own]
+        names = rounds.names_of([*features.values()])
+        tables.append((names, rounds.matrix(weighed), np.arange(len(own))))
+        right.append(np.array([*own.values()], float))
+        weight.append(np.full(len(own), max(1, len(own)) ** -0.5))
+    return stacked(tables, right, weight)
+
+
+def labelled(case: Case) -> dict[evaluate.Place, str]:
+    """What people have said of a schema's columns of numbers, by table and column, under its own names.
+
+    Of each schema twelve were drawn by lot, those that are keys or refer left out; what may be either is not there.
+    """
+    said = json.loads(LABELS.read_text()).get(case.name, {})
+    roles = {name: role for role, names in said.items() for name in names.split()}
+    places = [(t.name, c.name) for t in case.schema.tables.values() for c in t.columns]
+    found = {place: sha256(".".join((case.name, *place)).encode()).hexdigest()[:12] for place in places}
+    return {place: roles[name] for place, name in found.items() if name in roles}
+
+
+def twin(plain: Case, case: Case, place: evaluate.Place) -> evaluate.Place:
+    """The same column where names are shortened: truth has the tables in the same order, a table its columns."""
+    table = dict(zip(plain.truth["tables"], case.truth["tables"], strict=True))[place[0]]
+    number = [c.name for c in plain.schema.tables[place[0]].columns].index(place[1])
+    return table, case.schema.tables[table].columns[number].name
 
 
 def accepted(case: Case, table: str) -> list[str]:

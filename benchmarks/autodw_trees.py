@@ -10,7 +10,16 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 from dataplatform.auto_dw.judge.forest import Forest, Matrix
-from dataplatform.auto_dw.judge.learned import KEYS, PRIVATE, REFERENCES, ROLE_NAMES, ROLES, one_of
+from dataplatform.auto_dw.judge.learned import (
+    KEYS,
+    NUMBER_ROLES,
+    NUMBERS,
+    PRIVATE,
+    REFERENCES,
+    ROLE_NAMES,
+    ROLES,
+    one_of,
+)
 
 COMMON: dict[str, Any] = {
     "extra_trees": True,
@@ -50,7 +59,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "feature_fraction": 0.3,
         "rounds": 500,
     },
+    NUMBERS: {
+        "num_leaves": 4,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": 5,
+        "feature_fraction": 0.3,
+        "rounds": 300,
+    },
 }
+OUTPUTS = {ROLES: len(ROLE_NAMES), NUMBERS: len(NUMBER_ROLES)}  # of trees that say which of several it is
 Rows = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.float64]
 
@@ -75,13 +92,13 @@ def fitted(name: str, table: Table, chosen: npt.NDArray[np.bool_], threads: int)
     if name in (KEYS, REFERENCES):
         settings["objective"] = softmax(table.groups[chosen], weight)
         data = lgb.Dataset(rows, right)
-    elif name == ROLES:
-        settings |= {"objective": "multiclass", "num_class": len(ROLE_NAMES)}
+    elif name in OUTPUTS:
+        settings |= {"objective": "multiclass", "num_class": OUTPUTS[name]}
         data = lgb.Dataset(rows, right, weight=weight)
     else:
         settings["objective"] = "binary"
         data = lgb.Dataset(rows, right, weight=weight)
-    return exported(lgb.train(settings, data, number), table.names, len(ROLE_NAMES) if name == ROLES else 1)
+    return exported(lgb.train(settings, data, number), table.names, OUTPUTS.get(name, 1))
 
 
 def softmax(groups: Rows, weight: Labels) -> Callable[[Matrix, Any], tuple[Matrix, Matrix]]:

@@ -15,10 +15,18 @@ from typing import Any
 
 import numpy as np
 from autodw_cases import SHARED, Case, cases
-from autodw_curves import composite_curve, curve, key_curve, privacy_curve, roles_curve
+from autodw_curves import (
+    choice_curve,
+    composite_curve,
+    curve,
+    key_curve,
+    neither_curve,
+    privacy_curve,
+)
 from autodw_tables import (
     Prepared,
     keys_table,
+    numbers_table,
     prepared,
     privacy_table,
     references_table,
@@ -35,6 +43,8 @@ from dataplatform.auto_dw.judge.learned import (
     FORESTS,
     KEYS,
     KEYS_ANYWHERE,
+    NEITHER,
+    NUMBERS,
     PRIVATE,
     REFERENCES,
     ROLES,
@@ -92,9 +102,13 @@ def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
     sure = 1 / (1 + np.exp(-unseen(PRIVATE, private, part, threads)[:, 0]))
     curves[PRIVATE] = privacy_curve(found, private, sure, LEAST[PRIVATE])
     everything[PRIVATE] = fitted(PRIVATE, private, np.ones(len(private.rows), bool), threads)
+    curves[NEITHER] = neither_curve(found, structures)
     roles = roles_table(found, structures)
-    curves[ROLES] = roles_curve(found, roles, unseen(ROLES, roles, part, threads))
+    curves[ROLES] = choice_curve(roles, unseen(ROLES, roles, part, threads))
     everything[ROLES] = fitted(ROLES, roles, np.ones(len(roles.rows), bool), threads)
+    numbers = numbers_table(found)
+    curves[NUMBERS] = choice_curve(numbers, unseen(NUMBERS, numbers, part, threads))
+    everything[NUMBERS] = fitted(NUMBERS, numbers, np.ones(len(numbers.rows), bool), threads)
     return Learned(everything, curves, LEAST)
 
 

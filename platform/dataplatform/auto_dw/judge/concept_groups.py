@@ -11,6 +11,12 @@ OF_KEYS = listed("""id code number guid key name title label description type st
 OF_REFERENCES = listed("""id code number name title description type status flag position level count amount quantity
     price year date value parent previous person responsible language country currency version user_name url score
     size""")
+OF_NUMBERS = frozenset(
+    listed("""id code number position level date time year month day hour minute start end duration amount price cost
+    tax discount fee balance total average minimum maximum quantity count rate percent measure size score weight width
+    height length area volume speed distance elevation capacity version audit status type flag value line_number
+    parent created updated postal_code color hash setting binary default""")
+)
 # columns by which rows are people
 PERSONAL = frozenset(
     listed("""first_name last_name full_name birth_date gender marital_status email phone street_address

@@ -17,6 +17,9 @@ from dataplatform.auto_dw.judge.key_features import alphabetical
 from dataplatform.auto_dw.judge.learned import (
     KEYS,
     KEYS_ANYWHERE,
+    NEITHER,
+    NUMBER_ROLES,
+    NUMBERS,
     PRIVATE,
     REFERENCES,
     ROLE_NAMES,
@@ -24,11 +27,12 @@ from dataplatform.auto_dw.judge.learned import (
     Learned,
 )
 from dataplatform.auto_dw.judge.learned import learned as learned_before
+from dataplatform.auto_dw.judge.number_features import number_features
 from dataplatform.auto_dw.judge.personal import UNMISTAKABLE, is_unmistakable
 from dataplatform.auto_dw.judge.polymorphic import polymorphic
 from dataplatform.auto_dw.judge.privacy_features import about_people, privacy_features
 from dataplatform.auto_dw.judge.role_features import links, role_evidence, role_features
-from dataplatform.auto_dw.judge.roles import column_role
+from dataplatform.auto_dw.judge.roles import column_role, told_of_number
 from dataplatform.auto_dw.judge.secret_columns import is_secret
 from dataplatform.auto_dw.judge.verdicts import ColumnVerdict, Evaluation, TableVerdict, Verdict
 from dataplatform.auto_dw.look.profiles import SILVER_KEY, Reference, SchemaProfile, TableProfile
@@ -66,9 +70,14 @@ def evaluate(
     learned = learned or learned_before()
     found = structure(schema, rows, probe, learned)
     private = _privacy(schema, found, learned)
-    roles = _roles(schema, found, learned)
+    roles, numbers = _roles(schema, found, learned), _numbers(schema, learned)
+    other = neither(schema, found)
+    columns = {
+        place: replace(verdict, verdict=_column(schema, place, found, numbers.get(place), other, learned))
+        for place, verdict in private.items()
+    }
     tables = {
-        name: _table(schema, table, found, roles[name], private, learned)
+        name: _table(schema, table, found, roles[name], columns, learned)
         for name, table in schema.tables.items()
     }
     keys = {n: [k, *found.alternates.get(n, ())] for n, (k, _) in found.keys.items()}
@@ -177,36 +186,74 @@ def _table(
     table: TableProfile,
     found: Structure,
     role: Verdict,
-    private: Mapping[Place, ColumnVerdict],
+    columns: Mapping[Place, ColumnVerdict],
     learned: Learned,
 ) -> TableVerdict:
-    key, chance = found.keys.get(table.name, ((), 0.0))
-    sure = (
-        1.0 if key and key == table.primary_key else learned.confidence(_keys(schema), chance) if key else 0.0
-    )
+    key, _ = found.keys.get(table.name, ((), 0.0))
+    sure = _sure(schema, table, found, learned)
     names = named(schema, table)
     others = sum(c >= SOME for k, c in found.chances.get(table.name, {}).items() if k != key)
     why: tuple[str, ...] = (
         evidence.of_key(table, key, names, others) if key else ("no columns identify a row",)
     )
-    columns = {
-        c.name: replace(private[table.name, c.name], verdict=verdict)
-        for c in table.columns
-        for verdict in [_column(table, c.name, key, sure, found)]
-    }
+    own = {c.name: columns[table.name, c.name] for c in table.columns}
     alternates = found.alternates.get(table.name, ())
-    return TableVerdict(role, key, sure, why, columns, alternates, grain=_grain(table, key))
+    return TableVerdict(role, key, sure, why, own, alternates, grain=_grain(table, key))
 
 
-def _column(table: TableProfile, name: str, key: Sequence[str], sure: float, found: Structure) -> Verdict:
+def _sure(schema: SchemaProfile, table: TableProfile, found: Structure, learned: Learned) -> float:
+    """Of a table's key."""
+    key, chance = found.keys.get(table.name, ((), 0.0))
+    if not key:
+        return 0.0
+    return 1.0 if key == table.primary_key else learned.confidence(_keys(schema), chance)
+
+
+def _numbers(schema: SchemaProfile, learned: Learned) -> dict[Place, Verdict]:
+    """What columns of numbers are likely for, if they are no keys and refer to nothing."""
+    features = number_features(schema)
+    weighed = [*features.values()]
+    said = learned.which(NUMBERS, rounds.names_of(weighed), rounds.matrix(weighed))
+    return {
+        (table, column): Verdict(
+            NUMBER_ROLES[int(np.argmax(chances))],
+            learned.confidence(NUMBERS, float(np.max(chances))),
+            told_of_number(schema.tables[table].by_name[column]),
+        )
+        for (table, column), chances in zip(features, said, strict=True)
+    }
+
+
+def neither(schema: SchemaProfile, found: Structure) -> dict[Place, float]:
+    """Of columns that are held for no part of a key and to refer to nothing: how likely that is, before any curve."""
+    parts = rounds.parts(found.chances)
+    taken = {(r.table, c) for r in found.references for c in r.columns}
+    taken |= {(name, c) for name, (key, _) in found.keys.items() for c in key}
+    places = {(t.name, c.name) for t in schema.tables.values() for c in t.columns} - taken
+    return {
+        place: (1 - min(1.0, sum(found.refers.get(place, {}).values()))) * max(0.0, 1 - parts.get(place, 0.0))
+        for place in places
+    }
+
+
+def _column(
+    schema: SchemaProfile,
+    place: Place,
+    found: Structure,
+    number: Verdict | None,
+    other: Mapping[Place, float],
+    learned: Learned,
+) -> Verdict:
     """Its role; keys and references are as sure as they are found to be, others less for what else they may be."""
+    table, name = schema.tables[place[0]], place[1]
     own = [r for r in found.references if r.table == table.name and name in r.columns]
-    verdict = column_role(table, table.by_name[name], key, {c for r in own for c in r.columns})
+    key, _ = found.keys.get(table.name, ((), 0.0))
+    verdict = column_role(table.by_name[name], key, [c for r in own for c in r.columns], number)
     if own:
         return replace(verdict, confidence=max(r.confidence for r in own))
     if name in key:
-        return replace(verdict, confidence=sure)
-    rest = 1 - min(1.0, sum(found.refers.get((table.name, name), {}).values()))
+        return replace(verdict, confidence=_sure(schema, table, found, learned))
+    rest = learned.confidence(NEITHER, other[place])
     return replace(verdict, confidence=round(verdict.confidence * rest, 4))
 
 

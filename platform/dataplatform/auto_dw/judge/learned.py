@@ -18,8 +18,11 @@ from dataplatform.auto_dw.judge.forest import Forest, Matrix
 
 KEYS, REFERENCES, PRIVATE, ROLES, COMPOSITE = "keys", "references", "private", "roles", "composite"
 KEYS_ANYWHERE = "keys_anywhere"  # where the places of columns say nothing
-FORESTS = (KEYS, KEYS_ANYWHERE, REFERENCES, PRIVATE, ROLES)
+NUMBERS = "numbers"  # what columns of numbers are for
+NEITHER = "neither"  # that a column is no part of a key and refers to nothing
+FORESTS = (KEYS, KEYS_ANYWHERE, REFERENCES, PRIVATE, ROLES, NUMBERS)
 ROLE_NAMES = ("fact", "dimension", "bridge", "lookup", "other")
+NUMBER_ROLES = ("measure", "attribute", "timestamp")
 Groups = npt.NDArray[np.int64]
 
 
@@ -58,7 +61,7 @@ class Learned:
     def which(self, name: str, features: Sequence[str], rows: Matrix) -> Matrix:
         """Chances of each output, shape (rows, outputs)."""
         if not len(rows):
-            return np.empty((0, len(ROLE_NAMES)))
+            return np.empty((0, self.forests[name].outputs))
         scores = self.forests[name].scores(features, rows)
         found = np.exp(scores - scores.max(axis=1, keepdims=True))
         chances: Matrix = found / found.sum(axis=1, keepdims=True)

@@ -126,4 +126,7 @@ COUNTING = _words("id nr no num number nummer numero")  # google_id says what go
 ASKING = _set("""is has have can could may must should require requires required need needs allow allows allowed send
     enable enables enabled disable disabled show hide hidden use uses accept accepts auto num count total max min failed
     default verified""")
+# and one that begins so asks whether, not how much: `is_paid`
+QUESTIONS = _set("""is has have can could may must should require required need allow allowed enable enabled disable
+    disabled show hide use accept""")
 LOOKUPS = _words("lookup lkp lu code enum type status kind")
