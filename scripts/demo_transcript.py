@@ -35,7 +35,7 @@ STEPS = {
     "1. Evaluate": ["dataplatform auto-dw evaluate --schema northwind"],
     "2. One column needs help: say what it is": [
         "dataplatform auto-dw evaluate products --schema northwind",
-        "dataplatform auto-dw describe products.reorder_level 'stock at which more is ordered' --schema northwind",
+        "dataplatform auto-dw describe products.discontinued 'whether it is sold no more' --schema northwind",
         "dataplatform auto-dw evaluate products --schema northwind",
     ],
     "3. Go": ["dataplatform auto-dw go --schema northwind --accept-amber", f"psql -c '{TOP}'"],

@@ -491,9 +491,9 @@ def test_the_script_of_the_demo_on_northwind(make_world: MakeWorld, databases: A
     def table(name: str) -> Any:
         return report.as_json(outcome.judge_and_keep(northwind).evaluation)["tables"][name]
 
-    assert table("products")["columns"]["reorder_level"]["status"] == "amber"
-    people.describe(northwind, "products.reorder_level", "units at which more are ordered")
-    assert table("products")["columns"]["reorder_level"]["status"] == "green"
+    assert table("products")["columns"]["discontinued"]["status"] == "amber"
+    people.describe(northwind, "products.discontinued", "whether it is sold no more")
+    assert table("products")["columns"]["discontinued"]["status"] == "green"
     done = builds.go(northwind, accept_amber=True)
     assert {"fact_order", "fact_order_detail", "dim_customer", "dim_product", "dim_date"} <= set(
         done["models"]
