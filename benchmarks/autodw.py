@@ -22,12 +22,14 @@ from autodw_trees import SETTINGS
 from autodw_variants import variants
 from dataplatform.auto_dw.experiments import log_run
 from dataplatform.auto_dw.judge.evaluate import evaluate
+from dataplatform.auto_dw.judge.number_features import is_number
 from dataplatform.auto_dw.judge.report import as_json
 from train_autodw import folds, train
 
 OUT = Path(__file__).parent / "out" / "autodw_folds.json"
 PARTS = 5
 TASKS = ("pk", "fk", "sensitive", "role")
+KEYS = ("key", "foreign_key")
 COLUMNS = ("number", "column")  # what columns of numbers are for; whether columns are keys, refer, or neither
 _prepared: list[Prepared] = []
 
@@ -145,12 +147,13 @@ def of_columns(
             due = _labels(plain[case.name], case) if task == "number" else _truly(case)
             for (table, column), role in due.items():
                 about = said[table]["columns"][column]
-                kind = (
-                    about["role"]
-                    if about["role"] in ("key", "foreign_key") or task == "number"
-                    else "neither"
-                )
-                pairs.append((about["confidence"], kind == role))
+                told = about["role"] if task == "number" or about["role"] in KEYS else "neither"
+                if (
+                    task == "number"
+                    or told in KEYS
+                    or not is_number(case.schema.tables[table].by_name[column])
+                ):
+                    pairs.append((about["confidence"], told == role))
     return pairs
 
 
@@ -266,7 +269,7 @@ def page(found: Sequence[Case], answers: dict[str, dict[str, Any]]) -> str:
         "all judgements); `_ece_by_chance`: what it would be if confidences held exactly as often as they say, since a",
         "schema has few judgements; `fk_listed`: share of the true references that are chosen or asked about;",
         "`number`: share of columns of numbers that are rightly held for a measure, an attribute or a time (558 that",
-        "were labelled by hand for this, twelve of a schema at most); `column`: share of all columns that are rightly",
+        "were labelled by hand for this, twelve of a schema at most); `column`: share of the others that are rightly",
         "held for a part of a key, a reference or neither; both over all judgements.",
         "",
     ]
