@@ -28,11 +28,11 @@ Data = bytes | bytearray | mmap.mmap
 
 class Growing:
     """Bytes that are added to and read back once. `folder`: where the file is made; where there is none that can be
-    written to, it is where the system has such."""
+    written to, it is where the system has such. `most`: bytes from which it is needed; None: four megabytes."""
 
-    def __init__(self, folder: Path | None = None, most: int = IN_MEMORY) -> None:
+    def __init__(self, folder: Path | None = None, most: int | None = None) -> None:
         self._folder = folder if folder and os.access(folder, os.W_OK) else None
-        self._most = most
+        self._most = IN_MEMORY if most is None else most
         self._tail = bytearray()
         self._file: IO[bytes] | None = None
         self._written = 0
@@ -49,7 +49,7 @@ class Growing:
     def _spill(self) -> None:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # mapped, then closed
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # closed by `whole` or `close`
             rest = memoryview(self._tail)
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -68,13 +68,18 @@ class Growing:
         self._file.seek(0)
         return self._file.read() + self._tail
 
+    def close(self) -> None:
+        """Lets go of the file, where nobody has asked for all of it."""
+        if self._file is not None:
+            self._file.close()
+
     def whole(self) -> Data:
         """All of it, once, and nothing is added any more; what is mapped goes with the last array of it."""
         if self._file is None:
             tail, self._tail = self._tail, bytearray()
             return tail
         with ExitStack() as stack:
-            stack.callback(self._file.close)
+            stack.callback(self.close)
             if self._tail:
                 self._spill()
             return mmap.mmap(self._file.fileno(), self._written, access=mmap.ACCESS_READ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -80,16 +81,23 @@ def _load(
         return _same(bronze, raw, base)
     before = bronze.manifests.held(base) if base else Held()
     paths, kinds = (list(base.paths), dict(base.kinds)) if base else ([], {})
-    work = Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds), Entries(bronze.scratch))
+    with closing(Entries(bronze.scratch)) as entries:
+        work = Work(bronze, raw, rule, Profile(whole, rule.textual, paths, kinds), entries)
+        _read(work, _chain(first, stream), Lookup(before), processes, onlooker)
+        return _finish(work, base, before)
+
+
+def _read(
+    work: Work, pages: Iterable[RawPage], lookup: Lookup, processes: Processes, onlooker: Onlooker | None
+) -> None:
+    """All pages; the lookup, as large as half of what it looks in, goes when they are read."""
+    bronze, raw, rule = work.bronze, work.raw, work.rule
     work.first = bronze.count(raw.ref.entity) == 0
     work.onlooker = onlooker if work.first and rule.key else None  # a row's key is known when all are
-    lookup = Lookup(before)
     with processes.lent(raw.records if work.first else 0, Storing, bronze.url, raw.ref, rule) as work.team:
-        for page in _chain(first, stream):
+        for page in pages:
             _take(work, page, lookup)
         _settle(work)
-    del lookup  # as large as half of what it looks in
-    return _finish(work, base, before)
 
 
 def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:

@@ -7,6 +7,7 @@ shape (n, words).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -92,7 +93,18 @@ def joined(
     Raises StorageError where one is missing. `scratch`: folder for the arrays, where they are large.
     """
     names = ("keys", "versions", "lines", "masks", "held", "gone")
-    parts = {name: Growing(scratch) for name in names}
+    with ExitStack() as stack:
+        parts = {name: stack.enter_context(closing(Growing(scratch))) for name in names}
+        return _joined(manifest, pieces, parts, scratch)
+
+
+def _joined(
+    manifest: Manifest,
+    pieces: Iterable[Mapping[str, Any]],
+    parts: Mapping[str, Growing],
+    scratch: Path | None,
+) -> Difference:
+    names = [*parts]
     lengths: dict[int, list[int]] = {}
     for piece in pieces:
         found = [bytes(piece.get(name) or b"") for name in names]
