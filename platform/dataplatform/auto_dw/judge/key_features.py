@@ -169,7 +169,7 @@ def _of_its_values(table: TableProfile, columns: Sequence[ColumnProfile]) -> dic
     n = len(columns)
     kind = Counter(c.kind for c in columns)
     first = columns[0]
-    low = bounds(first) if first.kind in (kinds.INTEGER, kinds.NUMBER) else None
+    low = bounds(first) if first.kind in kinds.NUMERIC else None
     others = [c for c in table.columns if c not in columns]
     return {
         "integers": (kind[kinds.INTEGER] + kind[kinds.NUMBER]) / n,

@@ -22,7 +22,6 @@ from dataplatform.auto_dw.names.vocabulary import concepts_of, head_concepts
 from dataplatform.auto_dw.names.words import plurals, says_id, words
 
 Place = tuple[str, str]
-NUMBERS = (kinds.INTEGER, kinds.NUMBER)
 # seconds since 1970 from 1995 to 2050, in units of which a second has so many; and Windows' 100 ns since 1601
 _SECONDS = (789e6, 2525e6)
 _UNITS = (1, 1e3, 1e6, 1e9)
@@ -49,7 +48,7 @@ def number_features(schema: SchemaProfile) -> dict[Place, dict[str, float]]:
 
 
 def is_number(column: ColumnProfile) -> bool:
-    return column.kind in NUMBERS and not says_id(column.called)
+    return column.kind in kinds.NUMERIC and not says_id(column.called)
 
 
 def asks(name: str) -> bool:
@@ -122,7 +121,7 @@ def is_moment(low: float, high: float) -> bool:
 
 
 def _of_place(table: TableProfile, column: ColumnProfile) -> dict[str, float]:
-    numbers = [c for c in table.columns if c.kind in NUMBERS]
+    numbers = [c for c in table.columns if c.kind in kinds.NUMERIC]
     measured = sum(bool(concepts_of(c.called) & _MEASURED) for c in numbers if c is not column)
     return {
         "rows": math.log1p(table.rows),

@@ -28,7 +28,6 @@ from dataplatform.auto_dw.names.vocabulary import concepts, concepts_of, head_co
 from dataplatform.auto_dw.names.words import table_words, words
 
 _WRITTEN = (kinds.TEXT, kinds.JSON, kinds.BINARY)
-_NUMBERS = (kinds.INTEGER, kinds.NUMBER)
 _DAYS = (kinds.DATE, kinds.TIME)
 _SEEN = 5  # values from which it tells that none looks like an address; digits of a number that is anybody's
 UNMISTAKABLE = 0.9  # share of such values, and how likely they make it that a column is private
@@ -104,7 +103,7 @@ def possible(table: TableProfile, column: ColumnProfile) -> tuple[Concepts, Conc
 
 
 def _fits(concept: str, column: ColumnProfile) -> bool:
-    if column.kind in _NUMBERS:
+    if column.kind in kinds.NUMERIC:
         long = not column.filled or len((column.high or "").partition(".")[0]) >= _SEEN
         return concept in MEASURED or (concept in BY_NUMBERS and long)
     if column.kind in _DAYS:
@@ -130,7 +129,7 @@ def _names_person(table: TableProfile, column: ColumnProfile, head: Concepts) ->
 
 def _result(column: ColumnProfile, said: Concepts, head: Concepts) -> float:
     """Whether it says what was found: a code, a description, a value; no date and no price."""
-    if column.kind not in (*_WRITTEN, *_NUMBERS) or (said & AMOUNTS) - {"amount", "measure"}:
+    if column.kind not in (*_WRITTEN, *kinds.NUMERIC) or (said & AMOUNTS) - {"amount", "measure"}:
         return 0.0
     return 2.0 if head & RESULTS else 1.0
 

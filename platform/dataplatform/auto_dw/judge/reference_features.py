@@ -224,7 +224,7 @@ def surprise(pair: Pair) -> float:
     if pair.held < 0.75 or not column.filled:
         return 0.0
     weight = min(1.0, math.log1p(column.distinct) / 5)
-    if column.kind not in (kinds.INTEGER, kinds.NUMBER):
+    if column.kind not in kinds.NUMERIC:
         return weight * (1.0 if column.average_length >= 3 else 0.5)
     there = bounds(key)
     if there is None or bounds(column) is None:

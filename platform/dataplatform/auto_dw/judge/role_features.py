@@ -107,7 +107,7 @@ def _of_place(
 
 
 def _of_content(table: TableProfile, plain: Sequence[ColumnProfile]) -> dict[str, float]:
-    numbers = [c for c in plain if c.kind in (kinds.INTEGER, kinds.NUMBER) and not says_id(c.called)]
+    numbers = [c for c in plain if c.kind in kinds.NUMERIC and not says_id(c.called)]
     measures = [c for c in numbers if _is_measured(c)]
     texts = [c for c in plain if c.kind == kinds.TEXT]
     events = [c for c in plain if is_time(c)]

@@ -161,17 +161,18 @@ _DAYS: Checks = {
 }
 _CLASSES = (_LONG, _DIGITS, _MARKED, _NUMBER, _WORD, _WORDS, _MIXED, _DAYS)
 SHAPES = tuple(dict.fromkeys([*(name for checks in _CLASSES for name in checks), *official.NAMES]))
-_NUMERIC = (kinds.INTEGER, kinds.NUMBER)
 _TIMES = (kinds.DATE, kinds.TIME)
 
 
 def shares(values: Sequence[str], kind: str = kinds.TEXT) -> dict[str, float]:
     """Share of the values that have each shape, of those a column of the kind can have; without any, it is left out."""
     found = [value for value in map(str.strip, values) if value]
-    if not found or kind not in (kinds.TEXT, *_NUMERIC, *_TIMES):
+    if not found or kind not in (kinds.TEXT, *kinds.NUMERIC, *_TIMES):
         return {}
     counted = (
-        _days(found) if kind in _TIMES else _shapes(found, _number_checks if kind in _NUMERIC else _checks)
+        _days(found)
+        if kind in _TIMES
+        else _shapes(found, _number_checks if kind in kinds.NUMERIC else _checks)
     )
     result = {name: number / len(found) for name, number in counted.items()}
     if kind in (kinds.TEXT, kinds.INTEGER):

@@ -122,11 +122,10 @@ TECHNICAL = _set("""cache config configuration setting metadata meta token sessi
     dictionary plugin extension permission policy cookie code sso oauth nonce state info backup temp tmp job worker
     embedding search saved feature flag alias""")
 COUNTING = _words("id nr no num number nummer numero")  # google_id says what google says
-# a column that begins so is a switch or a counter, whatever it is about
-ASKING = _set("""is has have can could may must should require requires required need needs allow allows allowed send
-    enable enables enabled disable disabled show hide hidden use uses accept accepts auto num count total max min failed
-    default verified""")
-# and one that begins so asks whether, not how much: `is_paid`
+# a column that begins so asks whether, not how much: `is_paid`
 QUESTIONS = _set("""is has have can could may must should require required need allow allowed enable enabled disable
     disabled show hide use accept""")
+# and so a switch or a counter, whatever it is about
+ASKING = QUESTIONS | _set("""requires needs allows send enables hidden uses accepts auto num count total max min failed
+    default verified""")
 LOOKUPS = _words("lookup lkp lu code enum type status kind")

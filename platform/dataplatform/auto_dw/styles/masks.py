@@ -26,7 +26,7 @@ def kind_of(column: ColumnProfile) -> str:
     """What its values are, as far as masks care."""
     if column.kind in (kinds.DATE, kinds.TIME):
         return DAY
-    if column.kind in (kinds.INTEGER, kinds.NUMBER):
+    if column.kind in kinds.NUMERIC:
         return AMOUNT
     if column.kind != kinds.TEXT or column.shapes.get(IBAN, 0.0) > _MOST:
         return TEXT

@@ -31,7 +31,7 @@ def form_of(column: ColumnProfile) -> str | None:
     """The form of a moment; None: it is none. A number is one by its name and by its least and greatest value."""
     if column.kind in (kinds.DATE, kinds.TIME):
         return DATED
-    if column.kind not in (kinds.INTEGER, kinds.NUMBER) or column.low is None or column.high is None:
+    if column.kind not in kinds.NUMERIC or column.low is None or column.high is None:
         return None
     if says_id(column.called) or concepts_of(column.called).isdisjoint(_CONCEPTS):
         return None
