@@ -59,6 +59,7 @@ ROWS_OF_ROLES = "rows small rank to_parents to_children"
 VALUES_OF_NUMBERS = (
     "number fractions small money empty nulls distinct distinct_share two low high dense epoch"
 )
+WORDS_OF_NUMBERS = ("asks", "switch_or_counter", "plurals", "words")
 TABLE_OF_NUMBERS = "rows numbers_share flags_share measured_share namesakes"
 
 
@@ -133,7 +134,7 @@ def tasks(found: Sequence[Prepared], part: Any) -> list[Task]:
             "the table's name": lambda n: n.startswith(("named_", "is_", "says_")) or n in ("things", "words"),
         }),
         Task(NUMBERS, numbers, lambda s: per_part([*_named(numbers, s)], part), {
-            "words of the name": lambda n: n.startswith("says_") or n in ("asks", "plurals", "words"),
+            "words of the name": lambda n: n.startswith("says_") or n in WORDS_OF_NUMBERS,
             "concepts in languages": lambda n: n.startswith("is_") or n in ("amounts", "written"),
             "values": among(VALUES_OF_NUMBERS), "moments": among("epoch"), "its table": among(TABLE_OF_NUMBERS),
         }),

@@ -17,19 +17,20 @@ from typing import Any
 
 import numpy as np
 from autodw_cases import LEVELS, ROOT, SHARED, Case, cases
-from autodw_tables import Prepared, labelled, prepared, twin
+from autodw_tables import Prepared, labelled, prepared, taken, twin
 from autodw_trees import SETTINGS
 from autodw_variants import variants
 from dataplatform.auto_dw.experiments import log_run
 from dataplatform.auto_dw.judge.evaluate import evaluate
 from dataplatform.auto_dw.judge.number_features import is_number
 from dataplatform.auto_dw.judge.report import as_json
+from dataplatform.auto_dw.judge.roles import FOREIGN_KEY, KEY
 from train_autodw import folds, train
 
 OUT = Path(__file__).parent / "out" / "autodw_folds.json"
 PARTS = 5
 TASKS = ("pk", "fk", "sensitive", "role")
-KEYS = ("key", "foreign_key")
+KEYS = (KEY, FOREIGN_KEY)
 COLUMNS = ("number", "column")  # what columns of numbers are for; whether columns are keys, refer, or neither
 _prepared: list[Prepared] = []
 
@@ -164,10 +165,9 @@ def _labels(plain: Case, case: Case) -> dict[tuple[str, str], str]:
 def _truly(case: Case) -> dict[tuple[str, str], str]:
     """Of columns of tables that have a key in truth; references that are optional count as such."""
     tables = case.truth["tables"]
-    keys = {(t, c) for t, about in tables.items() for c in about["primary_key"]}
-    refer = {(f["table"], c) for f in case.truth["foreign_keys"] for c in f["columns"]}
+    keys, refer = taken(case.truth)
     return {
-        place: "foreign_key" if place in refer else "key" if place in keys else "neither"
+        place: FOREIGN_KEY if place in refer else KEY if place in keys else "neither"
         for table, profile in case.schema.tables.items()
         if tables[table]["primary_key"]
         for place in [(table, c.name) for c in profile.columns]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from autodw_tables import Prepared, weight_of
+from autodw_tables import Prepared, taken, weight_of
 from autodw_trees import Labels, Table
 from dataplatform.auto_dw.judge import evaluate
 from dataplatform.auto_dw.judge.forest import Matrix
@@ -78,12 +78,11 @@ def neither_curve(
     said, right, weight = [], [], []
     for p, own in zip(found, structures, strict=True):
         truth = p.case.truth
-        taken = {(f["table"], c) for f in truth["foreign_keys"] for c in f["columns"]}
-        taken |= {(name, c) for name, about in truth["tables"].items() for c in about["primary_key"]}
+        keys, refer = taken(truth)
         for place, chance in evaluate.neither(p.case.schema, own).items():
             if truth["tables"][place[0]]["primary_key"]:
                 said.append(chance)
-                right.append(float(place not in taken))
+                right.append(float(place not in keys | refer))
                 weight.append(weight_of(p.case))
     return curve(np.array(said), np.array(right), np.array(weight))
 

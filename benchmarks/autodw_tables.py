@@ -69,6 +69,12 @@ def keys_table(found: Sequence[Prepared]) -> Table:
     return stacked([(tuple(p.keys.names), p.keys.features, p.keys.groups) for p in found], right, weight)
 
 
+def taken(truth: Mapping[str, Any]) -> tuple[set[evaluate.Place], set[evaluate.Place]]:
+    """Columns that are parts of keys, and those that refer, optional or not."""
+    keys = {(name, c) for name, about in truth["tables"].items() for c in about["primary_key"]}
+    return keys, {(f["table"], c) for f in truth["foreign_keys"] for c in f["columns"]}
+
+
 def single_references(truth: Mapping[str, Any]) -> dict[tuple[str, str, str, str], bool]:
     """Those of one column, and whether each is optional: true, but not asked for."""
     return {

@@ -26,6 +26,7 @@ from autodw_curves import (
 from autodw_tables import (
     Prepared,
     keys_table,
+    labelled,
     numbers_table,
     prepared,
     privacy_table,
@@ -49,6 +50,7 @@ from dataplatform.auto_dw.judge.learned import (
     REFERENCES,
     ROLES,
     Learned,
+    learned,
     one_of,
 )
 
@@ -106,9 +108,7 @@ def train(everything_: Sequence[Prepared], threads: int = 2) -> Learned:
     roles = roles_table(found, structures)
     curves[ROLES] = choice_curve(roles, unseen(ROLES, roles, part, threads))
     everything[ROLES] = fitted(ROLES, roles, np.ones(len(roles.rows), bool), threads)
-    numbers = numbers_table(found)
-    curves[NUMBERS] = choice_curve(numbers, unseen(NUMBERS, numbers, part, threads))
-    everything[NUMBERS] = fitted(NUMBERS, numbers, np.ones(len(numbers.rows), bool), threads)
+    everything[NUMBERS], curves[NUMBERS] = _numbers(found, part, threads)
     return Learned(everything, curves, LEAST)
 
 
@@ -140,6 +140,17 @@ def _references(
     said = one_of(unseen(REFERENCES, table, part, threads)[:, 0], table.groups)
     trees = fitted(REFERENCES, table, np.ones(len(table.rows), bool), threads)
     return trees, pairs, apart(said, table, len(found)), curve(said, table.right, table.weight)
+
+
+def _numbers(
+    found: Sequence[Prepared], part: Rows, threads: int
+) -> tuple[Forest, Sequence[tuple[float, float]]]:
+    """The trees and the curve; of schemas of which nobody has labelled any, what was learned before."""
+    if not any(labelled(p.case) for p in found):
+        return learned().forests[NUMBERS], learned().curves[NUMBERS]
+    numbers = numbers_table(found)
+    line = choice_curve(numbers, unseen(NUMBERS, numbers, part, threads))
+    return fitted(NUMBERS, numbers, np.ones(len(numbers.rows), bool), threads), line
 
 
 def keys_anywhere(found: Sequence[Prepared], threads: int) -> tuple[Forest, list[tuple[float, float]]]:
