@@ -263,9 +263,7 @@ def test_one_killed_in_the_middle_costs_a_try_and_no_row(
     processes.close()  # so that what is killed has done nothing yet
     far: dict[str, Callable[[], bool]] = {
         "bronze": lambda: world.platform.bronze.db["s__a"].estimated_document_count() > 1_000,
-        "silver": lambda: bool(
-            world.rows("select from pg_stat_activity where query like 'copy \"silver\"%'")
-        ),
+        "silver": lambda: bool(world.rows("select from pg_stat_activity where query like 'copy \"silver%'")),
     }
     killer = threading.Thread(target=kill_one_when, args=(far[layer],))
     killer.start()

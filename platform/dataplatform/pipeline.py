@@ -39,7 +39,7 @@ from dataplatform.layers.bronze.store import records_of
 from dataplatform.layers.bronze.walk import stored, walk
 from dataplatform.layers.gold.lock import hold_back
 from dataplatform.layers.gold.tables import is_stale
-from dataplatform.layers.silver import horizon
+from dataplatform.layers.silver import horizon, lanes
 from dataplatform.layers.silver import load as silver_load
 from dataplatform.layers.silver.ahead import Ahead
 from dataplatform.layers.silver.making import Screening
@@ -218,7 +218,7 @@ def _screening(entity: Entity, batch: BatchRef) -> Screening:
 
 def load_silver(platform: Platform, move: Move) -> Counts:
     """Bronze → silver. Data, audit, cursor and event are committed together or not at all."""
-    with transaction(platform.engine) as conn:
+    with lanes.cleared(platform.engine, move.batch.entity), transaction(platform.engine) as conn:
         done = audit.get_load(conn, "silver", move.batch)
         if done is not None and done[0] == "done":
             return done[1]
@@ -226,6 +226,8 @@ def load_silver(platform: Platform, move: Move) -> Counts:
             conn, move.batch
         )  # what is loaded again, by a replay or a retry, does not come this way
         applied = audit.loaded_batches(conn, move.batch.entity, "silver")
+        if not applied:
+            lanes.clear(platform.engine, move.batch.entity)
         counts = apply_silver(platform, conn, move, applied)
         _guard(_entity(platform, move.batch), move.batch, counts)
         _check(conn, _entity(platform, move.batch), move, counts)

@@ -83,6 +83,7 @@ class Team(Generic[Piece, Result]):
     """Some processes at one batch. What is put in comes out in the same order; few pieces are on their way at once."""
 
     def __init__(self, members: list[_Process]) -> None:
+        self.size = len(members)
         self._free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         for member in members:
             self._free.put(member)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-HEAD = "0012"  # newest revision under migrations/versions; a test compares them
+HEAD = "0013"  # newest revision under migrations/versions; a test compares them
 
 metadata = sa.MetaData(schema="audit")
 moment = sa.DateTime(timezone=True)

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Engine
 
 from dataplatform.storage.postgres import connected
 
-OWN = ("audit", "auto_dw", "gold", "silver_current")  # the platform's, and what is built
+OWN = ("audit", "auto_dw", "gold", "silver_current", "silver_loading")  # the platform's, and what is built
 
 
 def schemas(engine: Engine) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -13,14 +15,54 @@ import zstandard
 from dataplatform.storage.files import FileStore
 
 LEVEL = 1  # on JSON lines as small as level 3, for half the time
+LARGE = 1 << 18  # bytes of a block that is worth a thread's while
 
 
 @contextmanager
-def compressed_writer(store: FileStore, path: str) -> Iterator[Any]:
+def compressed_writer(store: FileStore, path: str) -> Iterator[Compressing]:
     """Like the store's `writer`, through zstd."""
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
-    with store.writer(path) as file, compressor.stream_writer(file, closefd=False) as stream:
-        yield stream
+    with (
+        store.writer(path) as file,
+        compressor.stream_writer(file, closefd=False) as stream,
+        closing(Compressing(stream)) as compressing,
+    ):
+        yield compressing
+        compressing.wait()
+
+
+class Compressing:
+    """Compresses what is written, in its order: large blocks in a thread, while the next are read."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._thread: ThreadPoolExecutor | None = None
+        self._waiting: deque[Future[int]] = deque()
+
+    def write(self, block: bytes) -> None:
+        """Raises what an earlier block has met, too."""
+        if len(block) < LARGE:
+            self.wait()
+            self._stream.write(block)
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "zstd")
+        self.wait(1)
+        self._waiting.append(self._thread.submit(self._stream.write, block))
+
+    def writelines(self, blocks: Iterable[bytes]) -> None:
+        for block in blocks:
+            self.write(block)
+
+    def wait(self, most: int = 0) -> None:
+        """Until at most so many blocks are still to be compressed."""
+        while len(self._waiting) > most:
+            self._waiting.popleft().result()
+
+    def close(self) -> None:
+        """Nothing is under way any more; without `wait` before, some may not have been written."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

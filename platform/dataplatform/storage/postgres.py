@@ -32,6 +32,7 @@ def make_engine(url: str) -> Engine:
         return sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
+            max_overflow=20,  # a load may want some at once: its own, its lock, those that copy beside it
             hide_parameters=True,  # of a statement that failed: they may be secrets, or somebody's data
             connect_args={
                 "options": "-c timezone=UTC -c datestyle=ISO -c client_min_messages=warning",

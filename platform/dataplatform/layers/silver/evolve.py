@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,9 @@ SYSTEM = {
     "dp_key": ("uuid not null", "Hash of the business key"),
     "dp_hash1": ("uuid not null", "Hash of the attributes that are overwritten (SCD1)"),
     "dp_hash2": ("uuid not null", "Hash of the attributes with history (SCD2)"),
-    "dp_hash_version": ("smallint not null", "Version of the hash rule"),
     "dp_valid_from": ("timestamptz not null", "The version is valid from here, UTC"),
     "dp_valid_to": ("timestamptz", "… to here, exclusive; null while open"),
+    "dp_hash_version": ("smallint not null", "Version of the hash rule"),
     "dp_current": ("boolean not null", "The open version of its key"),
     "dp_deleted": ("boolean not null", "The version ended because the record was deleted"),
     "dp_batch_id": ("text not null", "Batch that brought the version"),
@@ -35,6 +35,8 @@ SYSTEM = {
     "dp_created_at": ("timestamptz not null", "When the row was written, UTC"),
     "dp_updated_at": ("timestamptz not null", "When the row was changed last, UTC"),
 }
+# what all rows of a first load have in common; last, so that it can be added when they are there
+COMMON = tuple(SYSTEM)[list(SYSTEM).index("dp_hash_version") :]
 CHILD_SYSTEM = {
     "dp_parent_key": ("uuid not null", "dp_key of the record that holds the list"),
     "dp_root_key": ("uuid not null", "dp_key of the entity's record"),
@@ -136,18 +138,32 @@ def _holder(table: TablePlan, excess: int) -> str:
 
 
 def _create(table: TablePlan) -> Change:
-    system = SYSTEM | (CHILD_SYSTEM if table.is_child else {})
+    sql = [table_ddl(table), *(ddl for _, ddl in indexes(table)), *comments(table)]
+    return Change(table.name, None, "create", None, None, ";\n".join(sql))
+
+
+def table_ddl(table: TablePlan, schema: str = SCHEMA, without: Collection[str] = ()) -> str:
+    """The table alone, with its primary key; some of the system's columns may be left for later."""
+    system = {name: ddl for name, (ddl, _) in _system(table).items() if name not in without}
     lines = [f"{quote(c.name)} {c.type}" for c in table.columns]
-    lines += [f"{quote(name)} {ddl}" for name, (ddl, _) in system.items()]
-    name = qualified(SCHEMA, table.name)
+    lines += [f"{quote(name)} {ddl}" for name, ddl in system.items()]
     # fillfactor: closing a version updates its row; room on the page keeps that cheap (HOT)
-    sql = [f"create table {name} ({', '.join(lines)}) with (fillfactor = 90)"]
-    sql += [ddl for _, ddl in indexes(table)]
-    sql += [_comment(name, column, text) for column, (_, text) in system.items()]
+    return f"create table {qualified(schema, table.name)} ({', '.join(lines)}) with (fillfactor = 90)"
+
+
+def comments(table: TablePlan) -> list[str]:
+    """What says in the database what a table and its columns are."""
+    name = qualified(SCHEMA, table.name)
+    sql = [_comment(name, column, text) for column, (_, text) in _system(table).items()]
     sql += [_comment(name, c.name, c.description) for c in table.columns if c.description]
     if table.description:
         sql.append(f"comment on table {name} is {_literal(table.description)}")
-    return Change(table.name, None, "create", None, None, ";\n".join(sql))
+    return sql
+
+
+def _system(table: TablePlan) -> dict[str, tuple[str, str]]:
+    own = {name: SYSTEM[name] for name in SYSTEM if name not in COMMON}
+    return own | (CHILD_SYSTEM if table.is_child else {}) | {name: SYSTEM[name] for name in COMMON}
 
 
 def indexes(table: TablePlan) -> list[tuple[str, str]]:
@@ -236,7 +252,7 @@ def apply(conn: sa.Connection, plan: Plan, found: list[Change]) -> None:
         for statement in change.sql.split(";\n"):
             conn.exec_driver_sql(statement.replace("%", "%%"))
     for name in touched:
-        _view(conn, tables[name])
+        conn.exec_driver_sql(view_ddl(tables[name]).replace("%", "%%"))
     for _, name, definition in others:
         _restore(conn, name, definition)
 
@@ -268,14 +284,14 @@ def _restore(conn: sa.Connection, name: str, definition: str) -> None:
         log.warning("the view %s no longer fits and was dropped: %s", name, error.orig)
 
 
-def _view(conn: sa.Connection, table: TablePlan) -> None:
-    """Business columns first, then the keys that joins need."""
+def view_ddl(table: TablePlan) -> str:
+    """The view of current rows: business columns first, then the keys that joins need."""
     system = ["dp_id", "dp_key", "dp_valid_from", "dp_batch_id", "dp_updated_at"]
     system += list(CHILD_SYSTEM) if table.is_child else []
     columns = ", ".join(quote(n) for n in [*(c.name for c in table.columns), *system])
-    conn.exec_driver_sql(
+    return (
         f"create view {qualified(CURRENT, table.name)} as select {columns} "
-        f"from {qualified(SCHEMA, table.name)} where dp_current".replace("%", "%%")
+        f"from {qualified(SCHEMA, table.name)} where dp_current"
     )
 
 

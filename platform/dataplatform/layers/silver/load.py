@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from dataplatform.audit.record import note_schema_change
 from dataplatform.errors import LoadError
-from dataplatform.layers.silver import evolve, horizon, notes, state
+from dataplatform.layers.silver import evolve, horizon, lanes, notes, state
 from dataplatform.layers.silver import known as known_paths
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
@@ -63,6 +64,10 @@ def load(
     now = str(conn.execute(sa.text("select clock_timestamp()::text")).scalar_one())
     batch = Batch(task.batch.batch_id, task.run.run_id, micros(task.batch.time), now, closed)
     work = Work(task, history, plan, raw_connection(conn), batch, manifest, entries, [], _screen(task, plan))
+    if {change.table for change in changed if change.change == "create"} == {
+        t.name for t in plan.root.tables()
+    }:
+        work.lanes = partial(lanes.opened, conn, plan)
     newest = not task.applied or task.batch.batch_id > task.applied[-1]
     done = restate(work, everything) if everything or not newest else _merge(work)
     if closed is not None and task.entity.effective_at and done.closed:
@@ -197,10 +202,9 @@ def _merge(work: Work) -> Done:
         # last known values have to be carried on
         slow.append(entries.keys[candidate])
         candidate[:] = False
-    merger = Merger(work.conn, plan, work.batch, first)
     chosen = candidate & single
     which = slice(None) if chosen.all() else chosen  # a slice of arrays takes no memory
-    _stage_all(work, merger, entries.keys[which], entries.versions[which])
+    merger = _staged_all(work, first, entries.keys[which], entries.versions[which])
     oldest = min((k.first_batch for k in plan.known.values()), default="")
     done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
@@ -279,23 +283,38 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
     return True
 
 
-def _stage_all(work: Work, merger: Merger, keys: hs.Hashes, versions: hs.Hashes) -> None:
+def _staged_all(work: Work, first: bool, keys: hs.Hashes, versions: hs.Hashes) -> Merger:
     """Stages the records of some keys; those of many with other processes, where these are free."""
-    task = work.task
-    if task.ahead is not None:
-        open_ = np.ones(len(versions), bool)
-        for places, text, made_for in task.ahead.texts(work.plan, task.entity, versions):
-            open_[places] = False
-            merger.add_text(text, made_for)
-        keys, versions = keys[open_], versions[open_]
+    task, plan = work.task, work.plan
     number = 0 if task.entity.by_row else len(keys)  # equal records without a key are told apart here
-    making = Making(work.plan, task.entity, work.batch.at, task.screening)
-    with task.processes.lent(number, Converting, making, work.history.decode) as team:
+    making = Making(plan, task.entity, work.batch.at, task.screening)
+    with (
+        task.processes.lent(number, Converting, making, work.history.decode) as team,
+        work.lanes(team.size if team and first else 1) as beside,
+    ):
+        merger = Merger(work.conn, plan, work.batch, first, beside)
+        keys, versions = _staged_ahead(work, merger, keys, versions)
         blocks = (
             staged_elsewhere(work, merger, team, keys, versions) if team else _blocks(work, keys, versions)
         )
         for owners, block in blocks:
             _stage(work, merger, owners, block)
+        merger.filled()
+    return merger
+
+
+def _staged_ahead(
+    work: Work, merger: Merger, keys: hs.Hashes, versions: hs.Hashes
+) -> tuple[hs.Hashes, hs.Hashes]:
+    """Stages what was made ahead; gives back what is left."""
+    ahead = work.task.ahead
+    if ahead is None:
+        return keys, versions
+    open_ = np.ones(len(versions), bool)
+    for places, text, made_for in ahead.texts(work.plan, work.task.entity, versions):
+        open_[places] = False
+        merger.add_text(text, made_for)
+    return keys[open_], versions[open_]
 
 
 def _blocks(work: Work, keys: hs.Hashes, versions: hs.Hashes) -> Iterator[tuple[list[bytes], Found]]:

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
 from dataplatform.layers.silver.columns import Text
 from dataplatform.layers.silver.evolve import SCHEMA, indexes
+from dataplatform.layers.silver.lanes import Lanes, adopt, place
 from dataplatform.layers.silver.plan import Plan, TablePlan
 from dataplatform.layers.silver.rows import Row, Rows, moment_text, row_hashes, texts, typed
 from dataplatform.layers.silver.staging import (
     CopyBuffer,
+    columns_in,
+    columns_of,
+    copied,
     copy_keys,
     identifiers,
     index_keys,
     stage_name,
-    structure,
     temporary,
+    with_defaults,
+    without_defaults,
 )
 from dataplatform.records.record import HASH_VERSION
 
@@ -105,36 +111,28 @@ def _fields(table: TablePlan, row: Row, root: bytes, start: str) -> list[str]:
 class Merger:
     """Takes staged records, then merges them in one go."""
 
-    def __init__(self, conn: psycopg.Connection, plan: Plan, batch: Batch, first: bool) -> None:
-        self.conn, self.plan, self.batch, self.first = conn, plan, batch, first
+    def __init__(
+        self, conn: psycopg.Connection, plan: Plan, batch: Batch, first: bool, lanes: Lanes | None = None
+    ) -> None:
+        self.conn, self.plan, self.batch, self.first, self.lanes = conn, plan, batch, first, lanes
         self.tables = list(plan.root.tables())
         self.stages = {t.name: stage_name(t, "stage", i) for i, t in enumerate(self.tables)}
         self.buffers = {t.name: self._buffer(t) for t in self.tables}
 
     def _buffer(self, table: TablePlan) -> CopyBuffer:
-        columns = _columns(table)
+        columns = columns_in(table)
+        if self.lanes:
+            return CopyBuffer(self.lanes.put, place(table), columns)
         if self.first:
-            self._defaults(table, set_=True)
+            self.conn.execute(with_defaults(_target(table), _common(self.batch)))
             for index, _ in indexes(table):  # made anew after the COPY, sorted: half the work
                 self.conn.execute(f"drop index {index}".encode())
-            return CopyBuffer(self.conn, _target(table), columns)
+            return CopyBuffer(partial(copied, self.conn), _target(table), columns)
         types = {c.name: c.type for c in table.columns}
         system = {"dp_valid_from": "timestamptz", "dp_index": "integer"}
         name = self.stages[table.name]
         temporary(self.conn, name, [(c, types.get(c) or system.get(c, "uuid")) for c in columns])
-        return CopyBuffer(self.conn, sql.Identifier(name), columns)
-
-    def _defaults(self, table: TablePlan, set_: bool) -> None:
-        """A first load goes straight into the empty table; defaults fill the system columns."""
-        values = _constants(self.batch) | {"dp_current": "true", "dp_deleted": "false"}
-        actions = [
-            sql.SQL("alter column {} set default {}").format(sql.Identifier(n), sql.Literal(v))
-            if set_
-            else sql.SQL("alter column {} drop default").format(sql.Identifier(n))
-            for n, v in values.items()
-        ]
-        statement = sql.SQL("alter table {} {}").format(_target(table), sql.SQL(", ").join(actions))
-        self.conn.execute(statement)
+        return CopyBuffer(partial(copied, self.conn), sql.Identifier(name), columns)
 
     def add(self, staged: Staged) -> None:
         for name, rows in staged.fields.items():
@@ -149,17 +147,24 @@ class Merger:
 
     def add_text(self, text: Text, made_for: Plan) -> None:
         """The same, made elsewhere, for a plan that ours holds."""
-        columns = _columns_of(self.plan, made_for)
+        columns = columns_of(self.plan, made_for)
         for name, (data, rows) in text.items():
             self.buffers[name].add_text(data, rows, columns[name])
 
-    def finish(self, gone: Iterable[bytes], clocked: Clocked, oldest: str) -> tuple[Done, list[bytes]]:
-        """Merges; returns what was done, and the keys that the rebuild has to decide."""
+    def filled(self) -> None:
+        """All is there that is to be merged."""
         for buffer in self.buffers.values():
             buffer.flush()
+        if self.lanes:
+            self.lanes.finish()
+
+    def finish(self, gone: Iterable[bytes], clocked: Clocked, oldest: str) -> tuple[Done, list[bytes]]:
+        """Merges what was filled in; returns what was done, and the keys that the rebuild has to decide."""
+        if self.lanes:
+            adopt(self.conn, self.plan, _common(self.batch))
         if self.first:
             for table in self.tables:
-                self._defaults(table, set_=False)
+                self.conn.execute(without_defaults(_target(table), _common(self.batch)))
                 for _, ddl in indexes(table):
                     self.conn.execute(ddl.encode())
                 # what merges look at; the rest is autovacuum's, it costs a tenth of the load
@@ -282,7 +287,7 @@ class Merger:
             names = ["dp_hash1", *(c.name for c in table.columns if c.scd == 1)]
             pairs = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(n)) for n in names)
             updated = self.conn.execute(_UPDATED.format(**parts, pairs=pairs)).rowcount
-        columns = _columns(table)
+        columns = columns_in(table)
         constants = _constants(self.batch)
         statement = _INSERTED.format(
             **parts,
@@ -298,18 +303,9 @@ class Merger:
         return Done(inserted, updated, closed)
 
 
-def _columns(table: TablePlan) -> list[str]:
-    return _system(table) + [c.name for c in table.columns]
-
-
-def _system(table: TablePlan) -> list[str]:
-    return ["dp_key", "dp_hash1", "dp_hash2", "dp_valid_from", *structure(table)]
-
-
-def _columns_of(plan: Plan, other: Plan) -> dict[str, list[str]]:
-    """Columns of each of the other's tables, by the names that they have in the plan."""
-    named = {t.name: {c.path: c.name for c in t.columns} for t in plan.root.tables()}
-    return {t.name: [*_system(t), *(named[t.name][c.path] for c in t.columns)] for t in other.root.tables()}
+def _common(batch: Batch) -> dict[str, object]:
+    """What the system columns hold in all rows of a first load."""
+    return _constants(batch) | {"dp_current": "true", "dp_deleted": "false"}
 
 
 def _constants(batch: Batch) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -14,6 +15,7 @@ from dataplatform.layers.silver.plan import Plan, TablePlan
 from dataplatform.layers.silver.rows import Row, moment_text, row_hashes, texts
 from dataplatform.layers.silver.staging import (
     CopyBuffer,
+    copied,
     copy_keys,
     identifiers,
     index_keys,
@@ -95,7 +97,7 @@ def _items(
 def _buffer(conn: psycopg.Connection, table: TablePlan, name: str) -> CopyBuffer:
     types = _types(table)
     temporary(conn, name, list(types.items()))
-    return CopyBuffer(conn, sql.Identifier(name), list(types))
+    return CopyBuffer(partial(copied, conn), sql.Identifier(name), list(types))
 
 
 def _types(table: TablePlan) -> dict[str, str]:

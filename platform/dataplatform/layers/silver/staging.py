@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
-from dataplatform.layers.silver.plan import TablePlan
+from dataplatform.layers.silver.plan import Plan, TablePlan
 from dataplatform.names import digest
 
 FLUSH = 1 << 20  # characters of COPY text held back for a table
@@ -30,17 +31,42 @@ def temporary(conn: psycopg.Connection, name: str, columns: Sequence[tuple[str, 
     conn.execute(sql.SQL("truncate pg_temp.{}").format(table))
 
 
+def with_defaults(table: sql.Composable, values: Mapping[str, object]) -> sql.Composed:
+    """A first load goes straight into the empty table; defaults fill what is the same in all rows."""
+    each = [
+        sql.SQL("alter column {} set default {}").format(sql.Identifier(n), sql.Literal(v))
+        for n, v in values.items()
+    ]
+    return sql.SQL("alter table {} {}").format(table, sql.SQL(", ").join(each))
+
+
+def without_defaults(table: sql.Composable, names: Iterable[str]) -> sql.Composed:
+    each = [sql.SQL("alter column {} drop default").format(sql.Identifier(n)) for n in names]
+    return sql.SQL("alter table {} {}").format(table, sql.SQL(", ").join(each))
+
+
 def index_keys(conn: psycopg.Connection, name: str) -> None:
     """An index on dp_key, for a temporary table that has been filled; once for each."""
     index, table = sql.Identifier(f"{name}_key"), sql.Identifier(name)
     conn.execute(sql.SQL("create index if not exists {} on pg_temp.{} (dp_key)").format(index, table))
 
 
+Write = Callable[
+    [sql.Composed, Sequence[bytes]], None
+]  # what carries out a COPY, given its statement and text
+
+
+def copied(conn: psycopg.Connection, statement: sql.Composed, chunks: Sequence[bytes]) -> None:
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for chunk in chunks:
+            copy.write(chunk)
+
+
 @dataclass
 class CopyBuffer:
     """Collects lines for one table and copies them in blocks."""
 
-    conn: psycopg.Connection
+    write: Write
     target: sql.Composable
     columns: Sequence[str]
     lines: list[str] = field(default_factory=list)
@@ -85,18 +111,15 @@ class CopyBuffer:
         if not self.size:
             return
         statement = sql.SQL("copy {} ({}) from stdin").format(self.target, identifiers(self.now))
-        with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
-            if self.lines:
-                copy.write("\n".join(self.lines) + "\n")
-            for text in self.texts:
-                copy.write(text)
+        lines = ["\n".join(self.lines).encode() + b"\n"] if self.lines else []
+        self.write(statement, [*lines, *self.texts])
         self.lines, self.texts, self.size = [], [], 0
 
 
 def copy_keys(conn: psycopg.Connection, name: str, keys: Iterable[bytes]) -> None:
     """A temporary table with the one column dp_key."""
     temporary(conn, name, [("dp_key", "uuid")])
-    buffer = CopyBuffer(conn, sql.Identifier(name), ["dp_key"])
+    buffer = CopyBuffer(partial(copied, conn), sql.Identifier(name), ["dp_key"])
     for key in keys:
         buffer.add([key.hex()])
     buffer.flush()
@@ -111,3 +134,17 @@ def stage_name(table: TablePlan, purpose: str, number: int) -> str:
 def structure(table: TablePlan) -> list[str]:
     """System columns that tell where a child row belongs."""
     return ["dp_root_key", "dp_parent_key", "dp_index"] if table.is_child else []
+
+
+def columns_in(table: TablePlan) -> list[str]:
+    return _system(table) + [c.name for c in table.columns]
+
+
+def _system(table: TablePlan) -> list[str]:
+    return ["dp_key", "dp_hash1", "dp_hash2", "dp_valid_from", *structure(table)]
+
+
+def columns_of(plan: Plan, other: Plan) -> dict[str, list[str]]:
+    """Columns of each of the other's tables, by the names that they have in the plan."""
+    named = {t.name: {c.path: c.name for c in t.columns} for t in plan.root.tables()}
+    return {t.name: [*_system(t), *(named[t.name][c.path] for c in t.columns)] for t in other.root.tables()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -9,6 +11,7 @@ import psycopg
 
 from dataplatform.errors import LoadError
 from dataplatform.layers.silver.ahead import Ahead
+from dataplatform.layers.silver.lanes import Lanes
 from dataplatform.layers.silver.making import Screening
 from dataplatform.layers.silver.merge import Batch
 from dataplatform.layers.silver.observe import Screen
@@ -51,7 +54,8 @@ class Task:
 
 @dataclass
 class Work:
-    """One load in progress. `skipped`: versions of the batch that were not looked at, being what they were before."""
+    """One load in progress. `skipped`: versions of the batch that were not looked at, being what they were before;
+    `lanes`: connections that share the copying, where the tables are new."""
 
     task: Task
     history: History
@@ -65,6 +69,7 @@ class Work:
     path: str = "merge"
     rebuilt: int = 0
     skipped: hs.Hashes = field(default_factory=lambda: hs.EMPTY)
+    lanes: Callable[[int], AbstractContextManager[Lanes | None]] = lambda _: nullcontext()
 
 
 def too_many(work: Work, gone: int, total: int) -> LoadError:

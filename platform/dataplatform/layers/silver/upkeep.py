@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from dataplatform.audit import tables as audit
 from dataplatform.layers.silver import tables as t
 from dataplatform.layers.silver.evolve import CURRENT, SCHEMA
+from dataplatform.layers.silver.lanes import drop_left
 from dataplatform.names import qualified
 from dataplatform.records.refs import EntityRef
 
@@ -59,6 +60,7 @@ def rows_of_keys(conn: sa.Connection, ref: EntityRef, keys: list[bytes]) -> dict
 
 def delete_keys(conn: sa.Connection, ref: EntityRef, keys: list[bytes]) -> dict[str, int]:
     """Deletes these rows; returns how many, by table."""
+    drop_left(conn, ref)
     delete = "delete from {} where {} = any(cast(:keys as uuid[]))"
     return {name: _of_keys(conn, ref, name, keys, delete).rowcount for name in tables_there(conn, ref)}
 
@@ -78,6 +80,7 @@ def readers_of(conn: sa.Connection, tables: list[str]) -> list[str]:
 
 def drop(conn: sa.Connection, ref: EntityRef) -> None:
     """Tables, views, and what is remembered of columns and rule."""
+    drop_left(conn, ref)
     for name in tables_of(conn, ref):
         conn.exec_driver_sql(f"drop table {qualified(SCHEMA, name)} cascade")
     for known in (t.entity_column, t.entity_rule):

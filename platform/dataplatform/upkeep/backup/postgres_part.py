@@ -20,6 +20,7 @@ from psycopg import sql
 from sqlalchemy.engine import Engine
 
 from dataplatform.errors import BusyError, SettingsError, TerminalError
+from dataplatform.layers.silver.lanes import SCHEMA as LOADING
 from dataplatform.names import quote, shortened
 from dataplatform.storage.postgres import connected, database_errors, make_engine
 from dataplatform.upkeep.backup import programs
@@ -29,10 +30,12 @@ DUMP = "postgres/dump"
 TRIES = 10  # when tables are altered just then
 PATIENCE = 300  # seconds that we wait for whoever alters a table
 log = logging.getLogger(__name__)
-# tables of people and of ours; not what an extension brings, which its `create extension` brings again
-TABLES = """
+# tables of people and of ours; not what an extension brings, which its `create extension` brings again, nor what a
+# first load fills until it is done
+TABLES = f"""
 select n.nspname, c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and c.relpersistence = 'p' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+and n.nspname <> '{LOADING}'
 and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 and (c.relkind = 'r' or c.relispopulated)
 order by 1, 2

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from dataplatform.embedded import postgres as embedded
 from dataplatform.errors import StorageError, TerminalError
+from dataplatform.layers.silver.lanes import SCHEMA as LOADING
 from dataplatform.secrets import redact
 from dataplatform.storage.postgres import connected, make_engine
 from dataplatform.upkeep.backup.archive import PART, Member
@@ -24,7 +25,7 @@ PATIENCE = 2  # seconds that pg_dump waits for whoever alters a table, see `post
 
 def dump(url: str, number: str) -> Generator[bytes]:
     argv = ["--format=custom", "--compress=none", "--no-publications", "--no-subscriptions"]
-    argv += [f"--snapshot={number}", f"--lock-wait-timeout={PATIENCE}s"]
+    argv += [f"--snapshot={number}", f"--lock-wait-timeout={PATIENCE}s", f"--exclude-table={LOADING}.*"]
     yield from _output(_program("pg_dump", url), argv, url)
 
 
