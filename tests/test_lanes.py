@@ -104,7 +104,11 @@ def test_side_by_side_and_alone_make_the_same_tables(
 
     found = []
     for way in (sharing(world, processes), world):
-        for rights in ("select, insert on tables to looks_on", "select on tables to public"):
+        for rights in (
+            "select, insert on tables to looks_on",
+            "delete on tables to looks_on with grant option",
+            "select on tables to public",
+        ):
             execute(world, f"alter default privileges in schema silver grant {rights}")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lanes, "opened", noted)

@@ -143,8 +143,9 @@ def _with_common(table: sql.Composable, values: Mapping[str, object]) -> sql.Com
 
 # what default privileges gave the new table
 _GRANTS = sql.SQL("""
-    select format('grant %s on %s to %s', a.privilege_type, {0},
-                  case a.grantee when 0 then 'public' else a.grantee::regrole::text end)
+    select format('grant %s on %s to %s%s', a.privilege_type, {0},
+                  case a.grantee when 0 then 'public' else a.grantee::regrole::text end,
+                  case when a.is_grantable then ' with grant option' end)
     from pg_class c, aclexplode(c.relacl) a where c.oid = {0}::regclass and a.grantee <> c.relowner""")
 
 
