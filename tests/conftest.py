@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dataplatform.context import Platform
     from dataplatform.embedded import Servers
     from dataplatform.pipeline import Move
+    from dataplatform.processes import Processes
     from dataplatform.records.counts import Counts
     from dataplatform.records.quarantined import QuarantinedRecord
     from dataplatform.runs import RunResult
@@ -225,6 +226,17 @@ def own_lines(tmp_path: Path) -> str:
 def files() -> str:
     """Head of a YAML file for a source `s` of files."""
     return FILES
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """Two that share the work on any batch, however small; they find the tests' own modules."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    from dataplatform.processes import Processes
+
+    found = Processes(2, least=0)
+    yield found
+    found.close()
 
 
 @contextmanager

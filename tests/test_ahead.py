@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,6 @@ def lines_of(number: int, v: int) -> str:
 @pytest.fixture
 def world(make_world: MakeWorld, files: str) -> World:
     return make_world(s=files + "  a: {file: x.jsonl, key: [id], max_misfits: 0.0}\n")
-
-
-@pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    found = Processes(2, least=0)
-    yield found
-    found.close()
 
 
 def until_bronze(world: World, text: str) -> str:

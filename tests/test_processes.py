@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,14 +23,6 @@ from dataplatform.names import new_batch_id
 from dataplatform.processes import Processes
 from hypothesis import HealthCheck, Phase, given, settings
 from test_silver_property import YAML, Example, histories, reset, run_example
-
-
-@pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    found = Processes(2, least=0)
-    yield found
-    found.close()
 
 
 def doubled(add: int) -> Any:
