@@ -102,6 +102,15 @@ class Team(Generic[Piece, Result]):
         while self._waiting:
             yield self._next()
 
+    def each(self, sent: Any) -> list[Any]:
+        """Every process' answer to the same, when nothing else is on its way."""
+        members = [self._free.get() for _ in range(self.size)]
+        try:
+            return [*self._threads.map(lambda member: member.ask("do", sent), members)]
+        finally:
+            for member in members:
+                self._free.put(member)
+
     def _next(self) -> tuple[Piece, Result]:
         piece, result = self._waiting.popleft()
         return piece, result.result()

@@ -65,3 +65,8 @@ def test_a_keeper_that_looks_whether_somebody_is_there_is_nobody(tmp_path: Path)
     with (tmp_path / "users.lock").open("a") as user:
         fcntl.flock(user, fcntl.LOCK_SH)
         assert process._used(tmp_path)
+
+
+def test_mongodb_may_fill_a_share_of_the_memory() -> None:
+    gigabyte = 1 << 30
+    assert [mongo.cache(size * gigabyte) for size in (1, 6, 12, 24, 256)] == [0.5, 0.5, 1.0, 2.0, 2.0]

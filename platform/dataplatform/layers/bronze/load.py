@@ -13,13 +13,23 @@ import xxhash
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze import quarantine
 from dataplatform.layers.bronze.delivered import Lookup, RawBatch, RawPage
+from dataplatform.layers.bronze.gathered import Gathered
 from dataplatform.layers.bronze.manifest import Difference
 from dataplatform.layers.bronze.parse import Record, items_of, parse, parse_block
-from dataplatform.layers.bronze.profile import Profile, mask_of, noted
+from dataplatform.layers.bronze.profile import Profile, add_counts, mask_of, noted
 from dataplatform.layers.bronze.quarantine import Bad
 from dataplatform.layers.bronze.rules import page_rule
 from dataplatform.layers.bronze.scrub import without
-from dataplatform.layers.bronze.spread import Stored, Storing, document_of, first_of_each, joined, packed
+from dataplatform.layers.bronze.spread import (
+    Repeated,
+    Stored,
+    Storing,
+    document_of,
+    first_of_each,
+    joined,
+    packed,
+    repeated,
+)
 from dataplatform.layers.bronze.store import Bronze, Inserted
 from dataplatform.layers.bronze.work import Entries, Piece, Work, held_of, manifest_of, tell
 from dataplatform.metadata.source import Entity
@@ -94,10 +104,18 @@ def _read(
     bronze, raw, rule = work.bronze, work.raw, work.rule
     work.first = bronze.count(raw.ref.entity) == 0
     work.onlooker = onlooker if work.first and rule.key else None  # a row's key is known when all are
-    with processes.lent(raw.records if work.first else 0, Storing, bronze.url, raw.ref, rule) as work.team:
+    gathered = Gathered(bronze.versions(raw.ref.entity), beside=True)
+    with (
+        closing(gathered),
+        processes.lent(raw.records if work.first else 0, Storing, bronze.url, raw.ref, rule) as work.team,
+    ):
+        work.gathered = gathered if work.first else None
         for page in pages:
             _take(work, page, lookup)
         _settle(work)
+        _take_back(work, _repeated(work, gathered.rest()))
+        for known in work.team.each(None) if work.team else ():
+            _take_back(work, known)
 
 
 def _chain(first: RawPage | None, rest: Iterator[RawPage]) -> Iterator[RawPage]:
@@ -207,6 +225,7 @@ def _join(work: Work, piece: Piece, stored: Stored | None) -> None:
     work.new_versions += stored.new
     lines, masks = b"".join(piece.digests or ()), joined(work.profile, stored)
     work.entries.add(stored.keys, stored.versions, lines, piece.positions, masks)
+    _take_back(work, stored.repeated)
     if work.onlooker is not None:
         tell(work)
         work.onlooker.put(stored.versions, piece.making, stored.made, stored.kinds.keys())
@@ -275,12 +294,12 @@ def _parsed(work: Work, piece: Piece, parsed: Sequence[Record | Bad]) -> None:
     versions = content_ids(records)
     found = zip(versions, good, strict=True)
     documents = [document_of(version, item, batch.batch_id) for version, (_, item) in found]
-    inserted = work.bronze.insert(batch, documents, work.first)
-    masks = noted(work.profile, records, first_of_each(versions, _fresh(work, inserted)))
+    new, known = _inserted(work, versions, documents)
+    masks = noted(work.profile, records, first_of_each(versions, new))
     lines = versions if piece.digests is None else [piece.digests[i] for i, _ in good]
     positions = [piece.positions[i] for i, _ in good]
     work.entries.add(b"".join(keys), b"".join(versions), b"".join(lines), positions, masks)
-    work.new_versions += len(inserted.new)
+    _take_back(work, known)
     _show(work, versions, keys, records)
     bad = [(i, item) for i, item in enumerate(parsed) if isinstance(item, Bad)]
     if bad:
@@ -294,6 +313,30 @@ def _show(work: Work, versions: list[bytes], keys: list[bytes], records: list[di
     making = work.making()
     if making is not None:
         work.onlooker.put(b"".join(versions), making, making(keys, records), work.profile.kinds.keys())
+
+
+def _inserted(
+    work: Work, versions: list[bytes], documents: list[dict[str, Any]]
+) -> tuple[Set[bytes], Repeated]:
+    """Versions that count as this batch's, and what has to be taken back of earlier ones."""
+    known = Repeated()
+    if work.gathered is not None:
+        new: Set[bytes] = set(versions)
+        known = _repeated(work, work.gathered.add(documents))
+    else:
+        new = _fresh(work, work.bronze.insert(work.raw.ref, documents, first=False))
+    work.new_versions += len(new)
+    return new, known
+
+
+def _repeated(work: Work, documents: list[bytes]) -> Repeated:
+    return repeated(documents, work.profile.whole, work.rule.textual)
+
+
+def _take_back(work: Work, known: Repeated) -> None:
+    """Versions that had come before, which is found only when they are written."""
+    work.new_versions -= known.number
+    add_counts(work.profile.counts, known.counts, -1)
 
 
 def _fresh(work: Work, inserted: Inserted) -> Set[bytes]:

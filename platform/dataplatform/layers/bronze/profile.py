@@ -10,6 +10,8 @@ from dataplatform.records.columnar import grouped
 from dataplatform.records.kinds import LISTS, NULL, join, join_all, kinds_of_values
 from dataplatform.records.record import ITEM, item_fields, within
 
+Counts = dict[str, dict[str, int]]  # by path and kind
+
 
 @dataclass
 class Profile:
@@ -25,7 +27,7 @@ class Profile:
     kinds: dict[str, str]
     bits: dict[str, int] = field(init=False)
     masks_of: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bits = {path: i for i, path in enumerate(self.paths)}
@@ -71,9 +73,24 @@ def _note_kinds(profile: Profile, path: str, column: Sequence[Any], fresh: Seque
     if not all(fresh):
         values = [value for value, first in zip(column, fresh, strict=True) if first]
         counts = kinds_of_values(values, profile.textual)
-    total = profile.counts.setdefault(path, {})
-    for kind, number in counts.items():
-        total[kind] = total.get(kind, 0) + number
+    add_counts(profile.counts, {path: counts})
+
+
+def add_counts(total: Counts, counts: Counts, sign: int = 1) -> None:
+    """Adds them, or takes them back; a kind of which nothing is left goes."""
+    for path, numbers in counts.items():
+        into = total.setdefault(path, {})
+        for kind, number in numbers.items():
+            into[kind] = into.get(kind, 0) + sign * number
+            if not into[kind]:
+                del into[kind]
+
+
+def counts_of(records: Sequence[Mapping[str, Any]], whole: frozenset[str], textual: bool) -> Counts:
+    """What `noted` counts of such versions."""
+    profile = Profile(whole, textual, [], {})
+    noted(profile, records, [True] * len(records))
+    return profile.counts
 
 
 def mask_of(profile: Profile, prefix: str, paths: tuple[str, ...]) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from dataplatform.layers.bronze.gathered import Gathered
 from dataplatform.layers.bronze.parse import Record, Rule, plain_block
-from dataplatform.layers.bronze.profile import Profile, noted
-from dataplatform.layers.bronze.store import Bronze
+from dataplatform.layers.bronze.profile import Counts, Profile, add_counts, counts_of, noted
+from dataplatform.layers.bronze.store import Bronze, records_of
 from dataplatform.layers.bronze.texts import to_bson
 from dataplatform.records.columnar import Grouped
 from dataplatform.records.holdings import Make
@@ -23,15 +24,24 @@ from dataplatform.records.record import content_ids
 from dataplatform.records.refs import BatchRef
 from dataplatform.storage.mongo import server_errors
 
-# lines, the paths that stay JSON, and what an onlooker wants made of the records, packed
-Sent = tuple[list[bytes], frozenset[str], bytes]
+# lines, the paths that stay JSON, and what an onlooker wants made of the records, packed; None: write what is gathered
+Sent = tuple[list[bytes], frozenset[str], bytes] | None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Versions that turned out to be there: how many, and what had been counted of them."""
+
+    number: int = 0
+    counts: Counts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A piece that is in: 16 bytes a record of its keys and versions, its paths by their own numbers, its counts.
+    """A piece that is on its way in: 16 bytes a record of its keys and versions, its paths by their own numbers, its
+    counts.
 
-    `made`: what an onlooker wanted made of its records.
+    `made`: what an onlooker wanted made of its records; `repeated`: of this piece and those before it.
     """
 
     keys: bytes
@@ -42,6 +52,7 @@ class Stored:
     counts: dict[str, dict[str, int]]
     new: int
     made: Any
+    repeated: Repeated
 
 
 @lru_cache(maxsize=2)
@@ -60,27 +71,44 @@ class Storing:
     """Stores pieces, in a process of its own."""
 
     def __init__(self, url: str, batch: BatchRef, rule: Rule) -> None:
-        self.bronze, self.batch, self.rule = Bronze.opened(url), batch, rule
+        self.batch, self.rule = batch, rule
+        self.gathered = Gathered(Bronze.opened(url).versions(batch.entity), beside=False)
+        self.whole: frozenset[str] = frozenset()
 
-    def __call__(self, sent: Sent) -> Stored | None:
-        lines, whole, text = sent
+    def __call__(self, sent: Sent) -> Stored | Repeated | None:
+        if sent is None:
+            with server_errors():
+                return repeated(self.gathered.rest(), self.whole, self.rule.textual)
+        lines, self.whole, text = sent
         records = plain_block(lines, self.rule)
         if records is None:
             return None
-        profile = Profile(whole, self.rule.textual, [], {})
         docs = Grouped(record.doc for record in records)
         versions = content_ids(docs)
         with server_errors():
             documents = [
                 document_of(v, r, self.batch.batch_id) for v, r in zip(versions, records, strict=True)
             ]
-            new = self.bronze.insert(self.batch, documents, first=True).new
+            known = self.gathered.add(documents)
+        return self._stored(versions, [r.key for r in records], docs, _unpacked(text), known)
+
+    def _stored(
+        self, versions: list[bytes], keys: list[bytes], docs: Grouped, making: Make | None, known: list[bytes]
+    ) -> Stored:
+        profile, new = Profile(self.whole, self.rule.textual, [], {}), set(versions)
         masks = noted(profile, docs, first_of_each(versions, new))
-        keys = [record.key for record in records]
-        making = _unpacked(text)
         made = making(keys, docs) if making else None
+        back = repeated(known, self.whole, self.rule.textual)
         ids = b"".join(keys), b"".join(versions)
-        return Stored(*ids, masks, profile.paths, profile.kinds, profile.counts, len(new), made)
+        return Stored(*ids, masks, profile.paths, profile.kinds, profile.counts, len(new), made, back)
+
+
+def repeated(documents: list[bytes], whole: frozenset[str], textual: bool) -> Repeated:
+    """Of versions that were there, as BSON."""
+    if not documents:
+        return Repeated()
+    records = [record for _, record in records_of(b"".join(documents))]
+    return Repeated(len(records), counts_of(records, whole, textual))
 
 
 def document_of(version: bytes, record: Record, batch_id: str) -> dict[str, Any]:
@@ -109,10 +137,7 @@ def joined(profile: Profile, stored: Stored) -> list[int]:
     places = [profile.bits[path] for path in stored.paths]
     for path, kind in stored.kinds.items():
         profile.kinds[path] = join(profile.kinds.get(path, NULL), kind)
-    for path, counts in stored.counts.items():
-        total = profile.counts.setdefault(path, {})
-        for kind, number in counts.items():
-            total[kind] = total.get(kind, 0) + number
+    add_counts(profile.counts, stored.counts)
     if places == list(range(len(places))):
         return stored.masks
     moved = {mask: _moved(mask, places) for mask in set(stored.masks)}

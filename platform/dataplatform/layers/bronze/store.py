@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import struct
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -42,7 +42,7 @@ _LENGTH = struct.Struct("<i").unpack_from  # how a BSON document begins
 _ID = (
     4 + 1 + 4 + 4 + 1
 )  # then a type, `_id` and its end, the length of the value, its subtype: there that begins
-_OPTIONS: CodecOptions[Any] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+OPTIONS: CodecOptions[Any] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 SELECTION_MS = 10_000  # how long a server that does not answer is waited for
 
 
@@ -110,11 +110,7 @@ class Bronze:
         if not new:
             return Inserted(set(), mine)
         ordered = sorted(new.values(), key=itemgetter("_id"))  # as the index wants them
-        problems = _inserted(collection, ordered)
-        refused = [e for e in problems if e["code"] != _DUPLICATE]
-        if refused:
-            raise LoadError(f"MongoDB refused a document: {refused[0]['errmsg']}")
-        return Inserted(new.keys() - {ordered[e["index"]]["_id"] for e in problems}, mine)
+        return Inserted(new.keys() - {ordered[place]["_id"] for place in inserted(collection, ordered)}, mine)
 
     def _known(self, collection: Collection[Any], ids: list[bytes]) -> dict[bytes, str]:
         """Those that are there, each with the batch that brought it first."""
@@ -174,7 +170,16 @@ def _record(document: dict[str, Any]) -> dict[str, Any]:
     return Ended(record) if document.get("deleted") else record
 
 
-def _inserted(collection: Collection[Any], documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def inserted(collection: Collection[Any], documents: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Inserts them; gives back the places of those whose ids were there. Raises LoadError where one is refused."""
+    problems = _inserted(collection, documents)
+    refused = [e for e in problems if e["code"] != _DUPLICATE]
+    if refused:
+        raise LoadError(f"MongoDB refused a document: {refused[0]['errmsg']}")
+    return [e["index"] for e in problems]
+
+
+def _inserted(collection: Collection[Any], documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Inserts in one command; returns the write errors. insert_many costs half as much again."""
     try:
         reply = collection.database.command("insert", collection.name, documents=documents, ordered=False)
@@ -240,6 +245,6 @@ def _pieces(batches: Iterable[bytes]) -> Iterator[_Answered]:
 
 def records_of(data: bytes) -> Found:
     """Version id and record of each document of a piece."""
-    block = bson.decode_all(data, _OPTIONS)
+    block = bson.decode_all(data, OPTIONS)
     plain = all(map(_PLAIN.__eq__, map(tuple, block)))
     return [(d["_id"], d["doc"] if plain else _record(d)) for d in block]

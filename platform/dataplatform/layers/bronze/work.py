@@ -12,6 +12,7 @@ import numpy as np
 
 from dataplatform.layers.bronze import manifest as mf
 from dataplatform.layers.bronze.delivered import RawBatch
+from dataplatform.layers.bronze.gathered import Gathered
 from dataplatform.layers.bronze.parse import Rule
 from dataplatform.layers.bronze.profile import Profile
 from dataplatform.layers.bronze.spread import Stored
@@ -81,6 +82,7 @@ class Work:
     entries: Entries
     delivered: int = 0
     first: bool = False
+    gathered: Gathered | None = None  # of a first load
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
