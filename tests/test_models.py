@@ -144,3 +144,21 @@ def test_of_an_entity_that_was_never_loaded_the_metadata_speak(make_world: MakeW
     normal = {p.replace(".", "__"): c for p, c in before.columns.items()}
     assert (after.columns, after.children, after.key) == (normal, before.children, before.key)
     assert after.description == before.description
+
+
+def test_a_description_is_the_comment_whatever_stands_in_it(make_world: MakeWorld, files: str) -> None:
+    """On a new table, and on a column that comes later: ends of statements, quotes, what drivers take for parameters."""
+    odd = "first;\nthen 'quoted', 100 % of it; %s :name\\ {x}\n;\n"
+    columns = json.dumps({name: {"description": odd + name} for name in ("id", "late")})
+    world = make_world(
+        s=f"{files}  e:\n    {{file: e.jsonl, key: [id], description: {json.dumps(odd)}, columns: {columns}}}\n"
+    )
+    for record in ('{"id": 1}\n', '{"id": 1, "late": 2}\n'):
+        world.write("e.jsonl", record)
+        assert world.run().status == "done"
+    assert world.rows("select obj_description('silver.s__e'::regclass)") == [(odd,)]
+    said = world.rows(
+        "select attname, col_description(attrelid, attnum) from pg_attribute "
+        "where attrelid = 'silver.s__e'::regclass and attname in ('id', 'late') order by attname"
+    )
+    assert said == [("id", odd + "id"), ("late", odd + "late")]

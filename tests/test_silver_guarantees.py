@@ -237,6 +237,22 @@ def test_max_delete_stops_and_says_so(make_world: MakeWorld, files: str) -> None
     assert world.rows("select count(*) from silver.s__e where dp_current") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("limit", "most"), [("0.1", 1), ("30%", 3), ("0.35", 3), ("0.5", 5), ("0.7", 7), ("0", 0)]
+)
+def test_as_many_rows_go_as_max_delete_says_and_not_one_more(
+    make_world: MakeWorld, files: str, limit: str, most: int
+) -> None:
+    world = make_world(s=f"{files}  e: {{file: e.jsonl, key: [id], max_delete: {limit}}}\n")
+    everyone = [{"id": n} for n in range(10)]
+    load(world, *everyone)
+    world.write("e.jsonl", lines(*everyone[most + 1 :]))
+    assert f"lacks {most + 1} of 10 rows" in world.run().failed["e"]
+    if most:
+        assert load(world, *everyone[most:]).closed == most
+    assert len(world.rows("select from silver_current.s__e")) == 10 - most
+
+
 def test_absence_in_a_delta_load_deletes_nothing(entity: Any) -> None:
     world = entity(", load: delta")
     load(world, {"id": 1}, {"id": 2})

@@ -41,6 +41,7 @@ _OPTIONS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "shared_buffers": "256MB",
+    "random_page_cost": "1.1",  # as for a solid-state disk: else a batch of a percent reads whole tables
     "log_min_messages": "warning",
     "max_connections": "100",
 }

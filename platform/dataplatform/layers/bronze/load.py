@@ -188,7 +188,7 @@ def _lines(work: Work, page: RawPage, lookup: Lookup) -> None:
         known = lookup.find(digests)
         _known(work, lookup.before, known)
         fresh = np.flatnonzero(known < 0).tolist()
-        size = _piece_size(block)
+        size = _piece_size([block[i] for i in fresh])
         for at in range(0, len(fresh), size):
             places = fresh[at : at + size]
             numbers = [page.line + start + i for i in places]

@@ -46,14 +46,14 @@ CHILD_SYSTEM = {
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a table. `sql` carries it out."""
+    """One change of a table. `statements` carry it out."""
 
     table: str
     column: str | None
     change: str
     before: str | None
     after: str | None
-    sql: str
+    statements: tuple[str, ...]
     rebuild: bool = False
 
     def __str__(self) -> str:
@@ -138,8 +138,8 @@ def _holder(table: TablePlan, excess: int) -> str:
 
 
 def _create(table: TablePlan) -> Change:
-    sql = [table_ddl(table), *(ddl for _, ddl in indexes(table)), *comments(table)]
-    return Change(table.name, None, "create", None, None, ";\n".join(sql))
+    statements = (table_ddl(table), *(ddl for _, ddl in indexes(table)), *comments(table))
+    return Change(table.name, None, "create", None, None, statements)
 
 
 def table_ddl(table: TablePlan, schema: str = SCHEMA, without: Collection[str] = ()) -> str:
@@ -188,16 +188,16 @@ def _alter(plan: Plan, table: TablePlan, there: dict[str, str]) -> list[Change]:
     for column in table.columns:
         old = there.get(column.name)
         if old is None:
-            sql = f"alter table {name} add column {quote(column.name)} {column.type}"
+            statements = [f"alter table {name} add column {quote(column.name)} {column.type}"]
             if column.description:
-                sql += ";\n" + _comment(name, column.name, column.description)
-            result.append(Change(table.name, column.name, "add", None, column.type, sql))
+                statements.append(_comment(name, column.name, column.description))
+            result.append(Change(table.name, column.name, "add", None, column.type, tuple(statements)))
         elif old != _short(column.type):
             result.append(_retype(table, column, old))
     gone = {i.column for i in plan.known.values() if i.column and not i.type and i.table == table.name}
     for column_name in sorted(gone & set(there) - {c.name for c in table.columns}):
         sql = f"alter table {name} drop column {quote(column_name)}"
-        result.append(Change(table.name, column_name, "drop", there[column_name], None, sql))
+        result.append(Change(table.name, column_name, "drop", there[column_name], None, (sql,)))
     return result
 
 
@@ -218,7 +218,7 @@ def _retype(table: TablePlan, column: ColumnPlan, old: str) -> Change:
     using = f"{col}::{column.type}" if exact else f"null::{column.type}"
     sql = f"alter table {name} alter column {col} type {column.type} using {using}"
     change = "narrow" if old == "text" else "widen"
-    return Change(table.name, column.name, change, old, column.type, sql, rebuild=not exact)
+    return Change(table.name, column.name, change, old, column.type, (sql,), rebuild=not exact)
 
 
 def _index(table: TablePlan, purpose: str) -> str:
@@ -249,7 +249,7 @@ def apply(conn: sa.Connection, plan: Plan, found: list[Change]) -> None:
     for name in touched:
         conn.exec_driver_sql(f"drop view if exists {qualified(CURRENT, name)}")
     for change in found:
-        for statement in change.sql.split(";\n"):
+        for statement in change.statements:
             conn.exec_driver_sql(statement.replace("%", "%%"))
     for name in touched:
         conn.exec_driver_sql(view_ddl(tables[name]).replace("%", "%%"))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -259,7 +260,10 @@ def _check_deletes(work: Work, gone: hs.Hashes) -> None:
     """A full load that would delete most of the table is more likely broken than true."""
     if not len(gone) or work.task.allow_deletes:
         return
-    total, limit = state.count_open(work.conn, work.plan), work.task.entity.max_delete
+    limit = work.task.entity.max_delete
+    if limit and state.open_at_least(work.conn, work.plan, ceil(len(gone) / limit)):
+        return
+    total = state.count_open(work.conn, work.plan)
     if len(gone) <= limit * total:
         return
     # some may be in no row: records that did not fit

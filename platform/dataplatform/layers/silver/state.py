@@ -115,6 +115,13 @@ def count_open(conn: psycopg.Connection, plan: Plan) -> int:
     return int(row[0]) if row else 0
 
 
+def open_at_least(conn: psycopg.Connection, plan: Plan, number: int) -> bool:
+    """Whether so many rows are open; looks at no more of them than that."""
+    query = sql.SQL("select count(*) = {0} from (select from {1} where dp_current limit {0}) found")
+    row = conn.execute(query.format(number, sql.Identifier(SCHEMA, plan.root.name))).fetchone()
+    return bool(row and row[0])
+
+
 def count_rows(conn: sa.Connection, ref: EntityRef) -> int:
     """Rows of the entity's table, closed ones included; none where there is no table."""
     if not sa.inspect(conn).has_table(ref.table, schema=SCHEMA):
