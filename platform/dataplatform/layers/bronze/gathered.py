@@ -85,13 +85,16 @@ class Gathered:
         A version that came before is found when its run is written. As BSON.
         """
         distinct = [*{d["_id"]: d for d in documents}.values()]
+        repeated: list[bytes] = []
         for start in range(0, len(distinct), ENCODED):
             self._run.add(distinct[start : start + ENCODED])
-        return self._start() if self._run.size >= RUN else []
+            if self._run.size >= RUN:
+                repeated += self._start()
+        return repeated
 
     def rest(self) -> list[bytes]:
         """Everything is in; the same of all that was still on its way."""
-        return self._start() + self._written()
+        return (self._start() if self._run.size else []) + self._written()
 
     def _start(self) -> list[bytes]:
         run, self._run = self._run, Run()

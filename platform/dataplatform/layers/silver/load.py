@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from dataplatform.layers.silver import known as known_paths
 from dataplatform.layers.silver import plan as planning
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
+from dataplatform.layers.silver.deletes import check_deletes
 from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.making import Making, paths_of, refused, starts
@@ -29,7 +29,7 @@ from dataplatform.layers.silver.plan import UNBORN, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.layers.silver.spread import Converting, staged_elsewhere
-from dataplatform.layers.silver.task import Mode, Task, Work, too_many
+from dataplatform.layers.silver.task import Mode, Task, Work
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
@@ -188,7 +188,7 @@ def _merge(work: Work) -> Done:
     single = hs.single(entries.keys) if not work.manifest.unique else np.ones(len(entries), bool)
     first = len(entries) > 0 and state.is_empty(work.conn, plan)
     candidate, gone = _candidates(work, first)
-    _check_deletes(work, gone)
+    check_deletes(work, gone)
     present = present_paths(work.manifest, entries)
     slow = [entries.keys[~single]]
     ended = entries.ended(work.manifest.paths)
@@ -254,22 +254,6 @@ def _differ(entries: Held, held: Held) -> Flags:
     differ: Flags = np.ones(len(entries), bool)
     differ[known[same]] = False
     return differ
-
-
-def _check_deletes(work: Work, gone: hs.Hashes) -> None:
-    """A full load that would delete most of the table is more likely broken than true."""
-    if not len(gone) or work.task.allow_deletes:
-        return
-    limit = work.task.entity.max_delete
-    if limit and state.open_at_least(work.conn, work.plan, ceil(len(gone) / limit)):
-        return
-    total = state.count_open(work.conn, work.plan)
-    if len(gone) <= limit * total:
-        return
-    # some may be in no row: records that did not fit
-    rows = int(hs.member(gone, hs.unique(state.open_keys(work.conn, work.plan))).sum())
-    if rows > limit * total:
-        raise too_many(work, rows, total)
 
 
 def _covers(plan: Plan, present: frozenset[str]) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataplatform.layers.silver.deletes import too_many
 from dataplatform.layers.silver.merge import Done
 from dataplatform.layers.silver.observe import Reader, histories, present_paths
 from dataplatform.layers.silver.rebuild import rebuild
-from dataplatform.layers.silver.task import Mode, Work, too_many
+from dataplatform.layers.silver.task import Mode, Work
 from dataplatform.records import hashes as hs
 
 PARTITION = 400_000  # observations held in memory by a rebuild

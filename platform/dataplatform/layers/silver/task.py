@@ -9,7 +9,6 @@ from enum import Enum
 
 import psycopg
 
-from dataplatform.errors import LoadError
 from dataplatform.layers.silver.ahead import Ahead
 from dataplatform.layers.silver.lanes import Lanes
 from dataplatform.layers.silver.making import Screening
@@ -70,12 +69,3 @@ class Work:
     rebuilt: int = 0
     skipped: hs.Hashes = field(default_factory=lambda: hs.EMPTY)
     lanes: Callable[[int], AbstractContextManager[Lanes | None]] = lambda _: nullcontext()
-
-
-def too_many(work: Work, gone: int, total: int) -> LoadError:
-    task = work.task
-    return LoadError(
-        f"{task.batch.entity}: the batch lacks {gone:,} of {total:,} rows, more "
-        f"than max_delete = {task.entity.max_delete:.0%}; nothing was deleted",
-        f"if that is right: dataplatform run {task.batch.source} {task.batch.name} --allow-deletes",
-    )
