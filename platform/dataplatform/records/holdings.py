@@ -58,9 +58,8 @@ class Held:
         """Paths that at least one record has."""
         if not len(self.masks):
             return set()
-        words = np.bitwise_or.reduce(
-            [np.bitwise_or.reduce(some, axis=0) for some in passing(self.masks)], axis=0
-        )
+        either: Any = np.bitwise_or  # numpy 2.5, which Python 3.12 gets, has no type for this use of `reduce`
+        words = either.reduce([either.reduce(some, axis=0) for some in passing(self.masks)], axis=0)
         return {p for i, p in enumerate(paths) if (int(words[i // 64]) >> (i % 64)) & 1} - {DELETED}
 
     def ended(self, paths: list[str]) -> npt.NDArray[np.bool_]:
