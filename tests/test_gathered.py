@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
+from dataplatform.bootstrap import open_platform
+from dataplatform.embedded import stop_servers
 from dataplatform.errors import LoadError, ServerError
 from dataplatform.layers.bronze import gathered
 from dataplatform.layers.bronze.gathered import Gathered, Run
@@ -20,6 +24,7 @@ from dataplatform.layers.bronze.store import records_of
 from dataplatform.processes import Processes
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect
+from pymongo.write_concern import WriteConcern
 from test_processes import ODD, bronze, odd_lines
 
 BATCH = "20260110T000000000000Z-"
@@ -140,9 +145,8 @@ def test_what_comes_twice_counts_once(
     assert [number for path, _, number in head["counts"] if path == "only"] == [1]
 
 
-def test_a_load_that_broke_off_between_two_runs_is_told_in_words_and_done_again(
-    world: World, small: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def breaks_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load of `a` whose connection is lost when some of its runs are in."""
     world.write("x.jsonl", repeating())
     whole, left = gathered.inserted, 40
 
@@ -157,10 +161,34 @@ def test_a_load_that_broke_off_between_two_runs_is_told_in_words_and_done_again(
         patch.setattr(gathered, "inserted", breaking)
         with pytest.raises(ServerError, match="connection closed"):
             load(world, "a")
-    half = world.platform.bronze.db["s__a"].estimated_document_count()
+
+
+def test_a_load_that_broke_off_between_two_runs_is_told_in_words_and_done_again(
+    world: World, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaks_off(world, monkeypatch)
+    half = world.platform.bronze.db["s__a"].count_documents({})
     assert half
     head = load(world, "a")
     assert head["new_versions"] > half
     again = bronze(world, "a")
     load(world, "a")
     assert bronze(world, "a") == again
+
+
+def test_what_was_in_before_mongodb_was_killed_counts_too(
+    world: World, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, it says for a while that its collections have no documents."""
+    settings = world.platform.settings.model_copy(update={"mongo_url": None})
+    with open_platform(settings, world.platform.catalog) as platform:
+        breaks_off(replace(world, platform=platform), monkeypatch)
+        half = platform.bronze.db["s__a"].count_documents({})
+        server = json.loads((settings.home_path / "mongo" / "state.json").read_text())["pid"]
+        journalled = WriteConcern(j=True)  # and with it what was written before
+        platform.bronze.db["last"].with_options(write_concern=journalled).insert_one({})
+        os.kill(server, signal.SIGKILL)
+    with open_platform(settings, world.platform.catalog) as platform:
+        assert platform.bronze.db["s__a"].count_documents({}) == half > 0
+        assert load(replace(world, platform=platform), "a")["new_versions"] > half
+    stop_servers(settings.home_path)

@@ -12,7 +12,6 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from struct import Struct
 from typing import Any
 
 import bson
@@ -20,14 +19,13 @@ import numpy as np
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
-from dataplatform.layers.bronze.store import OPTIONS, inserted
+from dataplatform.layers.bronze.store import LENGTH, OPTIONS, inserted
 from dataplatform.records import hashes as hs
 
 RUN = 24_000_000  # bytes of BSON that are put in order together; as many again may be on their way
 COMMAND, COMMAND_BYTES = 1_000, 1_000_000  # documents of one command, and their bytes
 ENCODED = 500  # documents encoded together
 
-_LENGTH = Struct("<i").unpack_from
 _BEGIN = 4 + 1 + 1 + 4  # of a document with one field without a name: there its list's first element is
 
 
@@ -45,7 +43,7 @@ class Run:
         number, at = len(self.pieces), _BEGIN
         for i, document in enumerate(documents):
             at += 2 + len(str(i))  # the element's type, its number as text and that one's end
-            end = at + _LENGTH(data, at)[0]
+            end = at + LENGTH(data, at)[0]
             self.places.extend((number, at, end))
             self.ids += document["_id"]
             at = end

@@ -102,14 +102,13 @@ def _read(
 ) -> None:
     """All pages; the lookup, as large as half of what it looks in, goes when they are read."""
     bronze, raw, rule = work.bronze, work.raw, work.rule
-    work.first = bronze.count(raw.ref.entity) == 0
-    work.onlooker = onlooker if work.first and rule.key else None  # a row's key is known when all are
-    gathered = Gathered(bronze.versions(raw.ref.entity), beside=True)
+    first, gathered = bronze.empty(raw.ref.entity), Gathered(bronze.versions(raw.ref.entity), beside=True)
+    work.gathered = gathered if first else None
+    work.onlooker = onlooker if first and rule.key else None  # a row's key is known when all are
     with (
         closing(gathered),
-        processes.lent(raw.records if work.first else 0, Storing, bronze.url, raw.ref, rule) as work.team,
+        processes.lent(raw.records if first else 0, Storing, bronze.url, raw.ref, rule) as work.team,
     ):
-        work.gathered = gathered if work.first else None
         for page in pages:
             _take(work, page, lookup)
         _settle(work)
@@ -267,7 +266,7 @@ def _deleted(work: Work, page: RawPage) -> None:
             documents.append({**document_of(version, item, work.raw.ref.batch_id), "deleted": True})
     work.delivered += len(parsed)
     work.records += len(bad)
-    work.bronze.insert(work.raw.ref, documents, work.first)
+    work.bronze.insert(work.raw.ref, documents, first=work.gathered is not None)
     _quarantine(work, bad)
 
 

@@ -38,7 +38,7 @@ PIECE, PIECE_BYTES = 500, 128_000
 MOST = 0.3  # share of a collection from which reading all of it is cheaper
 
 _DUPLICATE = 11000
-_LENGTH = struct.Struct("<i").unpack_from  # how a BSON document begins
+LENGTH = struct.Struct("<i").unpack_from  # how a BSON document begins
 _ID = (
     4 + 1 + 4 + 4 + 1
 )  # then a type, `_id` and its end, the length of the value, its subtype: there that begins
@@ -157,6 +157,10 @@ class Bronze:
                 f"rebuild it from raw: dataplatform replay {ref.source}",
             )
 
+    def empty(self, ref: EntityRef) -> bool:
+        """Whether there is no version at all. `count` says none after MongoDB was killed, whatever is there."""
+        return self.versions(ref).find_one({}, {"_id": 1}) is None
+
     def count(self, ref: EntityRef) -> int:
         """Number of versions (MongoDB's own estimate, exact after a clean shutdown)."""
         return int(self.versions(ref).estimated_document_count())
@@ -237,7 +241,7 @@ def _pieces(batches: Iterable[bytes]) -> Iterator[_Answered]:
         begin = at = 0
         while at < len(data):
             starts.append(at - begin)
-            at += _LENGTH(data, at)[0]
+            at += LENGTH(data, at)[0]
             if len(starts) == PIECE or at - begin >= PIECE_BYTES or at >= len(data):
                 yield _Answered(data[begin:at], starts)
                 begin, starts = at, []

@@ -81,8 +81,7 @@ class Work:
     profile: Profile
     entries: Entries
     delivered: int = 0
-    first: bool = False
-    gathered: Gathered | None = None  # of a first load
+    gathered: Gathered | None = None  # of a first load: nothing was there before it
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
