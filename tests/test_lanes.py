@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -17,7 +18,8 @@ from conftest import MakeWorld, World, execute
 from dataplatform.errors import CheckFailedError, ServerError
 from dataplatform.layers.silver import lanes
 from dataplatform.layers.silver.plan import Plan
-from dataplatform.names import new_batch_id
+from dataplatform.layers.silver.rows import NO_VALUES
+from dataplatform.names import batch_time, new_batch_id
 from dataplatform.processes import Processes
 from dataplatform.upkeep.backup import postgres_part
 from dataplatform.upkeep.purge import plan, purge
@@ -94,9 +96,11 @@ def test_side_by_side_and_alone_make_the_same_tables(
     took: list[int] = []
     opened = lanes.opened
 
-    def noted(conn: sa.Connection, plan: Plan, number: int) -> AbstractContextManager[lanes.Lanes | None]:
+    def noted(
+        conn: sa.Connection, plan: Plan, at: int, number: int
+    ) -> AbstractContextManager[lanes.Lanes | None]:
         took.append(number)
-        return opened(conn, plan, number)
+        return opened(conn, plan, at, number)
 
     found = []
     for way in (sharing(world, processes), world):
@@ -120,6 +124,23 @@ def test_side_by_side_and_alone_make_the_same_tables(
     for one, other in zip(*map(chain.from_iterable, found), strict=True):
         assert one == other
     assert "looks_on=ard*/" in str(found[0])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_all_rows_have_in_common_is_in_each_and_no_default_stays(
+    make_world: MakeWorld, processes: Processes, files: str, shared: bool
+) -> None:
+    world = make_world(s=files + ENTITY)
+    world.write("x.jsonl", lines(1_000))
+    batch = new_batch_id()
+    load(sharing(world, processes) if shared else world, batch)
+    for table, rows in (("s__a", 1_000), ("s__a__parts", 2_000)):
+        found = f"select count(*), min(dp_valid_from), max(dp_valid_from) from silver.{table}"
+        assert world.rows(found) == [(rows, batch_time(batch), batch_time(batch))]
+    assert world.rows("select distinct dp_hash1 from silver.s__a__parts") == [(UUID(bytes=NO_VALUES),)]
+    assert world.rows("select count(distinct dp_hash1) from silver.s__a") == [(1_000,)]
+    defaults = "select attname from pg_attribute where attrelid = 'silver.{}'::regclass and atthasdef"
+    assert [world.rows(defaults.format(table)) for table in ("s__a", "s__a__parts")] == [[], []]
 
 
 def test_a_refused_load_leaves_nothing(make_world: MakeWorld, processes: Processes, files: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,8 @@ from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.merge import prepare
 from dataplatform.layers.silver.plan import Plan, make_plan
-from dataplatform.layers.silver.rows import Row, Rows, child_rows
+from dataplatform.layers.silver.rows import Row, Rows, child_rows, moment_text
+from dataplatform.layers.silver.staging import columns_in, columns_of, usual
 from dataplatform.metadata.source import Entity
 from dataplatform.records.columnar import grouped
 from dataplatform.records.kinds import LISTS, NULL, join, kind_of
@@ -90,10 +92,11 @@ def row_by_row(plan: Plan, found: list[dict[str, Any]], keys: list[bytes]) -> di
     return lines
 
 
-@given(records, wholes, st.booleans())
+@given(records, wholes, st.booleans(), st.booleans())
 def test_lines_are_those_of_row_by_row(
-    found: list[dict[str, Any]], whole: frozenset[str], keyed: bool
+    found: list[dict[str, Any]], whole: frozenset[str], keyed: bool, timed: bool
 ) -> None:
+    """Without what is the same in all rows: SCD1's hash where there is none, the time where records say none."""
     columns = {path: {"type": "jsonb"} for path in whole} | {"d e": {"scd": 1}}
     children = {"b": {"key": ["a"]}} if keyed else {}
     entity = Entity.model_validate({"key": ["id"], "columns": columns, "children": children})
@@ -105,8 +108,21 @@ def test_lines_are_those_of_row_by_row(
         expected = row_by_row(plan, found, keys)
     except BadValue:
         return
-    made = copy_lines(plan, Block(found, keys, ["1970-01-01 00:00:00.000000+00"] * len(found)))
-    assert told(made) == told(expected)
+    plan = replace(plan, timed=timed)
+    made = copy_lines(plan, Block(found, keys, [moment_text(0)] * len(found) if timed else []))
+    assert told(made) == told(without_usual(plan, expected))
+
+
+def without_usual(plan: Plan, lines: dict[str, list[str]]) -> dict[str, list[str]]:
+    usually, columns = usual(0), columns_of(plan, plan)
+    result: dict[str, list[str]] = {}
+    for table in plan.root.tables():
+        all_ = columns_in(table)
+        rows = [dict(zip(all_, line.split("\t"), strict=True)) for line in lines[table.name]]
+        gone = set(all_) - set(columns[table.name])
+        assert all(row[column] == usually[column] for row in rows for column in gone)
+        result[table.name] = ["\t".join(row[column] for column in columns[table.name]) for row in rows]
+    return result
 
 
 def told(lines: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -119,3 +135,11 @@ NUMBER = re.compile(r"(?<=\t)-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=\t|$)")
 
 def plainly(found: re.Match[str]) -> str:
     return f"{Decimal(found[0]):f}"
+
+
+def test_text_without_times_is_of_no_use_where_rows_need_them() -> None:
+    entity = Entity.model_validate({"key": ["id"]})
+    plan = make_plan(EntityRef("s", "t"), entity, {"id": KnownPath("int", "")})
+    timed = make_plan(EntityRef("s", "t"), entity.model_copy(update={"effective_at": "at"}), plan.known)
+    assert (plan.timed, timed.timed) == (False, True)
+    assert [a.holds(b) for a in (plan, timed) for b in (plan, timed)] == [True, True, False, True]

@@ -14,11 +14,15 @@ Column = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Records that have the same paths. `places`: their positions; every column is parallel to it."""
+    """Records that have the same paths. `places`: their positions; every column is parallel to it.
+
+    `types`: of each column of scalars those of its values.
+    """
 
     places: Sequence[int]
     scalars: dict[str, Column]
     lists: dict[str, Column]
+    types: dict[str, frozenset[type]]
 
 
 class Grouped(list[dict[str, Any]]):
@@ -67,15 +71,17 @@ def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[st
     """Takes nested objects apart; where the rows of a group differ in shape, it is split."""
     scalars: dict[str, Column] = {}
     lists: dict[str, Column] = {}
+    found: dict[str, frozenset[type]] = {}
     todo = list(reversed(columns.items()))  # a stack: the source's order
     while todo:
         path, column = todo.pop()
         if path in scalars:
             raise _TwoForOne
-        if path in whole or _NESTED.isdisjoint(map(type, column)):
-            scalars[path] = column
+        types = frozenset(map(type, column))
+        if path in whole or _NESTED.isdisjoint(types):
+            scalars[path], found[path] = column, types
             continue
-        shapes = _shapes(column)
+        shapes = _shapes(column, types)
         shape = shapes[0]
         if shapes.count(shape) < len(shapes):
             rest = dict([*scalars.items(), *lists.items(), (path, column), *reversed(todo)])
@@ -89,12 +95,11 @@ def _flat(places: Sequence[int], columns: dict[str, Column], whole: frozenset[st
             raise _TwoForOne
         else:
             lists[path] = column
-    yield Group(places, scalars, lists)
+    yield Group(places, scalars, lists, found)
 
 
-def _shapes(column: Column) -> list[Any]:
+def _shapes(column: Column, types: frozenset[type]) -> list[Any]:
     """Of each value the names of its fields; of what is no object whether it is a list."""
-    types = set(map(type, column))
     if types == {dict}:
         return list(map(tuple, column))
     if types == {list}:
@@ -127,4 +132,5 @@ def _one_by_one(
 ) -> Iterator[Group]:
     for place in places:
         scalars, lists = flatten(records[place], whole)
-        yield Group([place], {p: [v] for p, v in scalars.items()}, {p: [v] for p, v in lists.items()})
+        types = {path: frozenset([type(value)]) for path, value in scalars.items()}
+        yield Group([place], {p: [v] for p, v in scalars.items()}, {p: [v] for p, v in lists.items()}, types)

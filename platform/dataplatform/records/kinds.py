@@ -82,17 +82,20 @@ def _kind_of_int(value: int) -> str:
     return BIG if -(2**63) <= value < 2**63 else HUGE
 
 
-def kinds_of_values(column: Sequence[Any], textual: bool) -> dict[str, int]:
+def kinds_of_values(
+    column: Sequence[Any], textual: bool, types: frozenset[type] | None = None
+) -> dict[str, int]:
     """How many of the scalars are of which kind, nulls left out. Integers count as the narrowest kind of them all.
+
+    `types`: those of the values, where they are known already.
 
     >>> kinds_of_values([1, 2**60, None, "x", "2026-01-31"], False)
     {'big': 2, 'text': 1, 'date': 1}
     """
-    types = set(map(type, column))
+    types = frozenset(map(type, column)) if types is None else types
     alone = len(types) == 1
-    types.discard(type(None))
     counts: dict[str, int] = {}
-    for type_ in sorted(types, key=str):
+    for type_ in sorted(types - {type(None)}, key=str):
         values: Sequence[Any] = column if alone else [v for v in column if type(v) is type_]
         if type_ is str:
             more = _kinds_of_texts(values, textual)
@@ -113,6 +116,8 @@ def _kinds_of_texts(texts: Sequence[str], textual: bool) -> dict[str, int]:
         dashes = "-" in "".join(texts)  # looked for once: most columns have none
         maybe = [t for t in texts if t[4:5] == "-" and t[7:8] == "-"] if dashes else []
     counts = {TEXT: len(texts) - len(maybe)} if len(maybe) < len(texts) else {}
+    if not maybe:
+        return counts
     if _are_instants(maybe):
         return counts | {TIMESTAMPTZ: len(maybe)}
     for text, number in Counter(maybe).items():

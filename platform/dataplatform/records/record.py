@@ -112,13 +112,17 @@ def key_hash(values: Iterable[Any], scope: bytes = b"") -> bytes | None:
 
 def key_hashes(columns: Sequence[Sequence[str | int]]) -> list[bytes]:
     """`key_hash` of many keys, of strings and integers; a column for each field."""
-    parts = [list(map(_sized_part, column)) for column in columns]
-    return [blake2b(b"".join(own), digest_size=16).digest() for own in zip(*parts, strict=True)]
+    parts = [_sized_parts(column) for column in columns]
+    texts = parts[0] if len(parts) == 1 else map(b"".join, zip(*parts, strict=True))
+    return [blake2b(text, digest_size=16).digest() for text in texts]
 
 
-def _sized_part(value: str | int) -> bytes:
-    part = b"s" + value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"i%d" % value
-    return b"%d:" % len(part) + part
+def _sized_parts(column: Sequence[str | int]) -> list[bytes]:
+    texts = [
+        b"s" + value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"i%d" % value
+        for value in column
+    ]
+    return [b"%d:%b" % (len(text), text) for text in texts]
 
 
 def number_text(value: Any) -> Any:
@@ -151,7 +155,10 @@ def content_id(record: Mapping[str, Any]) -> bytes:
 
 def content_ids(records: Sequence[Mapping[str, Any]]) -> list[bytes]:
     """`content_id` of many records."""
-    texts = map(dump, records)
+    try:
+        texts = [orjson.dumps(record, number_text, orjson.OPT_SORT_KEYS) for record in records]
+    except (TypeError, orjson.JSONEncodeError):
+        texts = list(map(dump, records))
     return [blake2b(text, digest_size=16).digest() for text in texts]
 
 

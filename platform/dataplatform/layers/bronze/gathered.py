@@ -53,16 +53,14 @@ class Run:
     def commands(self) -> Iterator[list[bytes]]:
         """All of them in the order of their ids, as many at once as a command takes."""
         order = hs.order(hs.hashes(bytes(self.ids)).byteswap())  # as bytes are compared
-        block: list[bytes] = []
-        size = 0
-        for piece, begin, end in np.frombuffer(self.places, np.int64).reshape(-1, 3)[order].tolist():
-            if block and (len(block) == COMMAND or size + end - begin > COMMAND_BYTES):
-                yield block
-                block, size = [], 0
-            block.append(self.pieces[piece][begin:end])
-            size += end - begin
-        if block:
-            yield block
+        places = np.frombuffer(self.places, np.int64).reshape(-1, 3)[order]
+        ends = np.cumsum(places[:, 2] - places[:, 1])
+        at, before = 0, 0
+        while at < len(places):
+            fits = int(np.searchsorted(ends, before + COMMAND_BYTES, "right"))
+            to = max(at + 1, min(at + COMMAND, fits))
+            yield [self.pieces[piece][begin:end] for piece, begin, end in places[at:to].tolist()]
+            at, before = to, int(ends[to - 1])
 
 
 class Gathered:

@@ -63,7 +63,8 @@ def difference(base: Held, new: Held, most: float) -> Difference | None:
     same[known] = (base.versions[pairs] == new.versions[known]).all(axis=1) & (
         base.lines[pairs] == new.lines[known]
     ).all(axis=1)
-    gone = ~member(base.keys, new.keys)
+    gone = np.ones(len(base), bool)
+    gone[pairs] = False
     if int((~same).sum()) + int(gone.sum()) >= most:
         return None
     return Difference(new.take(~same), base.keys[gone])
@@ -73,8 +74,8 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
     """The inverse of `difference`; the order is that of the base, then that of the change."""
     if not len(change.entries) and not len(change.gone):
         return replace(base, held=held)
-    stays = ~(member(base.keys, change.entries.keys) | member(base.keys, change.gone))
     entries = change.entries
+    stays = ~member(base.keys, np.concatenate([entries.keys, change.gone]))
     words = max(base.masks.shape[1], entries.masks.shape[1])
     return Held(
         np.concatenate([base.keys[stays], entries.keys]),

@@ -77,28 +77,33 @@ class Record(NamedTuple):
     exotic: bool
 
 
+Plain = tuple[list[bytes], list[dict[str, Any]]]
+
+
 def parse_block(lines: list[bytes], rule: Rule) -> list[Record | Bad]:
     """Many JSON texts at once: what is plain for all of them is not asked of each."""
     plain = plain_block(lines, rule)
-    return [*plain] if plain is not None else [parse(line, rule) for line in lines]
+    return list(map(Record, *plain, repeat(False))) if plain else [parse(line, rule) for line in lines]
 
 
-def plain_block(lines: list[bytes], rule: Rule) -> list[Record] | None:
-    """The same, where all of them are plain; else None."""
+def plain_block(lines: list[bytes], rule: Rule) -> Plain | None:
+    """Their keys and what they hold, where all of them are plain; else None."""
     try:
         return _plain(lines, rule)
     except Exception:  # one by one we see whose it is, and say so
         return None
 
 
-def _plain(lines: list[bytes], rule: Rule) -> list[Record] | None:
-    """The records where all lines are ordinary; None where one needs a closer look."""
+def _plain(lines: list[bytes], rule: Rule) -> Plain | None:
+    """None where one needs a closer look."""
     joined = b"\n".join(lines)
     if len(joined) > MAX_BYTES or (not rule.textual and precise_needed(joined)):
         return None
     if len(joined) > SURE and max(map(len, lines)) > SURE:
         return None
-    if _ITEM.search(joined) or _ESCAPES.search(joined) or (b"$" in joined and b"$ref" in joined):
+    if _ITEM.search(joined) or (b"$" in joined and b"$ref" in joined):
+        return None
+    if b"\\" in joined and _ESCAPES.search(joined):
         return None
     if max(map(len, joined.translate(None, _NO_OPENERS).split(b"\n"))) > MAX_DEPTH:
         return None
@@ -113,11 +118,11 @@ def _plain(lines: list[bytes], rule: Rule) -> list[Record] | None:
     if rule.null_values or rule.notation:
         values = [_read(value, rule) for value in values]
     if not rule.key:  # `key: row`: known when all of the batch is
-        return [Record(NO_KEY, value, False) for value in values]
+        return [NO_KEY] * len(values), values
     columns = [[value.get(path) for value in values] for path in rule.key]
     if any(not set(map(type, column)) <= {str, int} for column in columns):
         return None
-    return list(map(Record, key_hashes(columns), values, repeat(False)))
+    return key_hashes(columns), values
 
 
 def parse(line: bytes, rule: Rule) -> Record | Bad:

@@ -49,8 +49,9 @@ def noted(
         # an item may have no field at all: that it is there is a path of its own
         mask = mask_of(profile, prefix, ("", *group.scalars) if prefix else tuple(group.scalars))
         counted = [fresh[number] for number in group.places]
+        rest = None if all(counted) else counted
         for path, column in group.scalars.items():
-            _note_kinds(profile, prefix + path, column, counted)
+            _note_kinds(profile, prefix + path, column, group.types[path], rest)
         for path, column in group.lists.items():
             mask |= mask_of(profile, prefix, (path,))
             into = nested.setdefault(path, ([], []))
@@ -67,10 +68,12 @@ def noted(
     return masks
 
 
-def _note_kinds(profile: Profile, path: str, column: Sequence[Any], fresh: Sequence[bool]) -> None:
-    counts = kinds_of_values(column, profile.textual)
+def _note_kinds(
+    profile: Profile, path: str, column: Sequence[Any], types: frozenset[type], fresh: Sequence[bool] | None
+) -> None:
+    counts = kinds_of_values(column, profile.textual, types)
     profile.kinds[path] = join_all([profile.kinds.get(path, NULL), *counts])
-    if not all(fresh):
+    if fresh is not None:
         values = [value for value, first in zip(column, fresh, strict=True) if first]
         counts = kinds_of_values(values, profile.textual)
     add_counts(profile.counts, {path: counts})

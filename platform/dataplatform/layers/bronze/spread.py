@@ -80,17 +80,16 @@ class Storing:
             with server_errors():
                 return repeated(self.gathered.rest(), self.whole, self.rule.textual)
         lines, self.whole, text = sent
-        records = plain_block(lines, self.rule)
-        if records is None:
+        plain = plain_block(lines, self.rule)
+        if plain is None:
             return None
-        docs = Grouped(record.doc for record in records)
+        keys, docs = plain[0], Grouped(plain[1])
         versions = content_ids(docs)
+        batch, found = self.batch.batch_id, zip(versions, keys, docs, strict=True)
         with server_errors():
-            documents = [
-                document_of(v, r, self.batch.batch_id) for v, r in zip(versions, records, strict=True)
-            ]
+            documents = [{"_id": v, "key": key, "batch": batch, "doc": doc} for v, key, doc in found]
             known = self.gathered.add(documents)
-        return self._stored(versions, [r.key for r in records], docs, _unpacked(text), known)
+        return self._stored(versions, keys, docs, _unpacked(text), known)
 
     def _stored(
         self, versions: list[bytes], keys: list[bytes], docs: Grouped, making: Make | None, known: list[bytes]

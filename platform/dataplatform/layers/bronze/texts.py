@@ -25,7 +25,8 @@ _SHAPE = bytes(
     else ord("x")
     for b in range(256)
 )
-_LONG = (b"d0000000000000000", b"s0000000000000000")
+_DIGITS = b"0" * 16
+_LONG = (b"d" + _DIGITS, b"s" + _DIGITS)
 _EXPONENT = re.compile(b"0es?000")
 NUMBER = "$number"
 
@@ -79,10 +80,8 @@ def _value(line: bytes, textual: bool) -> Value:
 def precise_needed(text: bytes) -> bool:
     """Whether the text may hold a number that a double or 64 bits cannot: 16 digits, a big exponent."""
     shape = text.translate(_SHAPE)
-    if any(long in shape for long in _LONG):
+    if _DIGITS in shape and any(long in shape for long in _LONG):  # one search is all that most texts take
         return True
-    if b"0e000" not in shape and b"0es000" not in shape:
-        return False
     return any(_begins_as_number(shape, hit.start()) for hit in _EXPONENT.finditer(shape))
 
 

@@ -30,7 +30,8 @@ _SPECIAL = ("\\", "\t", "\n", "\r")
 
 @dataclass(frozen=True)
 class Block:
-    """Records of one table. `roots`, `parents`: keys of the records they belong to, for a child table."""
+    """Records of one table. `starts`: when each became valid, none where all did with their batch; `roots`, `parents`:
+    keys of the records they belong to, for a child table."""
 
     records: Sequence[Mapping[str, Any]]
     keys: Sequence[bytes]
@@ -52,7 +53,7 @@ class _Items:
 
 
 def copy_lines(plan: Plan, block: Block) -> Lines:
-    """COPY lines by table, in the order of columns that merge has; raises BadValue."""
+    """COPY lines by table, in the order of `staging.columns_of`; raises BadValue."""
     lines: Lines = {table.name: [] for table in plan.root.tables()}
     _table(plan.root, block, plan.whole, lines)
     return lines
@@ -78,7 +79,8 @@ def _gather(table: TablePlan, block: Block, places: Sequence[int], found: Column
             continue
         count = len(listed)
         into.records.extend(map(item_fields, listed))
-        into.starts.extend([block.starts[place]] * count)
+        if block.starts:
+            into.starts.extend([block.starts[place]] * count)
         root = block.roots[place] if table.is_child else block.keys[place].hex()
         into.roots.extend([root] * count)
         into.parents.extend([block.keys[place]] * count)
@@ -101,7 +103,7 @@ def _keyed(table: TablePlan, items: _Items, whole: frozenset[str]) -> Block:
     return Block(
         [items.records[p] for p in places],
         [keys[p] for p in places],
-        [items.starts[p] for p in places],
+        [items.starts[p] for p in places] if items.starts else (),
         [items.roots[p] for p in places],
         [items.parents[p] for p in places],
         [items.indexes[p] for p in places],
@@ -128,14 +130,13 @@ def _group(table: TablePlan, block: Block, group: Group) -> list[str]:
     for column in table.columns:
         values = group.scalars.get(column.path)
         if values is not None:
-            body[column.path], parts[column.path] = _column(column, values)
-    first = _hashes(table.scd1_paths, parts, len(keys)) if table.scd1 else [NO_VALUES.hex()] * len(keys)
-    head: list[Sequence[str]] = [
-        [key.hex() for key in keys],
-        first,
-        _hashes(table.scd2_paths, parts, len(keys)),
-        block.starts if everyone else [block.starts[place] for place in places],
-    ]
+            body[column.path], parts[column.path] = _column(column, values, group.types[column.path])
+    head: list[Sequence[str]] = [[key.hex() for key in keys]]
+    if table.scd1:
+        head.append(_hashes(table.scd1_paths, parts, len(keys)))
+    head.append(_hashes(table.scd2_paths, parts, len(keys)))
+    if block.starts:
+        head.append(block.starts if everyone else [block.starts[place] for place in places])
     if table.is_child:
         index = [NULL] * len(keys) if table.key else [str(block.indexes[place]) for place in places]
         parents = [block.parents[place].hex() for place in places]
@@ -166,14 +167,12 @@ def _merged(parts: Iterable[Part]) -> list[Part]:
     return result
 
 
-def _column(column: ColumnPlan, values: Column) -> tuple[Sequence[str], list[Part]]:
+def _column(column: ColumnPlan, values: Column, types: frozenset[type]) -> tuple[Sequence[str], list[Part]]:
     """The values as fields for COPY, and what they add to the rows' hashes (see `records.row_hash`).
 
     Raises BadValue. What a column adds are texts, one a row or one for all.
     """
-    kinds = set(map(type, values))
-    nullable = _NOTHING in kinds
-    kinds.discard(_NOTHING)
+    nullable, kinds = _NOTHING in types, types - {_NOTHING}
     if not kinds:
         return [NULL] * len(values), []
     texts = _texts(column, kinds, values, nullable)
@@ -183,7 +182,7 @@ def _column(column: ColumnPlan, values: Column) -> tuple[Sequence[str], list[Par
     return texts, [["" if v is None else f"{prefix}{t}\t" for v, t in zip(values, texts, strict=True)]]
 
 
-def _texts(column: ColumnPlan, kinds: set[type], values: Column, nullable: bool) -> Sequence[str]:
+def _texts(column: ColumnPlan, kinds: frozenset[type], values: Column, nullable: bool) -> Sequence[str]:
     """Fields for COPY; many at once where the values are all of one kind (beside nulls) that fits the type."""
     if len(kinds) > 1:
         return _converted(column, values)
@@ -225,8 +224,11 @@ _ANY = (-(10**4400), 10**4400)  # Python writes no longer ones
 _WHOLE = {"text": _ANY, "numeric": _ANY, "double precision": (-(2**53), 2**53)}
 
 
+# each byte as what it is to a number: zero, another digit, point, exponent, sign, what may follow one, else
+_SHAPES = {"z": "0", "0": "123456789", ".": ".", "e": "eE", "s": "+-", "d": ",]}"}
+_SHAPE = bytes(next((ord(s) for s, of in _SHAPES.items() if chr(b) in of), ord("x")) for b in range(256))
 # what a number is not written like when it is plain: its zeros, its exponent
-_UNPLAIN = re.compile(rb"\.0[,\]}]|[0-9][eE][-+]?[0-9]")
+_ZERO, _EXPONENT = re.compile(rb"\.zd"), re.compile(rb"e(?=[0zs])(?<=[0z]e)")
 _PLAINLY = converter("jsonb")
 
 
@@ -240,12 +242,21 @@ def _jsons(values: Sequence[Any]) -> Sequence[str] | None:
     fields = joined.decode().split("\n")
     if b"\\" in joined:
         fields = list(map(escape, fields))
-    at = place = 0
-    for found in _UNPLAIN.finditer(joined):
-        place += joined.count(b"\n", at, found.start())
-        at = found.start()
+    for place in _unplain(joined):
         fields[place] = _PLAINLY(values[place])
     return fields
+
+
+def _unplain(joined: bytes) -> set[int]:
+    """Lines that may have a number which is not written plainly; in strings as well."""
+    shape = joined.translate(_SHAPE)
+    places = sorted(m.start() for pattern in (_ZERO, _EXPONENT) for m in pattern.finditer(shape))
+    found, at, place = set(), 0, 0
+    for start in places:
+        place += joined.count(b"\n", at, start)
+        at = start
+        found.add(place)
+    return found
 
 
 def _special(values: Iterable[str]) -> bool:

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Engine
 from dataplatform.errors import DataplatformError
 from dataplatform.layers.silver import evolve
 from dataplatform.layers.silver.plan import Plan, TablePlan
-from dataplatform.layers.silver.staging import copied
+from dataplatform.layers.silver.staging import copied, usual, with_defaults
 from dataplatform.names import qualified
 from dataplatform.records.refs import EntityRef
 from dataplatform.storage.postgres import raw_connection, transaction
@@ -87,8 +87,11 @@ class Lanes:
 
 
 @contextmanager
-def opened(conn: sa.Connection, plan: Plan, number: int) -> Iterator[Lanes | None]:
-    """So many connections beside the load's, and the tables that they fill; None where one does as well."""
+def opened(conn: sa.Connection, plan: Plan, at: int, number: int) -> Iterator[Lanes | None]:
+    """So many connections beside the load's, and the tables that they fill; None where one does as well.
+
+    `at`: the batch's time, microseconds.
+    """
     number = min(number, MOST)
     if number < 2 or not _sees_what_others_commit(conn):
         yield None
@@ -98,6 +101,7 @@ def opened(conn: sa.Connection, plan: Plan, number: int) -> Iterator[Lanes | Non
             raw_connection(other).execute(evolve.table_ddl(table, SCHEMA, evolve.COMMON).encode())
             note = sql.SQL("comment on table {} is {}").format(place(table), sql.Literal(str(plan.ref)))
             raw_connection(other).execute(note)
+            raw_connection(other).execute(with_defaults(place(table), usual(at)))
     with ExitStack() as stack:
         others = [raw_connection(stack.enter_context(conn.engine.connect())) for _ in range(number)]
         for one in (raw_connection(conn), *others):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -68,7 +68,7 @@ def load(
     if {change.table for change in changed if change.change == "create"} == {
         t.name for t in plan.root.tables()
     }:
-        work.lanes = partial(lanes.opened, conn, plan)
+        work.lanes = partial(lanes.opened, conn, plan, batch.at)
     newest = not task.applied or task.batch.batch_id > task.applied[-1]
     done = restate(work, everything) if everything or not newest else _merge(work)
     if closed is not None and task.entity.effective_at and done.closed:
@@ -225,9 +225,11 @@ def _candidates(work: Work, first: bool) -> tuple[Flags, hs.Hashes]:
     before = work.history.manifest(task.applied[-1])
     repeated = manifest.repeats(before)
     held = entries if repeated else work.history.entries(before)
-    candidate = everyone
+    candidate, left = everyone, None
     if manifest.load == "full" and before.complete and before.unique:
-        candidate = np.zeros(len(entries), bool) if repeated else _differ(entries, held)
+        candidate = np.zeros(len(entries), bool)
+        if not repeated:
+            candidate, left = _differ(entries, held)
         if task.entity.effective_at:
             # a record without a time of its own now follows one that was dated ahead
             since = moment_text(micros(batch_time(before.batch_id)))
@@ -239,21 +241,26 @@ def _candidates(work: Work, first: bool) -> tuple[Flags, hs.Hashes]:
         return candidate, hs.EMPTY
     if repeated and before.complete and not len(held.held):
         return candidate, hs.EMPTY
-    held = held.alive(before.paths)
-    open_ = held.keys if before.complete and not len(held.held) else state.open_keys(work.conn, work.plan)
-    open_ = hs.unique(open_)
-    gone = open_[~hs.member(open_, entries.keys) & ~hs.member(open_, entries.held)]
-    return candidate, gone
+    if left is None or len(held.held):  # of records that could not be read, an earlier version may be open
+        alive = held.alive(before.paths)
+        sure = before.complete and not len(held.held)
+        open_ = hs.unique(alive.keys if sure else state.open_keys(work.conn, work.plan))
+        gone = open_[~hs.member(open_, entries.keys)]
+    else:
+        gone = hs.unique(held.take(left).alive(before.paths).keys)
+    return candidate, gone[~hs.member(gone, entries.held)]
 
 
-def _differ(entries: Held, held: Held) -> Flags:
-    """Which entries are not the same in a batch that held each key once."""
+def _differ(entries: Held, held: Held) -> tuple[Flags, Flags]:
+    """Which entries are not the same in a batch that held each key once, and which of its own are not among them."""
     at = hs.find(entries.keys, held.keys)
     known = np.flatnonzero(at >= 0)
     same = (held.versions[at[known]] == entries.versions[known]).all(axis=1)
     differ: Flags = np.ones(len(entries), bool)
     differ[known[same]] = False
-    return differ
+    left: Flags = np.ones(len(held), bool)
+    left[at[known]] = False
+    return differ, left
 
 
 def _covers(plan: Plan, present: frozenset[str]) -> bool:
@@ -273,7 +280,7 @@ def _covers(plan: Plan, present: frozenset[str]) -> bool:
 
 def _staged_all(work: Work, first: bool, keys: hs.Hashes, versions: hs.Hashes) -> Merger:
     """Stages the records of some keys; those of many with other processes, where these are free."""
-    task, plan = work.task, work.plan
+    task, plan = work.task, work.plan if first else replace(work.plan, timed=True)
     number = 0 if task.entity.by_row else len(keys)  # equal records without a key are told apart here
     making = Making(plan, task.entity, work.batch.at, task.screening)
     with (
@@ -299,7 +306,7 @@ def _staged_ahead(
     if ahead is None:
         return keys, versions
     open_ = np.ones(len(versions), bool)
-    for places, text, made_for in ahead.texts(work.plan, work.task.entity, versions):
+    for places, text, made_for in ahead.texts(merger.plan, work.task.entity, versions):
         open_[places] = False
         merger.add_text(text, made_for)
     return keys[open_], versions[open_]
@@ -336,9 +343,8 @@ def _stage(work: Work, merger: Merger, keys: list[bytes], found: Found) -> None:
     keys, found = _screened(work, keys, found)
     docs = [doc for _, doc in found]
     try:
-        merger.add_lines(
-            copy_lines(work.plan, Block(docs, keys, starts(work.task.entity, work.batch.at, docs)))
-        )
+        when = starts(work.task.entity, work.batch.at, docs, merger.plan.timed)
+        merger.add_lines(copy_lines(merger.plan, Block(docs, keys, when)))
     except BadValue:
         for key, (version, doc) in zip(keys, found, strict=True):
             staged = _staged(work, key, version, doc)

@@ -39,7 +39,9 @@ class Making(Sendable):
         try:
             if refused(self.screen, docs, self.plan.whole):
                 return None
-            lines = copy_lines(self.plan, Block(docs, keys, starts(self.entity, self.at, docs)))
+            lines = copy_lines(
+                self.plan, Block(docs, keys, starts(self.entity, self.at, docs, self.plan.timed))
+            )
         except (BadValue, LoadError):
             return None
         return {
@@ -52,11 +54,14 @@ def paths_of(plan: Plan) -> dict[str, str]:
     return {key: column.path for column in plan.root.columns for key in (column.name, column.path)}
 
 
-def starts(entity: Entity, at: int, docs: Sequence[dict[str, Any]]) -> list[str]:
-    """When each record became valid, as COPY wants it; `at`: the batch's time, microseconds.
+def starts(entity: Entity, at: int, docs: Sequence[dict[str, Any]], timed: bool) -> list[str]:
+    """When each record became valid, as COPY wants it; none where that is not asked for. `at`: the batch's time,
+    microseconds.
 
     Raises BadValue where one says an impossible time.
     """
+    if not timed:
+        return []
     usual = moment_text(at)
     if entity.effective_at is None:
         return [usual] * len(docs)

@@ -17,7 +17,7 @@ from dataplatform.layers.silver.columns import Text
 from dataplatform.layers.silver.evolve import SCHEMA, indexes
 from dataplatform.layers.silver.lanes import Lanes, adopt, place
 from dataplatform.layers.silver.plan import Plan, TablePlan
-from dataplatform.layers.silver.rows import Row, Rows, moment_text, row_hashes, texts, typed
+from dataplatform.layers.silver.rows import NO_VALUES, Row, Rows, moment_text, row_hashes, texts, typed
 from dataplatform.layers.silver.staging import (
     CopyBuffer,
     columns_in,
@@ -28,12 +28,14 @@ from dataplatform.layers.silver.staging import (
     index_keys,
     stage_name,
     temporary,
+    usual,
     with_defaults,
     without_defaults,
 )
 from dataplatform.records.record import HASH_VERSION
 
 SLOW, GONE = "dp_slow", "dp_gone"
+HASH1 = f"uuid default '{NO_VALUES.hex()}'"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ def _fields(table: TablePlan, row: Row, root: bytes, start: str) -> list[str]:
 
 
 class Merger:
-    """Takes staged records, then merges them in one go."""
+    """Takes staged records, then merges them in one go.
+
+    `first`: they go straight into tables where only they are; only then may rows say nothing of their time.
+    """
 
     def __init__(
         self, conn: psycopg.Connection, plan: Plan, batch: Batch, first: bool, lanes: Lanes | None = None
@@ -118,18 +123,19 @@ class Merger:
         self.tables = list(plan.root.tables())
         self.stages = {t.name: stage_name(t, "stage", i) for i, t in enumerate(self.tables)}
         self.buffers = {t.name: self._buffer(t) for t in self.tables}
+        self.columns = columns_of(plan, plan)  # of text
 
     def _buffer(self, table: TablePlan) -> CopyBuffer:
         columns = columns_in(table)
         if self.lanes:
             return CopyBuffer(self.lanes.put, place(table), columns)
         if self.first:
-            self.conn.execute(with_defaults(_target(table), _common(self.batch)))
+            self.conn.execute(with_defaults(_target(table), _common(self.batch) | usual(self.batch.at)))
             for index, _ in indexes(table):  # made anew after the COPY, sorted: half the work
                 self.conn.execute(f"drop index {index}".encode())
             return CopyBuffer(partial(copied, self.conn), _target(table), columns)
         types = {c.name: c.type for c in table.columns}
-        system = {"dp_valid_from": "timestamptz", "dp_index": "integer"}
+        system = {"dp_hash1": HASH1, "dp_valid_from": "timestamptz", "dp_index": "integer"}
         name = self.stages[table.name]
         temporary(self.conn, name, [(c, types.get(c) or system.get(c, "uuid")) for c in columns])
         return CopyBuffer(partial(copied, self.conn), sql.Identifier(name), columns)
@@ -143,7 +149,7 @@ class Merger:
     def add_lines(self, lines: Mapping[str, list[str]]) -> None:
         """COPY lines by table."""
         for name, found in lines.items():
-            self.buffers[name].add_lines(found)
+            self.buffers[name].add_lines(found, self.columns[name])
 
     def add_text(self, text: Text, made_for: Plan) -> None:
         """The same, made elsewhere, for a plan that ours holds."""
@@ -164,7 +170,8 @@ class Merger:
             adopt(self.conn, self.plan, _common(self.batch))
         if self.first:
             for table in self.tables:
-                self.conn.execute(without_defaults(_target(table), _common(self.batch)))
+                common = {**_common(self.batch), **usual(self.batch.at)}
+                self.conn.execute(without_defaults(_target(table), common))
                 for _, ddl in indexes(table):
                     self.conn.execute(ddl.encode())
                 # what merges look at; the rest is autovacuum's, it costs a tenth of the load

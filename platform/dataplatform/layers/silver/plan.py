@@ -106,11 +106,12 @@ class TablePlan(Sendable):
 
 @dataclass(frozen=True)
 class Plan(Sendable):
-    """All tables of an entity, and what is known of every path."""
+    """All tables of an entity, and what is known of every path. `timed`: each row says when it became valid."""
 
     ref: EntityRef
     root: TablePlan
     known: Mapping[str, KnownPath] = field(default_factory=dict)
+    timed: bool = False
 
     @cached_property
     def whole(self) -> frozenset[str]:
@@ -129,7 +130,7 @@ class Plan(Sendable):
 
     def holds(self, other: Plan) -> bool:
         """Whether the other's columns are all here and alike: of records that have no others both make the same."""
-        if self.whole != other.whole:
+        if self.whole != other.whole or (self.timed and not other.timed):
             return False
         for name, (prefix, key, columns) in other.layout.items():
             mine = self.layout.get(name)
@@ -195,7 +196,7 @@ def make_plan(ref: EntityRef, entity: Entity, known: Mapping[str, KnownPath], em
     paths = {p: _typed(p, paths, said) for p in paths}
     tables = _prefixes(paths)
     root = _table("", ref.table, entity, paths, said, tables)
-    return Plan(ref, root, _named(paths, root))
+    return Plan(ref, root, _named(paths, root), entity.effective_at is not None)
 
 
 def _typed(path: str, paths: Mapping[str, KnownPath], said: Mapping[str, Column]) -> KnownPath:

@@ -49,4 +49,4 @@ def _taken(
         if text is None:
             yield hs.pieces(hs.hashes(owners)), work.history.decode(data)
         else:
-            merger.add_text(text, work.plan)
+            merger.add_text(text, merger.plan)

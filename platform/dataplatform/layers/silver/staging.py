@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from dataplatform.layers.silver.plan import Plan, TablePlan
+from dataplatform.layers.silver.rows import NO_VALUES, moment_text
 from dataplatform.names import digest
 
 FLUSH = 1 << 20  # characters of COPY text held back for a table
@@ -84,9 +85,9 @@ class CopyBuffer:
         if self.size >= FLUSH:
             self.flush()
 
-    def add_lines(self, lines: Sequence[str]) -> None:
-        """Lines that are whole already."""
-        self._turn(self.columns)
+    def add_lines(self, lines: Sequence[str], columns: Sequence[str]) -> None:
+        """Lines that are whole already, of some of the columns; the others have their defaults."""
+        self._turn(columns)
         self.lines.extend(lines)
         self.size += sum(map(len, lines))
         self.rows += len(lines)
@@ -94,7 +95,7 @@ class CopyBuffer:
             self.flush()
 
     def add_text(self, text: bytes, rows: int, columns: Sequence[str]) -> None:
-        """Whole lines, each with its end, of some of the columns; the others have no value."""
+        """Whole lines, each with its end, of some of the columns; the others have their defaults."""
         self._turn(columns)
         self.texts.append(text)
         self.size += len(text)
@@ -145,6 +146,21 @@ def _system(table: TablePlan) -> list[str]:
 
 
 def columns_of(plan: Plan, other: Plan) -> dict[str, list[str]]:
-    """Columns of each of the other's tables, by the names that they have in the plan."""
+    """Columns of COPY text that was made for the other, of each table, by the names that they have in the plan.
+
+    Those that are the same in all rows of a batch are not among them, but defaults (`usual`): what Postgres spends on
+    a line is above all reading hashes and times from text.
+    """
     named = {t.name: {c.path: c.name for c in t.columns} for t in plan.root.tables()}
-    return {t.name: [*_system(t), *(named[t.name][c.path] for c in t.columns)] for t in other.root.tables()}
+    return {
+        t.name: [
+            *(c for c in _system(t) if (t.scd1 or c != "dp_hash1") and (other.timed or c != "dp_valid_from")),
+            *(named[t.name][c.path] for c in t.columns),
+        ]
+        for t in other.root.tables()
+    }
+
+
+def usual(at: int) -> dict[str, object]:
+    """What rows of a first load hold where text is silent: no attributes that are overwritten; the batch's time."""
+    return {"dp_hash1": NO_VALUES.hex(), "dp_valid_from": moment_text(at)}
