@@ -11,9 +11,9 @@ import pytest
 from dataplatform.layers.silver.columns import Block, copy_lines
 from dataplatform.layers.silver.convert import BadValue
 from dataplatform.layers.silver.known import KnownPath
-from dataplatform.layers.silver.merge import prepare
 from dataplatform.layers.silver.plan import Plan, make_plan
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, moment_text
+from dataplatform.layers.silver.staged import prepare
 from dataplatform.layers.silver.staging import columns_in, columns_of, usual
 from dataplatform.metadata.source import Entity
 from dataplatform.records.columnar import grouped

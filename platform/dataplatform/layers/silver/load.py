@@ -23,12 +23,13 @@ from dataplatform.layers.silver.deletes import check_deletes
 from dataplatform.layers.silver.evolve import Change
 from dataplatform.layers.silver.known import KnownPath
 from dataplatform.layers.silver.making import Making, paths_of, refused, starts
-from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock, prepare
+from dataplatform.layers.silver.merge import Batch, Clocked, Done, Merger, clock
 from dataplatform.layers.silver.observe import Screen, effective_at, present_paths
 from dataplatform.layers.silver.plan import UNBORN, Plan
 from dataplatform.layers.silver.restate import restate, restate_keys
 from dataplatform.layers.silver.rows import Row, Rows, child_rows, micros, moment_text
 from dataplatform.layers.silver.spread import Converting, staged_elsewhere
+from dataplatform.layers.silver.staged import prepare
 from dataplatform.layers.silver.task import Mode, Task, Work
 from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
