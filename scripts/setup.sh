@@ -5,7 +5,7 @@
 set -eu
 python=$1 venv=$2
 # a /tmp that is not open to everyone stops ordinary users, and root's apt, whose downloads are another user's
-[ -n "${TMPDIR:-}" ] || [ -k /tmp ] || { TMPDIR=/var/tmp && export TMPDIR; }
+[ -n "${TMPDIR:-}" ] || [ -k /tmp ] || [ ! -w /var/tmp ] || { TMPDIR=/var/tmp && export TMPDIR; }
 if [ -z "$python" ]; then
     echo "dataplatform needs Python 3.11 or later, and none was found." >&2
     echo "  → install it (Debian: apt-get install python3 python3-venv), or say: make PYTHON=/path/to/python3" >&2

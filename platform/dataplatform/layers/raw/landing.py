@@ -166,7 +166,7 @@ class _Writer:
                 if self.state is None and self.landing.before:  # it may be in no other batch that silver gets
                     self.state = self.landing.before.state
             case Records(kind="records" | "document"):
-                if not set(map(type, item.data)) <= {bytes}:
+                if not all(isinstance(line, bytes) for line in item.data):
                     raise SourceError(
                         f"{self.ref.entity}: the connector gave Records that hold other things than lines of bytes",
                         "page_of([{…}, …]) makes Records of mappings",
