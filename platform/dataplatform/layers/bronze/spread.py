@@ -87,8 +87,7 @@ class Storing:
         versions = content_ids(docs)
         batch, found = self.batch.batch_id, zip(versions, keys, docs, strict=True)
         with server_errors():
-            documents = [{"_id": v, "key": key, "batch": batch, "doc": doc} for v, key, doc in found]
-            known = self.gathered.add(documents)
+            known = self.gathered.add([_plain_document(v, key, doc, batch) for v, key, doc in found])
         return self._stored(versions, keys, docs, _unpacked(text), known)
 
     def _stored(
@@ -115,7 +114,11 @@ def document_of(version: bytes, record: Record, batch_id: str) -> dict[str, Any]
     if record.exotic:
         doc = to_bson(record.doc)
         return {"_id": version, "key": record.key, "batch": batch_id, "exotic": True, "doc": doc}
-    return {"_id": version, "key": record.key, "batch": batch_id, "doc": record.doc}
+    return _plain_document(version, record.key, record.doc, batch_id)
+
+
+def _plain_document(version: bytes, key: bytes, doc: dict[str, Any], batch_id: str) -> dict[str, Any]:
+    return {"_id": version, "key": key, "batch": batch_id, "doc": doc}
 
 
 def first_of_each(versions: Sequence[bytes], fresh: Set[bytes]) -> list[bool]:

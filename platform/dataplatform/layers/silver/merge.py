@@ -99,7 +99,7 @@ class Merger:
         if self.lanes:
             return CopyBuffer(self.lanes.put, place(table), columns)
         if self.first:
-            self.conn.execute(with_defaults(_target(table), _common(self.batch) | usual(self.batch.at)))
+            self.conn.execute(with_defaults(_target(table), _defaults(self.batch)))
             for index, _ in indexes(table):  # made anew after the COPY, sorted: half the work
                 self.conn.execute(f"drop index {index}".encode())
             return CopyBuffer(partial(copied, self.conn), _target(table), columns)
@@ -139,8 +139,7 @@ class Merger:
             adopt(self.conn, self.plan, _common(self.batch))
         if self.first:
             for table in self.tables:
-                common = {**_common(self.batch), **usual(self.batch.at)}
-                self.conn.execute(without_defaults(_target(table), common))
+                self.conn.execute(without_defaults(_target(table), _defaults(self.batch)))
                 for _, ddl in indexes(table):
                     self.conn.execute(ddl.encode())
                 # what merges look at; the rest is autovacuum's, it costs a tenth of the load
@@ -282,6 +281,11 @@ class Merger:
 def _common(batch: Batch) -> dict[str, object]:
     """What the system columns hold in all rows of a first load."""
     return _constants(batch) | {"dp_current": "true", "dp_deleted": "false"}
+
+
+def _defaults(batch: Batch) -> dict[str, object]:
+    """The same, and what rows hold where text says nothing of it."""
+    return _common(batch) | usual(batch.at)
 
 
 def _constants(batch: Batch) -> dict[str, object]:
