@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # two processes, each with servers of its own; a module's tests stay together: make test SIDE_BY_SIDE= for one
 SIDE_BY_SIDE ?= -n 2 --dist loadfile
 
-.PHONY: help setup demo up check unit test test-data test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw train-autodw clean
+.PHONY: help setup demo up check unit test coverage test-data test-slow test-long pythons lint format typecheck lock docs bench bench-start bench-autodw train-autodw clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,8 +30,12 @@ check: lint unit ## for every save: lint and the tests that need no server
 unit: setup      ## the tests that need no server, properties on few examples; seconds
 	@$(BIN)/python -m pytest -q tests/unit --hypothesis-profile=quick
 
-test: setup      ## fast tests, on real servers; what they leave uncovered
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov=dataplatform --cov-report=
+test: setup      ## fast tests, on real servers
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+# in one process: of several, each that ends deletes .coverage, also when the first is just joining what they found
+coverage: setup  ## the fast tests, and what they leave uncovered
+	@$(BIN)/python -m pytest --cov=dataplatform --cov-report=term-missing:skip-covered
 
 test-data: setup ## the fast tests but those of Prefect's server, schedules and workers: on another Python
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long and not slow and not prefect"
