@@ -39,7 +39,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Found:
-    """Seconds, megabytes of our processes together at their most (shared pages counted once a process), a checksum."""
+    """Seconds, megabytes of our processes together at their most, a checksum."""
 
     wall: float
     cpu: float
@@ -114,7 +114,7 @@ def memory() -> Iterator[list[int]]:
 
     def look() -> None:
         while not over.wait(0.1):
-            most[0] = max(most[0], sum(map(resident, [os.getpid(), *scd2.sharing()])))
+            most[0] = max(most[0], sum(map(share, [os.getpid(), *scd2.sharing()])))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -125,8 +125,13 @@ def memory() -> Iterator[list[int]]:
         thread.join()
 
 
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def share(pid: int) -> int:
+    """Bytes of memory that are the process's: of pages that n processes have, its nth part (Pss of proc(5))."""
+    try:
+        found = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it has just ended
+    return sum(int(line.split()[1]) for line in found if line.startswith("Pss:")) << 10
 
 
 def show(results: list[tuple[Way, Found]]) -> None:

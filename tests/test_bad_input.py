@@ -10,6 +10,7 @@ import pytest
 from conftest import MakeWorld, World
 from dataplatform.errors import DataplatformError, LoadError, MetadataError, ServerError, SettingsError
 from dataplatform.layers.silver.evolve import CHILD_SYSTEM, MOST_COLUMNS, SYSTEM
+from dataplatform.storage.packed import compressed_lines
 
 
 @pytest.fixture
@@ -309,3 +310,39 @@ def test_a_row_too_wide_for_postgres_is_no_passing_error(make_world: MakeWorld, 
     world.write("e.jsonl", f'{{"id": 1, "stats": {{{fields}}}}}\n')
     with pytest.raises(LoadError, match="cannot hold it: row is too big"):
         world.move("silver", "e", world.run().batch_id)
+
+
+MANY = "  m: {file: 'm*.jsonl', key: [id], max_delete: 1.0, max_quarantine: 1.0}\n"
+
+
+def test_bad_lines_of_a_changed_batch_are_found_where_they_stand(make_world: MakeWorld, files: str) -> None:
+    """Lines that no batch has held come a few from each of many pages and files, and are read together."""
+    world = make_world(s=files.replace("type: files,", "type: files, page_size: 50,") + MANY)
+
+    def written(of: str, changed: set[int]) -> None:
+        for file in range(3):
+            lines = [json.dumps({"id": file * 1000 + n, "v": "as ever"}) for n in range(400)]
+            for n in changed:
+                cut_off, whole = f'{{"id": "{of} {file} {n}"', f'{{"id": {file * 1000 + n}, "v": "{of}"}}'
+                lines[n] = cut_off if n % 2 else whole
+            # of a key that comes twice the last record counts, also among those of a page
+            lines.insert(30, lines[25].replace("as ever", f"later, {of}"))
+            lines.insert(10, lines[15].replace("as ever", f"early, {of}"))
+            world.write(f"m{file}.jsonl", "\n".join(lines) + "\n")
+
+    written("first", set())
+    assert not world.run("s", "m").failed
+    changed = {7, 20, 31, 58, 199, 200, 201, 399}
+    written("then", changed)
+    result = world.run("s", "m")
+    assert not result.failed, result.failed
+    assert result.entities["m"].counts.quarantined == 3 * sum(n % 2 for n in changed)
+    for item in world.quarantine():
+        assert item.raw_file
+        assert item.raw_line
+        with compressed_lines(world.platform.raw, item.raw_file) as blocks:
+            lines = [line for block in blocks for line in block]
+        assert lines[item.raw_line - 1].decode() == item.record
+    rows = world.rows("select id, v from silver.s__m where dp_current and v <> 'as ever' order by id")
+    later = {(file * 1000 + 25, "later, then") for file in range(3)}
+    assert set(rows) == later | {(f * 1000 + n, "then") for f in range(3) for n in changed if n % 2 == 0}

@@ -68,3 +68,30 @@ def test_distinct_is_as_many_as_there_are(found: list[bytes], halves: bool) -> N
     """Also where first halves are the same and the hashes are not."""
     hashes = hs.hashes(found if not halves else [b"8 bytes!" + item[8:] for item in found])
     assert hs.distinct(hashes) == (len(set(hs.pieces(hashes))) == len(hashes))
+
+
+@pytest.mark.parametrize("bits", [64, 20, 8])
+def test_of_many_each_is_found_where_it_stands_first(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    """Also where many have their last bits, or all of a first half, in common."""
+    monkeypatch.setattr(hs, "_PIECE", 1_000)
+    random = np.random.default_rng(bits)
+    stack = random.integers(0, 1 << bits, (5_000, 2), dtype=np.uint64, endpoint=bits == 8)
+    if bits == 20:
+        stack[:, 0] <<= np.uint64(44)
+    stack = np.concatenate([stack, stack[::3]])
+    needles = np.concatenate([stack[::-2], random.integers(0, 1 << bits - 1, (5_000, 2), dtype=np.uint64)])
+    first: dict[bytes, int] = {}
+    for place, one in enumerate(hs.pieces(stack)):
+        first.setdefault(one, place)
+    wanted = [first.get(needle, -1) for needle in hs.pieces(needles)]
+    assert hs.find(needles, stack).tolist() == wanted
+    assert hs.find(needles, stack, hs.prepared(stack)).tolist() == wanted
+    assert -1 in wanted
+
+
+def test_rows_are_as_numpy_has_them() -> None:
+    found = hs.hashes(n.to_bytes(16, "big") for n in range(10))
+    flags, places = np.arange(10) % 3 == 0, np.array([9, 0, 0, -1])
+    for which in (flags, places, slice(2, 5), [1, 2], np.empty(0, np.intp)):
+        assert (hs.rows(found, which) == found[which]).all()
+        assert hs.rows(found, which).shape == found[which].shape

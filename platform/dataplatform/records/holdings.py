@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataplatform.records.growing import passing
-from dataplatform.records.hashes import EMPTY, Hashes, distinct
+from dataplatform.records.hashes import EMPTY, Hashes, distinct, rows
 from dataplatform.records.refs import BatchRef
 
 DELETED = (
@@ -48,8 +48,9 @@ class Held:
 
     def take(self, which: Any) -> Held:
         """The entries at the indexes (or under the mask)."""
-        lines = self.lines[which] if len(self.lines) else self.lines  # silver leaves them out
-        return Held(self.keys[which], self.versions[which], lines, self.masks[which], self.held)
+        keys, versions, masks = (rows(found, which) for found in (self.keys, self.versions, self.masks))
+        lines = rows(self.lines, which) if len(self.lines) else self.lines  # silver leaves them out
+        return Held(keys, versions, lines, masks, self.held)
 
     def is_unique(self) -> bool:
         return distinct(self.keys)

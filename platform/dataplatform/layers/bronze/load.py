@@ -145,6 +145,8 @@ def _take(work: Work, page: RawPage, lookup: Lookup) -> None:
     for name in page.header.get("columns") or ():
         work.columns.setdefault(name)
     types = page.header.get("types") or {}
+    if not types.items() <= work.types.items():
+        _store_fresh(work)  # what came before is read as it was
     work.types |= types
     work.profile.whole |= {name for name, type_ in types.items() if type_ == "jsonb"}
     _rejects(work, page)
@@ -180,21 +182,33 @@ def _quarantine(work: Work, bad: list[Bad]) -> None:
 
 
 def _lines(work: Work, page: RawPage, lookup: Lookup) -> None:
-    """Known lines are taken over without parsing; the others are parsed, stored and profiled."""
+    """Known lines are taken over without parsing; the others wait until they make a piece."""
+    if work.fresh.file != page.file:
+        _store_fresh(work)
+        work.fresh.file = page.file
     for start in range(0, len(page.lines), _BLOCK):
         block = page.lines[start : start + _BLOCK]
         digests = [xxhash.xxh3_128_digest(line) for line in block]
         known = lookup.find(digests)
         _known(work, lookup.before, known)
         fresh = np.flatnonzero(known < 0).tolist()
-        size = _piece_size([block[i] for i in fresh])
-        for at in range(0, len(fresh), size):
-            places = fresh[at : at + size]
-            numbers = [page.line + start + i for i in places]
-            positions = [work.delivered + i for i in places]
-            lines, found = [block[i] for i in places], [digests[i] for i in places]
-            _fresh_lines(work, Piece(page.file, numbers, positions, lines, found, work.making()))
+        work.fresh.add(
+            [page.line + start + i for i in fresh],
+            [work.delivered + i for i in fresh],
+            [block[i] for i in fresh],
+            [digests[i] for i in fresh],
+        )
         work.delivered += len(block)
+        size = _piece_size(work.fresh.lines)
+        while len(work.fresh.lines) >= size:
+            _fresh_lines(work, work.fresh.taken(size, work.making()))
+
+
+def _store_fresh(work: Work) -> None:
+    """Those that are too few for a piece."""
+    size = _piece_size(work.fresh.lines)
+    while work.fresh.lines:
+        _fresh_lines(work, work.fresh.taken(size, work.making()))
 
 
 def _fresh_lines(work: Work, piece: Piece) -> None:
@@ -210,7 +224,8 @@ def _fresh_lines(work: Work, piece: Piece) -> None:
 
 
 def _settle(work: Work) -> None:
-    """Waits for what is on its way."""
+    """Stores what waits, and waits for what is on its way."""
+    _store_fresh(work)
     for done in work.team.rest() if work.team else ():
         _join(work, *done)
 
@@ -278,10 +293,10 @@ def _known(work: Work, before: Held, found: hs.Indexes) -> None:
         return
     work.records += len(places)
     keys, versions, lines = (
-        array[places].tobytes() for array in (before.keys, before.versions, before.lines)
+        hs.rows(array, places).tobytes() for array in (before.keys, before.versions, before.lines)
     )
     positions = (work.delivered + np.flatnonzero(known)).tolist()
-    work.entries.add(keys, versions, lines, positions, mf.mask_numbers(before.masks[places]))
+    work.entries.add(keys, versions, lines, positions, mf.mask_numbers(hs.rows(before.masks, places)))
 
 
 def _parsed(work: Work, piece: Piece, parsed: Sequence[Record | Bad]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from dataplatform.errors import StorageError
 from dataplatform.records.growing import Data, Growing
-from dataplatform.records.hashes import Hashes, find, hashes, member
+from dataplatform.records.hashes import Hashes, find, hashes, member, rows, same
 from dataplatform.records.holdings import Held, Manifest
 
 
@@ -57,17 +57,16 @@ def difference(base: Held, new: Held, most: float) -> Difference | None:
     None where these are `most` or more.
     """
     at = find(new.keys, base.keys)
-    known = at >= 0
-    same = np.zeros(len(new), bool)
+    known = np.flatnonzero(at >= 0)
     pairs = at[known]
-    same[known] = (base.versions[pairs] == new.versions[known]).all(axis=1) & (
-        base.lines[pairs] == new.lines[known]
-    ).all(axis=1)
-    gone = np.ones(len(base), bool)
+    as_before = same(rows(base.versions, pairs), rows(new.versions, known))
+    as_before &= same(rows(base.lines, pairs), rows(new.lines, known))
+    changed, gone = np.ones(len(new), bool), np.ones(len(base), bool)
+    changed[known[as_before]] = False
     gone[pairs] = False
-    if int((~same).sum()) + int(gone.sum()) >= most:
+    if int(changed.sum()) + int(gone.sum()) >= most:
         return None
-    return Difference(new.take(~same), base.keys[gone])
+    return Difference(new.take(changed), rows(base.keys, gone))
 
 
 def applied(base: Held, change: Difference, held: Hashes) -> Held:
@@ -78,10 +77,10 @@ def applied(base: Held, change: Difference, held: Hashes) -> Held:
     stays = ~member(base.keys, np.concatenate([entries.keys, change.gone]))
     words = max(base.masks.shape[1], entries.masks.shape[1])
     return Held(
-        np.concatenate([base.keys[stays], entries.keys]),
-        np.concatenate([base.versions[stays], entries.versions]),
-        np.concatenate([base.lines[stays] if len(base.lines) else base.lines, entries.lines]),
-        np.concatenate([widened(base.masks[stays], words), widened(entries.masks, words)]),
+        np.concatenate([rows(base.keys, stays), entries.keys]),
+        np.concatenate([rows(base.versions, stays), entries.versions]),
+        np.concatenate([rows(base.lines, stays) if len(base.lines) else base.lines, entries.lines]),
+        np.concatenate([widened(rows(base.masks, stays), words), widened(entries.masks, words)]),
         held,
     )
 

@@ -103,7 +103,9 @@ class Thinner:
         place = hs.find(entries.keys, self.keys)
         same = place >= 0
         known = place[same]
-        same[same] = self.there[known] & (self.versions[known] == entries.versions[same]).all(axis=1)
+        same[same] = self.there[known] & hs.same(
+            hs.rows(self.versions, known), hs.rows(entries.versions, same)
+        )
         same &= hs.single(entries.keys)
         if self.timeless is not None and same.any():
             same &= ~hs.member(entries.versions, hs.unique(self.timeless(entries.versions[same])))

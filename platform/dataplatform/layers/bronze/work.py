@@ -38,6 +38,38 @@ class Piece:
     making: Make | None = None
 
 
+@dataclass
+class Fresh:
+    """Lines that no batch has held, on their way to be pieces: of a changed batch few come at a time."""
+
+    file: str = ""
+    numbers: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+
+    def add(self, numbers: list[int], positions: list[int], lines: list[bytes], digests: list[bytes]) -> None:
+        """Of some lines of the file, one after the other."""
+        self.numbers += numbers
+        self.positions += positions
+        self.lines += lines
+        self.digests += digests
+
+    def taken(self, number: int, making: Make | None) -> Piece:
+        """The first ones as a piece; they are here no more."""
+        first = slice(number)
+        piece = Piece(
+            self.file,
+            self.numbers[first],
+            self.positions[first],
+            self.lines[first],
+            self.digests[first],
+            making,
+        )
+        del self.numbers[first], self.positions[first], self.lines[first], self.digests[first]
+        return piece
+
+
 class Entries:
     """What a batch holds, while its pages go by: a few dozen bytes a record, on disk from some megabytes on.
 
@@ -81,6 +113,7 @@ class Work:
     profile: Profile
     entries: Entries
     delivered: int = 0
+    fresh: Fresh = field(default_factory=Fresh)
     gathered: Gathered | None = None  # of a first load: nothing was there before it
     held: list[bytes] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
@@ -148,7 +181,7 @@ def held_of(work: Work) -> Held:
     del positions
 
     def ordered(found: hs.Hashes) -> hs.Hashes:
-        return found if order is None else found[order]
+        return found if order is None else hs.rows(found, order)
 
     hashes = (entries.keys, entries.versions, entries.lines)
     keys, versions, lines = (ordered(hs.hashes(found.whole())) for found in hashes)
@@ -170,5 +203,5 @@ def _masks(entries: Entries, words: int) -> hs.Hashes:
     table = mf.mask_array(list(entries.numbers), words)
     found = Growing(entries.folder)
     for numbers in passing(np.frombuffer(entries.masks.whole(), np.uint32)):
-        found.add(table[numbers].tobytes())
+        found.add(hs.rows(table, numbers).tobytes())
     return np.frombuffer(found.whole(), np.uint64).reshape(-1, words)

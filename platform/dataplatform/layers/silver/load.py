@@ -206,11 +206,11 @@ def _merge(work: Work) -> Done:
         candidate[:] = False
     chosen = candidate & single
     which = slice(None) if chosen.all() else chosen  # a slice of arrays takes no memory
-    merger = _staged_all(work, first, entries.keys[which], entries.versions[which])
+    merger = _staged_all(work, first, hs.rows(entries.keys, which), hs.rows(entries.versions, which))
     oldest = min((k.first_batch for k in plan.known.values()), default="")
     done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
-    work.skipped = entries.versions[~candidate & ~hs.member(entries.keys, keys)]
+    work.skipped = hs.rows(entries.versions, ~candidate & ~hs.member(entries.keys, keys))
     if len(keys):
         work.path = "merge+rebuild"
         done.add(restate_keys(work, keys, force=False))
@@ -246,7 +246,7 @@ def _candidates(work: Work, first: bool) -> tuple[Flags, hs.Hashes]:
         alive = held.alive(before.paths)
         sure = before.complete and not len(held.held)
         open_ = hs.unique(alive.keys if sure else state.open_keys(work.conn, work.plan))
-        gone = open_[~hs.member(open_, entries.keys)]
+        gone = hs.rows(open_, ~hs.member(open_, entries.keys))
     else:
         gone = hs.unique(held.take(left).alive(before.paths).keys)
     return candidate, gone[~hs.member(gone, entries.held)]
@@ -256,7 +256,7 @@ def _differ(entries: Held, held: Held) -> tuple[Flags, Flags]:
     """Which entries are not the same in a batch that held each key once, and which of its own are not among them."""
     at = hs.find(entries.keys, held.keys)
     known = np.flatnonzero(at >= 0)
-    same = (held.versions[at[known]] == entries.versions[known]).all(axis=1)
+    same = hs.same(hs.rows(held.versions, at[known]), hs.rows(entries.versions, known))
     differ: Flags = np.ones(len(entries), bool)
     differ[known[same]] = False
     left: Flags = np.ones(len(held), bool)

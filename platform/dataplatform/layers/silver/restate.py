@@ -46,7 +46,7 @@ def concerned(work: Work) -> hs.Hashes:
         return _with_keys_of(work, keys, task.applied)
     at = hs.find(mine.keys, held.keys)
     same = at >= 0
-    same[same] = (held.versions[at[same]] == mine.versions[same]).all(axis=1)
+    same[same] = hs.same(hs.rows(held.versions, at[same]), hs.rows(mine.versions, same))
     missing = held.keys[~hs.member(held.keys, mine.keys)]
     return hs.unique(np.concatenate([mine.keys[~same], missing, held.held]))
 
