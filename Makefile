@@ -35,7 +35,7 @@ test: setup      ## fast tests, on real servers
 
 # in one process: of several, each that ends deletes .coverage, also when the first is just joining what they found
 coverage: setup  ## the fast tests, and what they leave uncovered
-	@$(BIN)/python -m pytest --cov=dataplatform --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest --cov=dataplatform --cov-report=
 
 test-data: setup ## the fast tests but those of Prefect's server, schedules and workers: on another Python
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long and not slow and not prefect"
