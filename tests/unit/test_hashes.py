@@ -63,11 +63,21 @@ def test_needles_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     assert hs.find(hs.EMPTY, stack).dtype == np.intp
 
 
-@given(many, st.booleans())
-def test_distinct_is_as_many_as_there_are(found: list[bytes], halves: bool) -> None:
-    """Also where first halves are the same and the hashes are not."""
+@given(many, st.booleans(), st.integers(1, 4))
+def test_distinct_is_as_many_as_there_are(found: list[bytes], halves: bool, part: int) -> None:
+    """Also where first halves are the same and the hashes are not, and where there are more than are compared at once."""
     hashes = hs.hashes(found if not halves else [b"8 bytes!" + item[8:] for item in found])
-    assert hs.distinct(hashes) == (len(set(hs.pieces(hashes))) == len(hashes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hs, "_PART", part)
+        assert hs.distinct(hashes) == (len(set(hs.pieces(hashes))) == len(hashes))
+
+
+def test_of_many_one_that_is_there_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hs, "_PART", 1_000)
+    found = np.random.default_rng(1).integers(0, 1 << 63, (20_000, 2), dtype=np.uint64) << np.uint64(1)
+    assert hs.distinct(found)
+    for twice in (0, 10_000, 19_999):
+        assert not hs.distinct(np.concatenate([found, found[twice : twice + 1]]))
 
 
 @pytest.mark.parametrize("bits", [64, 20, 8])

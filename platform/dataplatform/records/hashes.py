@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +18,7 @@ EMPTY: Hashes = np.empty((0, 2), np.uint64)
 _NONE: Indexes = np.empty(0, np.intp)
 _PIECE = 1 << 17  # hashes looked at together: what is made of them on the way stays small
 
+_PART = 1 << 21  # hashes that are compared with one another at once
 
 SIZE = 16  # bytes of a hash
 
@@ -153,16 +154,23 @@ def single(found: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def distinct(found: Hashes) -> bool:
-    """Whether no two are the same; mostly their first halves tell, which need half the memory and no order."""
-    first = np.empty(len(found), np.uint64)
-    start = 0
-    for some in passing(found):
-        first[start : start + len(some)] = some[:, 0]
-        start += len(some)
-    first.sort()
-    if not (first[1:] == first[:-1]).any():
-        return True
-    return len(unique(found)) == len(found)
+    """Whether no two are the same; of many millions some are looked at together, by how they begin."""
+    bits = max(0, len(found).bit_length() - _PART.bit_length())
+    return all(map(_distinct, _parts(found, bits))) if bits else _distinct(found)
+
+
+def _parts(found: Hashes, bits: int) -> Iterator[Hashes]:
+    """Those whose first bits are the same, for each that these can be."""
+    for begin in range(1 << bits):
+        yield np.concatenate(
+            [rows(some, some[:, 0] >> np.uint64(64 - bits) == begin) for some in passing(found)]
+        )
+
+
+def _distinct(found: Hashes) -> bool:
+    """Mostly their first halves tell, which need half the memory and no order."""
+    first = np.sort(found[:, 0])
+    return not (first[1:] == first[:-1]).any() or len(unique(found)) == len(found)
 
 
 def unique(found: Hashes) -> Hashes:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dataplatform.errors import StorageError
-from dataplatform.records.growing import Data, Growing
+from dataplatform.records.growing import Data, Growing, let_go
 from dataplatform.records.hashes import Hashes, find, hashes, member, rows, same
 from dataplatform.records.holdings import Held, Manifest
 
@@ -134,7 +134,8 @@ def _in_order(found: Data, lengths: Mapping[int, int], scratch: Path | None) -> 
     if [*lengths] == sorted(lengths):
         return found
     starts = dict(zip(lengths, accumulate(lengths.values(), initial=0), strict=False))
-    ordered = Growing(scratch)
+    ordered, pieces = Growing(scratch), np.frombuffer(found, np.uint8)
     for number in sorted(lengths):
-        ordered.add(found[starts[number] : starts[number] + lengths[number]])
+        ordered.add(pieces[starts[number] : starts[number] + lengths[number]].tobytes())
+        let_go(pieces)
     return ordered.whole()
