@@ -17,9 +17,7 @@ Indexes = npt.NDArray[np.intp]
 EMPTY: Hashes = np.empty((0, 2), np.uint64)
 _NONE: Indexes = np.empty(0, np.intp)
 _PIECE = 1 << 17  # hashes looked at together: what is made of them on the way stays small
-
 _PART = 1 << 21  # hashes that are compared with one another at once
-
 SIZE = 16  # bytes of a hash
 
 
@@ -79,12 +77,11 @@ def prepared(haystack: Hashes) -> Table:
     slots: npt.NDArray[Any] = np.full(number, -1, np.int32 if len(haystack) < 1 << 31 else np.int64)
     for start in reversed(range(0, len(haystack), _PIECE)):
         found = _slots(haystack[start : start + _PIECE], number)
-        slots[found[::-1]] = np.arange(start, start + len(found))[
-            ::-1
-        ]  # of several the last one written stays
+        # from the end, for of several that have the same slot the last one written stays
+        slots[found[::-1]] = np.arange(start, start + len(found))[::-1]
     rest = np.concatenate([_late(haystack, slots, at) for at in range(0, len(haystack), _PIECE)] or [_NONE])
     rest = rest[order(rows(haystack, rest))]
-    return Table(slots, rest, rows(haystack, rest)[:, 0])
+    return Table(slots, rest, np.ascontiguousarray(rows(haystack, rest)[:, 0]))
 
 
 def _slots(some: Hashes, number: int) -> Indexes:
@@ -106,9 +103,8 @@ def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Index
     for start in range(0, len(needles), _PIECE):
         piece = needles[start : start + _PIECE]
         at = known.slots[_slots(piece, len(known.slots))]
-        others = np.flatnonzero(
-            (at >= 0) & ~same(rows(haystack, at), piece)
-        )  # -1 takes the last, and stays -1
+        # -1 takes the last row, whatever that is
+        others = np.flatnonzero((at >= 0) & ~same(rows(haystack, at), piece))
         at[others] = _among_the_rest(rows(piece, others), haystack, known)
         result[start : start + len(piece)] = at
     return result
@@ -125,8 +121,8 @@ def _among_the_rest(needles: Hashes, haystack: Hashes, known: Table) -> Indexes:
         at = start[open_] + offset
         inside = at < len(first)
         open_, at = open_[inside], at[inside]
-        same = first[at] == needles[open_, 0]
-        open_, at = open_[same], at[same]
+        alike = first[at] == needles[open_, 0]
+        open_, at = open_[alike], at[alike]
         hit = haystack[by[at], 1] == needles[open_, 1]
         result[open_[hit]] = by[at[hit]]
         open_ = open_[~hit]
