@@ -51,12 +51,16 @@ entries = st.dictionaries(
 )
 
 
-@given(entries, entries, st.sampled_from([1, 2]), st.sampled_from([1, 2]))
-def test_applying_the_difference_gives_the_batch(base: Entries, new: Entries, one: int, other: int) -> None:
+@given(entries, entries, st.sampled_from([1, 2]), st.sampled_from([1, 2]), st.sampled_from([2, 1_000]))
+def test_applying_the_difference_gives_the_batch(
+    base: Entries, new: Entries, one: int, other: int, together: int
+) -> None:
     # a version's mask follows from its content: the same version has the same mask
     base, new = ({k: (v, line, v + 1) for k, (v, line, _) in e.items()} for e in (base, new))
     old, wanted = held(base, words=one), held(new, (90, 91), words=other)
-    change = difference(old, wanted, most=float("inf"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dataplatform.layers.bronze.manifest.PASSED", together)
+        change = difference(old, wanted, most=float("inf"))
     assert change is not None
     made = applied(old, change, wanted.held)
     # an entry that did not change keeps the mask of the base, of as many words as that has

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dataplatform.errors import StorageError
-from dataplatform.records.growing import Data, Growing, let_go
+from dataplatform.records.growing import PASSED, Data, Growing, let_go
 from dataplatform.records.hashes import Hashes, find, hashes, member, rows, same
 from dataplatform.records.holdings import Held, Manifest
 
@@ -57,13 +57,15 @@ def difference(base: Held, new: Held, most: float) -> Difference | None:
     None where these are `most` or more.
     """
     at = find(new.keys, base.keys)
-    known = np.flatnonzero(at >= 0)
-    pairs = at[known]
-    as_before = same(rows(base.versions, pairs), rows(new.versions, known))
-    as_before &= same(rows(base.lines, pairs), rows(new.lines, known))
     changed, gone = np.ones(len(new), bool), np.ones(len(base), bool)
-    changed[known[as_before]] = False
-    gone[pairs] = False
+    for start in range(0, len(new), PASSED):  # in parts: what is made of them on the way stays small
+        known = start + np.flatnonzero(at[start : start + PASSED] >= 0)
+        pairs = at[known]
+        as_before = same(rows(base.versions, pairs), rows(new.versions, known))
+        as_before &= same(rows(base.lines, pairs), rows(new.lines, known))
+        changed[known[as_before]] = False
+        gone[pairs] = False
+        let_go(base.versions, base.lines, new.versions, new.lines)
     if int(changed.sum()) + int(gone.sum()) >= most:
         return None
     return Difference(new.take(changed), rows(base.keys, gone))
