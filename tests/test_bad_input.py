@@ -346,3 +346,24 @@ def test_bad_lines_of_a_changed_batch_are_found_where_they_stand(make_world: Mak
     rows = world.rows("select id, v from silver.s__m where dp_current and v <> 'as ever' order by id")
     later = {(file * 1000 + 25, "later, then") for file in range(3)}
     assert set(rows) == later | {(f * 1000 + n, "then") for f in range(3) for n in changed if n % 2 == 0}
+
+
+TYPED_LATE = """
+from dataplatform.connectors import Schema, page_of
+
+def extract(request, since):
+    '''Two records, and that `a` is one JSON value when the first has been said.'''
+    yield page_of([{"id": 1, "a": {"b": 1}}])
+    yield Schema({"id": None, "a": "jsonb"})
+    yield page_of([{"id": 2, "a": {"c": 2}}])
+"""
+
+
+def test_what_a_source_says_of_types_is_of_what_follows(make_world: MakeWorld, tmp_path: Path) -> None:
+    (tmp_path / "connectors").mkdir()
+    (tmp_path / "connectors" / "late.py").write_text(TYPED_LATE)
+    world = make_world(s="source: s\nconnector: {type: python, module: late}\nentities:\n  e: {key: [id]}\n")
+    result = world.run("s", "e")
+    assert not result.failed, result.failed
+    (head,) = world.platform.bronze.db.batch_manifest.find({})
+    assert set(head["paths"]) == {"id", "a__b", "a"}
