@@ -205,7 +205,9 @@ def test_no_secret_is_written_anywhere(api: str, tmp_path: Path) -> None:
     finally:
         call(env, "stop")
     places |= files(home)
-    rows = json.loads(said["output of bearer"].partition("\n---stderr")[0])["entities"]
+    told = said["output of bearer"].partition("\n---stderr")[0]
+    assert told, said["output of bearer"]
+    rows = json.loads(told)["entities"]
     assert rows["echo"]["inserted"] == 2, "what the source said is there, without the secret"
     assert rows["keyless"]["quarantined"] == 1
     found = [

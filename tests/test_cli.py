@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Databases
+from conftest import Databases, serving
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).parents[1]
@@ -99,6 +100,18 @@ def test_a_day_with_the_program(cli: Run, tmp_path: Path) -> None:
     assert cli("status")["sources"]["s"]["entities"]["e"]["silver_rows"] == 3
 
 
+class Broken(BaseHTTPRequestHandler):
+    """A Prefect API that says it is well and fails at all that is asked of it."""
+
+    def log_message(self, *args: Any) -> None: ...
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.endswith("/health") else 500)
+        self.end_headers()
+
+    do_POST = do_GET
+
+
 @pytest.mark.prefect
 def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "known sources: none" in cli("run", "nope", code=1)["remedy"]
@@ -117,6 +130,10 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
         )
     gone = cli("run", "s", code=1, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert "the Prefect API at http://127.0.0.1:1/api cannot be reached" in gone["error"]
+    with serving(Broken) as where:
+        broken = cli("run", "s", code=1, PREFECT_API_URL=f"http://{where}/api")
+    assert f"Prefect at http://{where}/api failed: RuntimeError: Failed to reach API" in broken["error"]
+    assert "then run again" in broken["remedy"]
     (tmp_path / "metadata" / "sources" / "t.yaml").write_text("source: t\nentities: [\n")
     (tmp_path / "metadata" / "sources" / "u.yaml").write_text(
         SOURCE.replace("source: s", "source: u").replace("path: data", "path: {secret: no/such}")

@@ -93,12 +93,12 @@ def run_flow(
 ) -> dict[str, Any]:
     """Runs the flow `ingest` in this process, on the Prefect server that is set."""
     use_flows()
-    from dataplatform.orchestration.connection import in_sight  # imports Prefect: after cheap errors
+    from dataplatform.orchestration.connection import api_errors, in_sight  # imports Prefect: after cheap errors
     from dataplatform.orchestration.tasks import flush
     from flows.ingest import ingest
 
     try:
-        with in_sight():
+        with in_sight(), api_errors():
             state = ingest(source, entities or None, full, force, allow_deletes, window, return_state=True)
     finally:
         flush()
