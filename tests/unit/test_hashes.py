@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from dataplatform.records import hashes as hs
@@ -60,7 +62,7 @@ def test_needles_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     needles = hs.hashes(n.to_bytes(16, "big") for n in range(100))
     assert hs.find(needles, stack).tolist() == [n // 2 if n % 2 == 0 else -1 for n in range(100)]
     assert not hs.find(needles, hs.EMPTY).tolist().count(0)
-    assert hs.find(hs.EMPTY, stack).dtype == np.intp
+    assert not len(hs.find(hs.EMPTY, stack))
 
 
 @given(many, st.booleans(), st.integers(1, 4))
@@ -80,10 +82,14 @@ def test_of_many_one_that_is_there_twice_is_noticed(monkeypatch: pytest.MonkeyPa
         assert not hs.distinct(np.concatenate([found, found[twice : twice + 1]]))
 
 
+@pytest.mark.parametrize("part", [1_000, 1_000_000])
 @pytest.mark.parametrize("bits", [64, 20, 8])
-def test_of_many_each_is_found_where_it_stands_first(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
-    """Also where many have their last bits, or all of a first half, in common."""
+def test_of_many_each_is_found_where_it_stands_first(
+    monkeypatch: pytest.MonkeyPatch, bits: int, part: int
+) -> None:
+    """Also where many have their last bits, or all of a first half, in common; in parts by their first bits, too."""
     monkeypatch.setattr(hs, "_PIECE", 1_000)
+    monkeypatch.setattr(hs, "_PART", part)
     random = np.random.default_rng(bits)
     stack = random.integers(0, 1 << bits, (5_000, 2), dtype=np.uint64, endpoint=bits == 8)
     if bits == 20:
@@ -105,3 +111,15 @@ def test_rows_are_as_numpy_has_them() -> None:
     for which in (flags, places, slice(2, 5), [1, 2], np.empty(0, np.intp)):
         assert (hs.rows(found, which) == found[which]).all()
         assert hs.rows(found, which).shape == found[which].shape
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.7, 1.0])
+def test_rows_under_a_mask_of_many_are_those_of_the_array(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(hs, "PASSED", 1_000)
+    monkeypatch.setattr(hs, "passing", partial(hs.passing, rows=1_000))
+    random = np.random.default_rng(1)
+    found = random.integers(0, 1 << 63, (3_500, 3), dtype=np.uint64)
+    mask = random.random(3_500) < share
+    assert hs.rows(found, mask).tolist() == found[mask].tolist()

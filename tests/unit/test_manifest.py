@@ -59,7 +59,7 @@ def test_applying_the_difference_gives_the_batch(
     base, new = ({k: (v, line, v + 1) for k, (v, line, _) in e.items()} for e in (base, new))
     old, wanted = held(base, words=one), held(new, (90, 91), words=other)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dataplatform.layers.bronze.manifest.PASSED", together)
+        patch.setattr("dataplatform.records.holdings.PASSED", together)
         change = difference(old, wanted, most=float("inf"))
     assert change is not None
     made = applied(old, change, wanted.held)

@@ -38,8 +38,12 @@ def api_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (httpx.HTTPError, PrefectException, RuntimeError) as error:  # the last where it asks for the version
+    except (
+        httpx.HTTPError,
+        PrefectException,
+        RuntimeError,
+    ) as error:  # the last where it asks for the version
         raise ServerError(
             f"Prefect at {PREFECT_API_URL.value()} failed: {type(error).__name__}: {error}",
-            "what was loaded until then is loaded (`dataplatform status`); see that Prefect's server runs, then run again",
+            "what was loaded until then is loaded (`dataplatform status`); see that its server runs, then run again",
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dataplatform.records.growing import Data, passing
+from dataplatform.records.growing import PASSED, Data, let_go, passing
 
 Hashes = npt.NDArray[np.uint64]
-Indexes = npt.NDArray[np.intp]
+Indexes = npt.NDArray[np.signedinteger[Any]]
 EMPTY: Hashes = np.empty((0, 2), np.uint64)
 _NONE: Indexes = np.empty(0, np.intp)
 _PIECE = 1 << 17  # hashes looked at together: what is made of them on the way stays small
@@ -38,7 +38,18 @@ def rows(found: Hashes, which: npt.ArrayLike | slice) -> Hashes:
     if isinstance(which, slice):
         return found[which]
     at = np.asarray(which)
-    return found.compress(at, axis=0) if at.dtype == np.bool_ else found.take(at, axis=0)
+    if at.dtype != np.bool_:
+        return found.take(at, axis=0)
+    return found.compress(at, axis=0) if len(at) <= PASSED else _under(found, at)
+
+
+def _under(found: Hashes, mask: npt.NDArray[np.bool_]) -> Hashes:
+    """Those under a mask of many; what was passed of a mapped array is let go."""
+    result, end = np.empty((int(mask.sum()), found.shape[1]), found.dtype), 0
+    for at, some in enumerate(passing(found)):
+        own = some.compress(mask[at * PASSED : (at + 1) * PASSED], axis=0)
+        result[end : (end := end + len(own))] = own
+    return result
 
 
 def same(some: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
@@ -96,8 +107,13 @@ def _late(haystack: Hashes, slots: npt.NDArray[Any], start: int) -> Indexes:
 
 def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Indexes:
     """Index in `haystack` of each needle, -1 where it is absent."""
-    result = np.full(len(needles), -1, np.intp)
+    result: Indexes = np.full(len(needles), -1, np.int32 if len(haystack) < 1 << 31 else np.int64)
     if not len(haystack) or not len(needles):
+        return result
+    if known is None and (bits := _bits(haystack)):
+        for begin in range(2 << bits):  # a bit more, for here both are looked at
+            places, at = _found(needles, haystack, bits + 1, begin)
+            result[places] = at
         return result
     known = known or prepared(haystack)
     for start in range(0, len(needles), _PIECE):
@@ -108,6 +124,15 @@ def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Index
         at[others] = _among_the_rest(rows(piece, others), haystack, known)
         result[start : start + len(piece)] = at
     return result
+
+
+def _found(needles: Hashes, haystack: Hashes, bits: int, begin: int) -> tuple[Indexes, Indexes]:
+    """Of what begins alike: where those needles stand that are found, and their indexes in `haystack`."""
+    here, there = (_places(found, bits, begin) for found in (needles, haystack))
+    some = _picked(haystack, there)
+    at = find(_picked(needles, here), some, prepared(some))
+    found = at >= 0
+    return here[found], there[at[found]]
 
 
 def _among_the_rest(needles: Hashes, haystack: Hashes, known: Table) -> Indexes:
@@ -151,16 +176,29 @@ def single(found: Hashes) -> npt.NDArray[np.bool_]:
 
 def distinct(found: Hashes) -> bool:
     """Whether no two are the same; of many millions some are looked at together, by how they begin."""
-    bits = max(0, len(found).bit_length() - _PART.bit_length())
-    return all(map(_distinct, _parts(found, bits))) if bits else _distinct(found)
+    if not (bits := _bits(found)):
+        return _distinct(found)
+    return all(_distinct(_picked(found, _places(found, bits, begin))) for begin in range(1 << bits))
 
 
-def _parts(found: Hashes, bits: int) -> Iterator[Hashes]:
-    """Those whose first bits are the same, for each that these can be."""
-    for begin in range(1 << bits):
-        yield np.concatenate(
-            [rows(some, some[:, 0] >> np.uint64(64 - bits) == begin) for some in passing(found)]
-        )
+def _bits(found: Hashes) -> int:
+    """By how many of their first bits many millions are parted, so that few are looked at together; 0: not at all."""
+    return max(0, len(found).bit_length() - _PART.bit_length())
+
+
+def _places(found: Hashes, bits: int, begin: int) -> Indexes:
+    """Where those are whose first bits are these."""
+    own = [some[:, 0] >> np.uint64(64 - bits) == begin for some in passing(found)]
+    return np.flatnonzero(np.concatenate(own))
+
+
+def _picked(found: Hashes, places: Indexes) -> Hashes:
+    """Those at places that ascend; what was looked at of a mapped array is let go."""
+    picked = np.empty((len(places), 2), np.uint64)
+    for start in range(0, len(places), _PIECE):
+        picked[start : start + _PIECE] = rows(found, places[start : start + _PIECE])
+        let_go(found)
+    return picked
 
 
 def _distinct(found: Hashes) -> bool:

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dataplatform.records.growing import passing
-from dataplatform.records.hashes import EMPTY, Hashes, distinct, rows
+from dataplatform.records.growing import PASSED, let_go, passing
+from dataplatform.records.hashes import EMPTY, Hashes, distinct, find, rows, same
 from dataplatform.records.refs import BatchRef
 
 DELETED = (
@@ -26,6 +26,7 @@ class Ended(dict[str, Any]):
     """What a source said of a key that ended; in the place of a record."""
 
 
+Flags = npt.NDArray[np.bool_]
 Found = list[tuple[bytes, dict[str, Any]]]  # version id and record (or what ended it)
 BadVersion = tuple[str, bytes, dict[str, Any]]  # why it cannot be taken, its id, the record
 
@@ -77,6 +78,25 @@ class Held:
         """The records alone."""
         ended = self.ended(paths)
         return self.take(~ended) if ended.any() else self
+
+
+def apart(new: Held, base: Held, lines: bool = False) -> tuple[Flags, Flags]:
+    """Which entries are not the same in a batch that held each key once, and which of its own have no such key here.
+
+    `lines`: they are the same only if they were also written the same.
+    """
+    at = find(new.keys, base.keys)
+    changed, gone = np.ones(len(new), bool), np.ones(len(base), bool)
+    for start in range(0, len(new), PASSED):  # in parts: what is made of them on the way stays small
+        known = start + np.flatnonzero(at[start : start + PASSED] >= 0)
+        pairs = at[known]
+        as_before = same(rows(base.versions, pairs), rows(new.versions, known))
+        if lines:
+            as_before &= same(rows(base.lines, pairs), rows(new.lines, known))
+        changed[known[as_before]] = False
+        gone[pairs] = False
+        let_go(base.versions, base.lines, new.versions, new.lines)
+    return changed, gone
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dataplatform.errors import StorageError
 from dataplatform.records.growing import PASSED, Data, Growing, let_go
-from dataplatform.records.hashes import Hashes, find, hashes, member, rows, same
-from dataplatform.records.holdings import Held, Manifest
+from dataplatform.records.hashes import Hashes, hashes, member, rows
+from dataplatform.records.holdings import Held, Manifest, apart
 
 
 @dataclass(frozen=True)
@@ -56,35 +57,39 @@ def difference(base: Held, new: Held, most: float) -> Difference | None:
 
     None where these are `most` or more.
     """
-    at = find(new.keys, base.keys)
-    changed, gone = np.ones(len(new), bool), np.ones(len(base), bool)
-    for start in range(0, len(new), PASSED):  # in parts: what is made of them on the way stays small
-        known = start + np.flatnonzero(at[start : start + PASSED] >= 0)
-        pairs = at[known]
-        as_before = same(rows(base.versions, pairs), rows(new.versions, known))
-        as_before &= same(rows(base.lines, pairs), rows(new.lines, known))
-        changed[known[as_before]] = False
-        gone[pairs] = False
-        let_go(base.versions, base.lines, new.versions, new.lines)
+    changed, gone = apart(new, base, lines=True)
     if int(changed.sum()) + int(gone.sum()) >= most:
         return None
     return Difference(new.take(changed), rows(base.keys, gone))
 
 
-def applied(base: Held, change: Difference, held: Hashes) -> Held:
-    """The inverse of `difference`; the order is that of the base, then that of the change."""
+def applied(base: Held, change: Difference, held: Hashes, scratch: Path | None = None) -> Held:
+    """The inverse of `difference`; in the order of the base, then that of the change. `scratch`: as in `joined`."""
     if not len(change.entries) and not len(change.gone):
         return replace(base, held=held)
     entries = change.entries
     stays = ~member(base.keys, np.concatenate([entries.keys, change.gone]))
     words = max(base.masks.shape[1], entries.masks.shape[1])
     return Held(
-        np.concatenate([rows(base.keys, stays), entries.keys]),
-        np.concatenate([rows(base.versions, stays), entries.versions]),
-        np.concatenate([rows(base.lines, stays) if len(base.lines) else base.lines, entries.lines]),
-        np.concatenate([widened(rows(base.masks, stays), words), widened(entries.masks, words)]),
+        _staying(base.keys, stays, entries.keys, scratch),
+        _staying(base.versions, stays, entries.versions, scratch),
+        _staying(base.lines, stays, entries.lines, scratch) if len(base.lines) else entries.lines,
+        _staying(base.masks, stays, entries.masks, scratch, words),
         held,
     )
+
+
+def _staying(
+    base: Hashes, stays: npt.NDArray[np.bool_], more: Hashes, scratch: Path | None, words: int = 2
+) -> Hashes:
+    """The rows that stay, of so many words, and then some more; where they are many, on disk."""
+    with closing(Growing(scratch)) as grown:
+        for start in range(0, len(base), PASSED):
+            end = start + PASSED
+            grown.add(widened(rows(base[start:end], stays[start:end]), words).tobytes())
+            let_go(base)
+        grown.add(widened(more, words).tobytes())
+        return np.frombuffer(grown.whole(), np.uint64).reshape(-1, words)
 
 
 def joined(

@@ -72,7 +72,7 @@ class Manifests:
         if manifest.base is None:
             return difference.entries
         base = self.held(self.base_of(manifest), lines)
-        return mf.applied(base, difference, difference.entries.held)
+        return mf.applied(base, difference, difference.entries.held, self.scratch)
 
     def base_of(self, manifest: Manifest) -> Manifest:
         """The manifest that this one is written as a difference to."""

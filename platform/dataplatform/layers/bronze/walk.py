@@ -27,7 +27,7 @@ def walk(bronze: Bronze, ref: EntityRef, batches: list[str]) -> Iterator[tuple[M
                 base = near.get(manifest.base)
                 base = bronze.manifests.held(bronze.manifests.base_of(manifest)) if base is None else base
                 near = {manifest.base: base}
-                entries = mf.applied(base, change, entries.held)
+                entries = mf.applied(base, change, entries.held, bronze.scratch)
             if manifest.load == "full":
                 near = {manifest.id: entries} if manifest.base is None else {**near, manifest.id: entries}
             yield manifest, entries

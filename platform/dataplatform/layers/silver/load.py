@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
 from dataplatform.audit.record import note_schema_change
@@ -35,12 +34,11 @@ from dataplatform.metadata.source import Entity
 from dataplatform.names import batch_time
 from dataplatform.records import hashes as hs
 from dataplatform.records.counts import Counts
-from dataplatform.records.holdings import Found, Held, History, Manifest
+from dataplatform.records.holdings import Flags, Found, Held, History, Manifest, apart
 from dataplatform.records.record import ITEM, flatten
 from dataplatform.storage.postgres import raw_connection
 
 Known = dict[str, KnownPath]
-Flags = npt.NDArray[np.bool_]
 
 
 def load(
@@ -145,9 +143,9 @@ def _set_aside(work: Work, everything: bool) -> _Aside:
     records = work.manifest.quarantined + int(hs.member(entries.versions, refused).sum())
     if not before:
         return _Aside(records, [])
-    skipped = hs.unique(work.skipped)
+    skipped = hs.rows(entries.versions, work.skipped) if len(work.skipped) else hs.EMPTY
     here = hs.member(waiting, entries.versions) & ~hs.member(waiting, skipped) & ~hs.member(waiting, refused)
-    return _Aside(records + int(hs.member(work.skipped, waiting).sum()), hs.pieces(waiting[here]))
+    return _Aside(records + int(hs.member(skipped, waiting).sum()), hs.pieces(waiting[here]))
 
 
 def _counts(work: Work, done: Done, bad: int) -> Counts:
@@ -210,7 +208,7 @@ def _merge(work: Work) -> Done:
     oldest = min((k.first_batch for k in plan.known.values()), default="")
     done, more = merger.finish(hs.pieces(gone), _clocked(work), oldest)
     keys = hs.unique(np.concatenate([*slow, hs.hashes(more)]))
-    work.skipped = hs.rows(entries.versions, ~candidate & ~hs.member(entries.keys, keys))
+    work.skipped = ~candidate & ~hs.member(entries.keys, keys)
     if len(keys):
         work.path = "merge+rebuild"
         done.add(restate_keys(work, keys, force=False))
@@ -230,7 +228,7 @@ def _candidates(work: Work, first: bool) -> tuple[Flags, hs.Hashes]:
     if manifest.load == "full" and before.complete and before.unique:
         candidate = np.zeros(len(entries), bool)
         if not repeated:
-            candidate, left = _differ(entries, held)
+            candidate, left = apart(entries, held)
         if task.entity.effective_at:
             # a record without a time of its own now follows one that was dated ahead
             since = moment_text(micros(batch_time(before.batch_id)))
@@ -250,18 +248,6 @@ def _candidates(work: Work, first: bool) -> tuple[Flags, hs.Hashes]:
     else:
         gone = hs.unique(held.take(left).alive(before.paths).keys)
     return candidate, gone[~hs.member(gone, entries.held)]
-
-
-def _differ(entries: Held, held: Held) -> tuple[Flags, Flags]:
-    """Which entries are not the same in a batch that held each key once, and which of its own are not among them."""
-    at = hs.find(entries.keys, held.keys)
-    known = np.flatnonzero(at >= 0)
-    same = hs.same(hs.rows(held.versions, at[known]), hs.rows(entries.versions, known))
-    differ: Flags = np.ones(len(entries), bool)
-    differ[known[same]] = False
-    left: Flags = np.ones(len(held), bool)
-    left[at[known]] = False
-    return differ, left
 
 
 def _covers(plan: Plan, present: frozenset[str]) -> bool:

@@ -10,6 +10,7 @@ from dataplatform.layers.silver.observe import Reader, histories, present_paths
 from dataplatform.layers.silver.rebuild import rebuild
 from dataplatform.layers.silver.task import Mode, Work
 from dataplatform.records import hashes as hs
+from dataplatform.records.holdings import apart
 
 PARTITION = 400_000  # observations held in memory by a rebuild
 
@@ -22,7 +23,7 @@ def restate(work: Work, everything: bool) -> Done:
     else:
         _check_late_deletes(work)
         keys = concerned(work)
-        work.skipped = work.entries.versions[~hs.member(work.entries.keys, keys)]
+        work.skipped = ~hs.member(work.entries.keys, keys)
     return restate_keys(work, keys, force=everything)
 
 
@@ -44,11 +45,8 @@ def concerned(work: Work) -> hs.Hashes:
     held = work.history.entries(before)
     if present_paths(before, held) != present_paths(work.manifest, mine):
         return _with_keys_of(work, keys, task.applied)
-    at = hs.find(mine.keys, held.keys)
-    same = at >= 0
-    same[same] = hs.same(hs.rows(held.versions, at[same]), hs.rows(mine.versions, same))
-    missing = held.keys[~hs.member(held.keys, mine.keys)]
-    return hs.unique(np.concatenate([mine.keys[~same], missing, held.held]))
+    changed, missing = apart(mine, held)
+    return hs.unique(np.concatenate([mine.keys[changed], held.keys[missing], held.held]))
 
 
 def _with_keys_of(work: Work, keys: hs.Hashes, batches: list[str]) -> hs.Hashes:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 
+import numpy as np
 import psycopg
 
 from dataplatform.layers.silver.ahead import Ahead
@@ -17,8 +18,7 @@ from dataplatform.layers.silver.observe import Screen
 from dataplatform.layers.silver.plan import Plan
 from dataplatform.metadata.source import Entity
 from dataplatform.processes import ALONE, Processes
-from dataplatform.records import hashes as hs
-from dataplatform.records.holdings import BadVersion, Held, History, Manifest
+from dataplatform.records.holdings import BadVersion, Flags, Held, History, Manifest
 from dataplatform.records.refs import BatchRef, RunRef
 
 
@@ -53,8 +53,8 @@ class Task:
 
 @dataclass
 class Work:
-    """One load in progress. `skipped`: versions of the batch that were not looked at, being what they were before;
-    `lanes`: connections that share the copying, where the tables are new."""
+    """One load in progress. `skipped`: which entries were not looked at, being what they were before (empty:
+    none); `lanes`: connections that share the copying, where the tables are new."""
 
     task: Task
     history: History
@@ -67,5 +67,5 @@ class Work:
     screen: Screen | None = None
     path: str = "merge"
     rebuilt: int = 0
-    skipped: hs.Hashes = field(default_factory=lambda: hs.EMPTY)
+    skipped: Flags = field(default_factory=lambda: np.zeros(0, bool))
     lanes: Callable[[int], AbstractContextManager[Lanes | None]] = lambda _: nullcontext()
