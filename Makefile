@@ -41,7 +41,7 @@ test-data: setup ## the fast tests but those of Prefect's server, schedules and 
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long and not slow and not prefect"
 
 test-slow: setup ## what takes minutes: kills again and again, an exported project under dbt
-	@$(BIN)/python -m pytest -m slow --timeout=1800
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m slow --timeout=1800
 
 test-long: setup ## everything, an hour
 	@$(BIN)/python -m pytest -m "long or slow or not long" --timeout=7200 --hypothesis-profile=exhaustive

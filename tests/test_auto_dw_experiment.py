@@ -84,6 +84,7 @@ def experiment(world: World) -> Experiment:
     return run
 
 
+@pytest.mark.slow
 @WITH_MLFLOW
 def test_runs_are_in_mlflow_with_what_was_gained_and_no_secret(
     world: World, experiment: Experiment, serve: Callable[[Server], str], tmp_path: Path
@@ -237,6 +238,7 @@ def test_a_schema_of_which_nothing_is_known_is_said(world: World, experiment: Ex
         runs.subject(Workspace.of(world.platform, "bare"))
 
 
+@pytest.mark.slow
 def test_what_was_tried_is_written_when_a_later_server_is_gone(
     experiment: Experiment, serve: Callable[[Server], str]
 ) -> None:

@@ -185,6 +185,7 @@ def test_it_asks_builds_what_was_said_and_asks_nothing_twice(env: dict[str, str]
         assert len(flow.runs()) == before
 
 
+@pytest.mark.slow
 def test_where_it_may_it_builds_additions_alone_and_a_newer_form_closes_the_older(
     env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -227,6 +228,7 @@ create table plain.notes as select 'note ' || g % 20 as note, 'by ' || g % 30 as
 """
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_none_is_asked_again_with_the_reason(env: dict[str, str], tmp_path: Path) -> None:
     flow = Flow(env, tmp_path, "auto-dw-plain", "plain")
     flow.load(customers=CUSTOMERS)  # makes the platform's tables
@@ -260,6 +262,7 @@ def test_an_answer_that_is_none_is_asked_again_with_the_reason(env: dict[str, st
         assert flow.sql("select count(*) n from gold.dim_town") == [{"n": 10}]
 
 
+@pytest.mark.slow
 def test_its_deployments_follow_what_auto_dw_yaml_says(env: dict[str, str], tmp_path: Path) -> None:
     flow = Flow(env, tmp_path, "auto-dw-deploy")
     flow.load(customers=CUSTOMERS)

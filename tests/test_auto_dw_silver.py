@@ -123,6 +123,7 @@ def contents(world: World) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["kimball", "data_vault"])
 def test_thirty_days_of_change_and_still_the_same_totals(make_world: MakeWorld, style: str) -> None:
     world = make_world(s=SHOP)

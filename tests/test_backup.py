@@ -501,6 +501,7 @@ def killed_at(world: World, databases: Databases, boundaries: Iterator[int]) -> 
         assert leavings(settings) == []
 
 
+@pytest.mark.slow
 def test_a_restore_that_is_killed_is_finished_or_taken_back(world: World, databases: Databases) -> None:
     killed_at(world, databases, iter((4, 9, 12, 17, 20)))
 
@@ -634,6 +635,7 @@ def test_an_older_program_refuses_newer_data(world: World) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_key_is_shown_once_and_nowhere_else(world: World, databases: Databases) -> None:
     env = os.environ | {
         "DATAPLATFORM_HOME": str(world.folder / "home"), "DATAPLATFORM_METADATA": str(world.folder / "metadata"),

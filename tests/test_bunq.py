@@ -82,6 +82,7 @@ def test_a_key_that_is_refused(bank: Bunq, tmp_path: Path) -> None:
     assert read(asking(users_of(bank, "e"), "e", tmp_path)).ids == [1], "another key, another installation"
 
 
+@pytest.mark.slow
 def test_from_the_gallery_by_the_command(bank: Bunq, make_world: MakeWorld) -> None:
     world: World = make_world()
     asked = ("new", "source", "bank", "--from", "bunq", "--set", f"url={bank.api.url}")

@@ -237,7 +237,7 @@ def call(env: dict[str, str], *args: str, stdin: str | None = None) -> subproces
 
 
 def output(done: subprocess.CompletedProcess[str]) -> Any:
-    return f"{done.stdout}\n---stderr\n{done.stderr}"
+    return f"{done.stdout}\n---stderr\n{done.stderr}\nexit code {done.returncode}"
 
 
 WORDS = re.compile(rb"(?:[A-Za-z0-9+/_-]|%2[BbFf]|\\\\*/){8,}")

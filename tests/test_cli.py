@@ -112,6 +112,7 @@ class Broken(BaseHTTPRequestHandler):
     do_POST = do_GET
 
 
+@pytest.mark.slow
 @pytest.mark.prefect
 def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "known sources: none" in cli("run", "nope", code=1)["remedy"]
@@ -143,6 +144,7 @@ def test_what_fails_says_so(cli: Run, tmp_path: Path) -> None:
     assert "DATAPLATFORM_SECRET_NO_SUCH" in problems[1]["message"]
 
 
+@pytest.mark.slow
 def test_sql(cli: Run, databases: Databases) -> None:
     found = cli("sql", "select 1 as a, 'x' as b union all select 2, null order by 1")
     assert found == {
@@ -198,6 +200,7 @@ def test_sql_opens_psql_in_a_terminal(cli_env: dict[str, str], tmp_path: Path) -
     assert "in a read-only transaction" in said
 
 
+@pytest.mark.slow
 @pytest.mark.prefect
 def test_a_wrong_file_stops_its_own_source_only(cli: Run, tmp_path: Path) -> None:
     sources, gold = tmp_path / "metadata" / "sources", tmp_path / "metadata" / "gold"

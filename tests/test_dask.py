@@ -157,6 +157,7 @@ def test_a_worker_that_is_killed_costs_time_and_nothing_else(
     assert counted == [(30_000, 30_000)] * len(NAMES)
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_metadata_refuses_in_words(world: World, prefect_env: dict[str, str]) -> None:
     env = environment(world) | prefect_env
     other = world.folder / "other"
@@ -172,6 +173,7 @@ def test_a_worker_with_other_metadata_refuses_in_words(world: World, prefect_env
     assert again["status"] == "done", "the worker did not read its metadata again"
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_code_refuses_in_words(world: World, prefect_env: dict[str, str]) -> None:
     env = environment(world) | prefect_env
     theirs = world.folder / "theirs"

@@ -144,6 +144,7 @@ BROKEN: list[tuple[Callable[[World], None], str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("break_it", "level", "said"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
 def test_what_is_broken_is_found_and_a_remedy_named(
     world: World, break_it: Callable[[World], None], level: str, said: str

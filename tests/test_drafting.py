@@ -27,6 +27,7 @@ def world(make_world: MakeWorld) -> World:
     return make_world()
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_source_that_loads(world: World) -> None:
     for month in ("01", "02"):
         world.write(f"bank-2026-{month}.csv", BANK if month == "01" else BANK.replace("Huur", "Gas"))
@@ -241,6 +242,7 @@ def test_what_lets_us_in_is_no_text_of_the_file(given: str, secrets: dict[str, s
     assert as_source(as_yaml(made.document), Path(f"{made.name}.yaml")).source == made.name
 
 
+@pytest.mark.slow
 def test_an_api_with_a_header(world: World) -> None:
     class Deep(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -298,6 +300,7 @@ def test_an_api_with_a_header(world: World) -> None:
     assert bearer.document["connector"]["auth"] == {"type": "bearer", "token": {"secret": "d/token"}}
 
 
+@pytest.mark.slow
 def test_exports_are_recognised(world: World) -> None:
     import zipfile
 

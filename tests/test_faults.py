@@ -155,6 +155,7 @@ def test_killed_at_every_step_boundary(place: Path, databases: Databases) -> Non
     check(place, databases, 1, 300)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(place: Path, databases: Databases) -> None:
     chance = random.Random(7)
     for number in range(3):

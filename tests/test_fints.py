@@ -47,6 +47,7 @@ def kept(world: World) -> dict[str, Any]:
     return Kept(world.folder / "home").get("fints/giro") or {}
 
 
+@pytest.mark.slow
 def test_a_typed_tan_then_runs_without_a_person(make_world: MakeWorld, bank: FintsBank) -> None:
     world = make_world(giro=source(bank))
     before = world.run("giro").failed

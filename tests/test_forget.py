@@ -179,6 +179,7 @@ def test_it_waits_for_a_load_that_runs(world: World) -> None:
     assert len(places(world)) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_killed_anywhere_forgetting_again_goes_on(world: World) -> None:
     done = killed_until_done(world, "forget", "s.e", "7", "--yes", first=0.1, step=0.05)

@@ -174,6 +174,7 @@ def miniflux() -> Iterator[Vendor]:
         yield made
 
 
+@pytest.mark.slow
 def test_put_into_place(miniflux: Vendor, make_world: MakeWorld) -> None:
     world = make_world()
     listed = program(world, "new", "source", "--list")["gallery"]

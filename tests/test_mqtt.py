@@ -215,6 +215,7 @@ def environment(world: World, databases: Databases) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_listener_that_is_killed(
     make_world: MakeWorld, databases: Databases, broker: Broker, when: str

@@ -149,6 +149,7 @@ def worker_of(env: dict[str, str]) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_gold_is_built_once_after_a_run_and_runs_have_names_people_know(
     env: dict[str, str], tmp_path: Path

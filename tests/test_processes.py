@@ -217,6 +217,7 @@ def shared_world(make_world: MakeWorld, processes: Processes) -> World:
     return replace(world, platform=replace(world.platform, processes=processes))
 
 
+@pytest.mark.slow
 @settings(
     derandomize=True, max_examples=20, deadline=None, phases=(Phase.generate,),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

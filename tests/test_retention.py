@@ -170,6 +170,7 @@ def test_bronze_that_did_not_follow_does_before_the_next_run(
     assert following.follow(world.platform, REF) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_anywhere_the_next_one_goes_on(make_world: MakeWorld, files: str) -> None:
     """Each retention is killed a little later than the one before, until one comes through."""

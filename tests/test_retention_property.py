@@ -123,6 +123,7 @@ def world(make_world: MakeWorld) -> World:
     return make_world(s=YAML)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_what_retention_leaves_is_what_the_history_says(world: World) -> None:
     @settings(

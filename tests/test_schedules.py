@@ -112,6 +112,7 @@ def schedules(env: dict[str, str], name: str) -> list[dict[str, Any]]:
     return [s["schedule"] for s in found["schedules"]]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, str], tmp_path: Path) -> None:
     with up(env) as about:
@@ -142,6 +143,7 @@ def test_schedules_load_rows_and_go_on_counting_after_a_restart(env: dict[str, s
     assert not (tmp_path / "home" / "up.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_files_that_change_while_it_is_up_reach_their_deployments(
     env: dict[str, str], tmp_path: Path
@@ -225,6 +227,7 @@ def program(env: dict[str, str], *args: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_status_says_which_of_prefects_services_fails(
     env: dict[str, str], broken_prefect: str, monkeypatch: pytest.MonkeyPatch

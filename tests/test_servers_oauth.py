@@ -123,6 +123,7 @@ def test_mail_by_oauth2(make_world: MakeWorld, google: Google, mechanism: str) -
         assert "refresh-" not in (world.folder / "home" / "secrets.enc").read_text("latin-1")
 
 
+@pytest.mark.slow
 @needs_dovecot
 def test_mail_that_lets_us_in_no_more(make_world: MakeWorld, google: Google) -> None:
     with mail_server(google, "xoauth2") as server:

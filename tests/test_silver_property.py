@@ -358,11 +358,21 @@ def world(make_world: MakeWorld) -> Iterator[World]:
 
 @settings(
     derandomize=True,  # the same examples for everybody; the long run looks for new ones
-    max_examples=80, deadline=None, phases=(Phase.generate,),
+    max_examples=25, deadline=None, phases=(Phase.generate,),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(histories())
 def test_any_order_gives_the_oracles_table(world: World, example: Any) -> None:
+    run_example(world, example)
+
+
+@pytest.mark.slow
+@settings(
+    derandomize=True, max_examples=150, deadline=None, phases=(Phase.generate,),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(histories())
+def test_any_order_gives_the_oracles_table_of_many(world: World, example: Any) -> None:
     run_example(world, example)
 
 

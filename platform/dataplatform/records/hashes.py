@@ -102,7 +102,9 @@ def _slots(some: Hashes, number: int) -> Indexes:
 def _late(haystack: Hashes, slots: npt.NDArray[Any], start: int) -> Indexes:
     """Places in a piece of the haystack whose slots hold other hashes; later ones of equals are never asked for."""
     piece = haystack[start : start + _PIECE]
-    return start + np.flatnonzero(~same(rows(haystack, slots[_slots(piece, len(slots))]), piece))
+    there = slots[_slots(piece, len(slots))]
+    others = np.flatnonzero(there != np.arange(start, start + len(piece)))
+    return start + others[~same(rows(haystack, there[others]), rows(piece, others))]
 
 
 def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Indexes:
@@ -123,6 +125,8 @@ def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Index
         others = np.flatnonzero((at >= 0) & ~same(rows(haystack, at), piece))
         at[others] = _among_the_rest(rows(piece, others), haystack, known)
         result[start : start + len(piece)] = at
+        if len(needles) > _PIECE:
+            let_go(needles)
     return result
 
 

@@ -111,6 +111,7 @@ def _read(
     ):
         for page in pages:
             _take(work, page, lookup)
+        lookup.let_go()
         _settle(work)
         _take_back(work, _repeated(work, gathered.rest()))
         for known in work.team.each(None) if work.team else ():
