@@ -83,8 +83,7 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
             fitting = [r for r in stretch if r.get("n") != "x" and "misfit" not in r]
             good = {clock(r, batch) or batch["at"]: r for r in fitting}
             for at, record in sorted(good.items()):
-                told = record if batch["partial"] else {f: v for f, v in record.items() if v is not None}
-                e, content = clock(record, batch), json.dumps(told, default=str, sort_keys=True)
+                e, content = clock(record, batch), told(record, batch["partial"])
                 if gone is not None:
                     at = max(e if e is not None and e > gone else batch["at"], gone + batch["tick"])
                 elif e is not None and e in seen:
@@ -96,6 +95,19 @@ def states(batches: list[Row], key: Any) -> list[tuple[Any, str, Row | None, set
                 gone = None
                 result.append((at, batch["id"], record, paths(record) if batch["partial"] else known))
     return sorted(result, key=lambda r: r[0])
+
+
+def told(record: Any, partial: bool = False, prefix: str = "") -> str:
+    """What columns hold of a record, as text: null is as good as not there, but what a partial one names it says."""
+    scalars, lists = flat(record)
+    rows = {
+        name: sorted((str(own), told(i, prefix=f"{prefix}{name}[].")) for own, i in items.items())
+        for name, found in lists.items()
+        if (items := held(found, LISTS.get(prefix + name, ())))
+    }
+    values = {f: v for f, v in scalars.items() if v is not None}
+    named = sorted([*scalars, *lists]) if partial else []
+    return json.dumps([values, rows, named], default=str, sort_keys=True)
 
 
 def clock(record: Row, batch: Row) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -72,39 +72,56 @@ def order(found: Hashes) -> Indexes:
 class Table:
     """Where the hashes of a haystack stand, for many searches in it.
 
-    `slots`: by a hash's last bits the first place that has these, -1 where none has; `rest`: the places of hashes that
-    found their slot taken by another, sorted, and `first` their first halves in that order.
+    `slots`: by a hash's last bits the first place that has these, in its low `bits` (all of them set: none has), and
+    above them how that hash begins, so that another is mostly told apart without a look at the haystack; `rest`: the
+    places of hashes that found their slot taken by another, sorted, and `first` their first halves in that order.
     """
 
     slots: npt.NDArray[Any]
+    bits: int
     rest: Indexes
     first: npt.NDArray[np.uint64]
+
+    def look(self, some: Hashes) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Of each the place in its slot, whether there is one, and whether what is there may be the same."""
+        found = self.slots[(some[:, 0] & np.uint64(len(self.slots) - 1)).astype(np.intp)]
+        none = found.dtype.type((1 << self.bits) - 1)
+        places = found & none
+        taken = places != none
+        return places, taken, taken & (found >> found.dtype.type(self.bits) == self.begins(some))
+
+    def begins(self, some: Hashes) -> npt.NDArray[Any]:
+        """As many first bits of each as have room above a place."""
+        width = self.slots.itemsize * 8
+        return (some[:, 0] >> np.uint64(64 - width + self.bits)).astype(self.slots.dtype)
 
 
 def prepared(haystack: Hashes) -> Table:
     """To be made once for many calls of `find`."""
     # four to eight slots for each hash, of many millions two to four: most of what is absent meets none that is taken
     number = 1 << (len(haystack) * (4 if len(haystack) < 1 << 21 else 2)).bit_length()
-    slots: npt.NDArray[Any] = np.full(number, -1, np.int32 if len(haystack) < 1 << 31 else np.int64)
+    bits = len(haystack).bit_length()
+    type_: Any = np.uint32 if bits < 31 else np.uint64
+    known = Table(np.full(number, np.iinfo(type_).max, type_), bits, _NONE, np.empty(0, np.uint64))
     for start in reversed(range(0, len(haystack), _PIECE)):
-        found = _slots(haystack[start : start + _PIECE], number)
+        some = haystack[start : start + _PIECE]
+        at = (some[:, 0] & np.uint64(number - 1)).astype(np.intp)
+        filled = known.begins(some) << type_(bits) | np.arange(start, start + len(some), dtype=type_)
         # from the end, for of several that have the same slot the last one written stays
-        slots[found[::-1]] = np.arange(start, start + len(found))[::-1]
-    rest = np.concatenate([_late(haystack, slots, at) for at in range(0, len(haystack), _PIECE)] or [_NONE])
+        known.slots[at[::-1]] = filled[::-1]
+    rest = np.concatenate([_late(haystack, known, at) for at in range(0, len(haystack), _PIECE)] or [_NONE])
     rest = rest[order(rows(haystack, rest))]
-    return Table(slots, rest, np.ascontiguousarray(rows(haystack, rest)[:, 0]))
+    return replace(known, rest=rest, first=np.ascontiguousarray(rows(haystack, rest)[:, 0]))
 
 
-def _slots(some: Hashes, number: int) -> Indexes:
-    return (some[:, 0] & np.uint64(number - 1)).astype(np.intp)
-
-
-def _late(haystack: Hashes, slots: npt.NDArray[Any], start: int) -> Indexes:
+def _late(haystack: Hashes, known: Table, start: int) -> Indexes:
     """Places in a piece of the haystack whose slots hold other hashes; later ones of equals are never asked for."""
     piece = haystack[start : start + _PIECE]
-    there = slots[_slots(piece, len(slots))]
-    others = np.flatnonzero(there != np.arange(start, start + len(piece)))
-    return start + others[~same(rows(haystack, there[others]), rows(piece, others))]
+    places, _, alike = known.look(piece)
+    others = places != np.arange(start, start + len(piece))
+    asked = np.flatnonzero(others & alike)
+    others[asked] = ~same(rows(haystack, places[asked]), rows(piece, asked))
+    return start + np.flatnonzero(others)
 
 
 def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Indexes:
@@ -120,11 +137,14 @@ def find(needles: Hashes, haystack: Hashes, known: Table | None = None) -> Index
     known = known or prepared(haystack)
     for start in range(0, len(needles), _PIECE):
         piece = needles[start : start + _PIECE]
-        at = known.slots[_slots(piece, len(known.slots))]
-        # -1 takes the last row, whatever that is
-        others = np.flatnonzero((at >= 0) & ~same(rows(haystack, at), piece))
-        at[others] = _among_the_rest(rows(piece, others), haystack, known)
-        result[start : start + len(piece)] = at
+        places, taken, alike = known.look(piece)
+        asked = np.flatnonzero(alike)
+        hit = same(rows(haystack, places[asked]), rows(piece, asked))
+        found = np.full(len(piece), -1, result.dtype)
+        found[asked[hit]] = places[asked[hit]]
+        others = np.flatnonzero(taken & (found < 0))
+        found[others] = _among_the_rest(rows(piece, others), haystack, known)
+        result[start : start + len(piece)] = found
         if len(needles) > _PIECE:
             let_go(needles)
     return result

@@ -19,7 +19,7 @@ from dataplatform.layers.bronze.spread import Stored
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.processes import Team
 from dataplatform.records import hashes as hs
-from dataplatform.records.growing import Growing, passing
+from dataplatform.records.growing import Growing, let_go, passing
 from dataplatform.records.holdings import Held, Make, Manifest, Onlooker
 
 
@@ -181,12 +181,21 @@ def held_of(work: Work) -> Held:
     del positions
 
     def ordered(found: hs.Hashes) -> hs.Hashes:
-        return found if order is None else hs.rows(found, order)
+        return found if order is None else _in_order(found, order, entries.folder)
 
     hashes = (entries.keys, entries.versions, entries.lines)
     keys, versions, lines = (ordered(hs.hashes(found.whole())) for found in hashes)
     masks = ordered(_masks(entries, words))
     return Held(keys, versions, lines, masks, hs.unique(hs.hashes(work.held)))
+
+
+def _in_order(found: hs.Hashes, order: hs.Indexes, folder: Path | None) -> hs.Hashes:
+    """Its rows in that order, which is nearly theirs: known lines of a block stand before fresh ones."""
+    ordered = Growing(folder)
+    for some in passing(order):
+        ordered.add(hs.rows(found, some).tobytes())
+        let_go(found)
+    return np.frombuffer(ordered.whole(), found.dtype).reshape(-1, found.shape[1])
 
 
 def _rising(positions: hs.Indexes) -> bool:
