@@ -189,6 +189,7 @@ def test_a_worker_with_other_code_refuses_in_words(world: World, prefect_env: di
     assert world.rows("select count(*) from audit.load where status = 'done'") == [(0,)]
 
 
+@pytest.mark.slow
 def test_processes_of_this_machine(world: World, prefect_env: dict[str, str]) -> None:
     env = environment(world) | prefect_env | {"DATAPLATFORM_TASK_RUNNER": "dask"}
     assert result(started(env, world))["status"] == "done"

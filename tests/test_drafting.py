@@ -109,6 +109,7 @@ class Api(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_an_api_becomes_a_source_that_loads_and_its_key_is_no_text_of_the_file(world: World) -> None:
     with serving(Api) as host:
         said = program(world, "new", "source", f"http://{host}/v1/items?api_key=s3cret-word", "--name", "api")
@@ -151,6 +152,7 @@ def test_a_database_becomes_a_source_that_loads(world: World, tmp_path: Path) ->
     assert not (world.folder / "metadata" / "sources" / "own.yaml").exists()
 
 
+@pytest.mark.slow
 def test_what_is_landed_proposes_keys(world: World) -> None:
     world.write(
         "a.csv", "iban,date,text\n" + "".join(f"NL{n:02},2026-01-{n + 1:02},t{n % 2}\n" for n in range(25))

@@ -162,6 +162,7 @@ def test_a_restore_of_something_older_does_not_bring_it_back(world: World) -> No
     assert upkeep.again(world.platform) == []
 
 
+@pytest.mark.slow
 def test_under_another_name_it_stays_out_as_well(world: World, files: str) -> None:
     program(world, "forget", "s.doc", "7", "--yes")
     path = world.platform.catalog.root / "sources" / "s.yaml"

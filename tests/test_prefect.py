@@ -84,6 +84,7 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
         worker.wait(10)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_finished_by_running_it_again(env: dict[str, str], tmp_path: Path) -> None:
     api = Api(PrefectApi(env["PREFECT_API_URL"], env["PREFECT_API_AUTH_STRING"]))
     found = program(env, "deploy")

@@ -103,6 +103,7 @@ def command(world: World, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @needs_dovecot
 @pytest.mark.parametrize("mechanism", ["xoauth2", "oauthbearer"])
 def test_mail_by_oauth2(make_world: MakeWorld, google: Google, mechanism: str) -> None:

@@ -109,9 +109,11 @@ def prepared(haystack: Hashes) -> Table:
         filled = known.begins(some) << type_(bits) | np.arange(start, start + len(some), dtype=type_)
         # from the end, for of several that have the same slot the last one written stays
         known.slots[at[::-1]] = filled[::-1]
+        let_go(haystack)
     rest = np.concatenate([_late(haystack, known, at) for at in range(0, len(haystack), _PIECE)] or [_NONE])
-    rest = rest[order(rows(haystack, rest))]
-    return replace(known, rest=rest, first=np.ascontiguousarray(rows(haystack, rest)[:, 0]))
+    late = _picked(haystack, rest)
+    by = order(late)
+    return replace(known, rest=rest[by], first=late[:, 0][by])
 
 
 def _late(haystack: Hashes, known: Table, start: int) -> Indexes:
@@ -121,6 +123,7 @@ def _late(haystack: Hashes, known: Table, start: int) -> Indexes:
     others = places != np.arange(start, start + len(piece))
     asked = np.flatnonzero(others & alike)
     others[asked] = ~same(rows(haystack, places[asked]), rows(piece, asked))
+    let_go(haystack)
     return start + np.flatnonzero(others)
 
 

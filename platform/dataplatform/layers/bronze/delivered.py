@@ -52,7 +52,7 @@ class Lookup:
         """Its place among the entries, -1 for a line that is new."""
         if self.ordering is None:
             return np.full(len(lines), -1, np.intp)
-        if self._looked > PASSED:
+        if self._looked > PASSED // 4:
             self.let_go()
         self._looked += len(lines)
         return hs.find(hs.hashes(lines), self.before.lines, self.ordering)
