@@ -90,12 +90,17 @@ def server_cpu(folder: Path) -> float:
 
 
 def _children(pid: int) -> list[int]:
-    """Children of all its threads."""
-    found: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError):  # one that has just ended
-            found += map(int, (thread / "children").read_text().split())
-    return sorted(found)
+    """By the parent that each names: lists of a thread's children miss those of one that has just ended."""
+    return sorted(
+        int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and _parent(one) == pid
+    )
+
+
+def _parent(process: Path) -> int:
+    """0 where it has just ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    return 0
 
 
 def _own(pid: int) -> int:
