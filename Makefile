@@ -40,7 +40,7 @@ coverage: setup  ## the fast tests, and what they leave uncovered
 test-data: setup ## the fast tests but those of Prefect's server, schedules and workers: on another Python
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long and not slow and not prefect"
 
-test-slow: setup ## what takes minutes: kills again and again, an exported project under dbt
+test-slow: setup ## what takes ten seconds and more: schedules, kills, other tools; twenty minutes
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m slow --timeout=1800
 
 test-long: setup ## everything, an hour

@@ -21,8 +21,8 @@ from conftest import MakeWorld, World
 from dataplatform.errors import LoadError, TransientError
 from dataplatform.names import new_batch_id
 from dataplatform.processes import Processes
-from hypothesis import HealthCheck, Phase, given, settings
-from test_silver_property import YAML, Example, histories, reset, run_example
+from hypothesis import HealthCheck, given, settings
+from test_silver_property import YAML, Example, histories, reset, run_example, same_again
 
 
 def doubled(add: int) -> Any:
@@ -218,10 +218,7 @@ def shared_world(make_world: MakeWorld, processes: Processes) -> World:
 
 
 @pytest.mark.slow
-@settings(
-    derandomize=True, max_examples=20, deadline=None, phases=(Phase.generate,),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+@same_again(20)
 @given(histories())
 def test_any_order_gives_the_oracles_table_when_processes_share(
     shared_world: World, example: Example

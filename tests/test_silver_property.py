@@ -356,21 +356,22 @@ def world(make_world: MakeWorld) -> Iterator[World]:
     return make_world(s=YAML)
 
 
-@settings(
-    derandomize=True,  # the same examples for everybody; the long run looks for new ones
-    max_examples=25, deadline=None, phases=(Phase.generate,),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+def same_again(examples: int) -> settings:
+    """The same examples in each run of the same tests (hypothesis draws by what is imported, too); long ones look for new."""
+    return settings(
+        derandomize=True, max_examples=examples, deadline=None, phases=(Phase.generate,),
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )  # fmt: skip
+
+
+@same_again(25)
 @given(histories())
 def test_any_order_gives_the_oracles_table(world: World, example: Any) -> None:
     run_example(world, example)
 
 
 @pytest.mark.slow
-@settings(
-    derandomize=True, max_examples=150, deadline=None, phases=(Phase.generate,),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+@same_again(150)
 @given(histories())
 def test_any_order_gives_the_oracles_table_of_many(world: World, example: Any) -> None:
     run_example(world, example)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 from dataplatform.records import hashes as hs
@@ -118,7 +116,6 @@ def test_rows_under_a_mask_of_many_are_those_of_the_array(
     monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     monkeypatch.setattr(hs, "PASSED", 1_000)
-    monkeypatch.setattr(hs, "passing", partial(hs.passing, rows=1_000))
     random = np.random.default_rng(1)
     found = random.integers(0, 1 << 63, (3_500, 3), dtype=np.uint64)
     mask = random.random(3_500) < share

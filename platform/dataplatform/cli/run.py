@@ -93,10 +93,8 @@ def run_flow(
 ) -> dict[str, Any]:
     """Runs the flow `ingest` in this process, on the Prefect server that is set."""
     use_flows()
-    from dataplatform.orchestration.connection import (
-        api_errors,
-        in_sight,
-    )  # imports Prefect: after cheap errors
+    # Prefect is imported here, after cheap errors
+    from dataplatform.orchestration.connection import api_errors, in_sight
     from dataplatform.orchestration.tasks import flush
     from flows.ingest import ingest
 

@@ -34,15 +34,12 @@ def in_sight() -> Iterator[None]:
 def api_errors() -> Iterator[None]:
     """What Prefect's client raises where its server went away or failed, as a ServerError.
 
-    A flow run's own errors are in its state; these come from before it began, or from telling how it ended.
+    A flow run's own errors are in its state; these come from before it began, or from telling how it ended. That the
+    server's version cannot be asked is a RuntimeError.
     """
     try:
         yield
-    except (
-        httpx.HTTPError,
-        PrefectException,
-        RuntimeError,
-    ) as error:  # the last where it asks for the version
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise ServerError(
             f"Prefect at {PREFECT_API_URL.value()} failed: {type(error).__name__}: {error}",
             "what was loaded until then is loaded (`dataplatform status`); see that its server runs, then run again",

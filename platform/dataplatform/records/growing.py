@@ -10,8 +10,8 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,6 +83,14 @@ class Growing:
             if self._tail:
                 self._spill()
             return mmap.mmap(self._file.fileno(), self._written, access=mmap.ACCESS_READ)
+
+
+def written(parts: Iterable[npt.NDArray[Any]], folder: Path | None = None) -> Data:
+    """Some arrays, one after the other, as bytes that grow; `folder` as in Growing."""
+    with closing(Growing(folder)) as grown:
+        for part in parts:
+            grown.add(part.tobytes())
+        return grown.whole()
 
 
 def let_go(*arrays: npt.NDArray[Any]) -> None:

@@ -46,7 +46,7 @@ def rows(found: Hashes, which: npt.ArrayLike | slice) -> Hashes:
 def _under(found: Hashes, mask: npt.NDArray[np.bool_]) -> Hashes:
     """Those under a mask of many; what was passed of a mapped array is let go."""
     result, end = np.empty((int(mask.sum()), found.shape[1]), found.dtype), 0
-    for at, some in enumerate(passing(found)):
+    for at, some in enumerate(passing(found, PASSED)):
         own = some.compress(mask[at * PASSED : (at + 1) * PASSED], axis=0)
         result[end : (end := end + len(own))] = own
     return result

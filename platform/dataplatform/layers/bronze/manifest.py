@@ -6,10 +6,10 @@ shape (n, words).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataplatform.errors import StorageError
-from dataplatform.records.growing import PASSED, Data, Growing, let_go
+from dataplatform.records.growing import PASSED, Data, Growing, let_go, passing, written
 from dataplatform.records.hashes import Hashes, hashes, member, rows
 from dataplatform.records.holdings import Held, Manifest, apart
 
@@ -83,13 +83,11 @@ def _staying(
     base: Hashes, stays: npt.NDArray[np.bool_], more: Hashes, scratch: Path | None, words: int = 2
 ) -> Hashes:
     """The rows that stay, of so many words, and then some more; where they are many, on disk."""
-    with closing(Growing(scratch)) as grown:
-        for start in range(0, len(base), PASSED):
-            end = start + PASSED
-            grown.add(widened(rows(base[start:end], stays[start:end]), words).tobytes())
-            let_go(base)
-        grown.add(widened(more, words).tobytes())
-        return np.frombuffer(grown.whole(), np.uint64).reshape(-1, words)
+    kept = (
+        rows(some, stays[at * PASSED : (at + 1) * PASSED]) for at, some in enumerate(passing(base, PASSED))
+    )
+    parts = (widened(some, words) for some in chain(kept, [more]))
+    return np.frombuffer(written(parts, scratch), np.uint64).reshape(-1, words)
 
 
 def joined(
@@ -141,8 +139,11 @@ def _in_order(found: Data, lengths: Mapping[int, int], scratch: Path | None) -> 
     if [*lengths] == sorted(lengths):
         return found
     starts = dict(zip(lengths, accumulate(lengths.values(), initial=0), strict=False))
-    ordered, pieces = Growing(scratch), np.frombuffer(found, np.uint8)
-    for number in sorted(lengths):
-        ordered.add(pieces[starts[number] : starts[number] + lengths[number]].tobytes())
-        let_go(pieces)
-    return ordered.whole()
+    pieces = np.frombuffer(found, np.uint8)
+
+    def ordered() -> Iterator[npt.NDArray[np.uint8]]:
+        for number in sorted(lengths):
+            yield pieces[starts[number] : starts[number] + lengths[number]]
+            let_go(pieces)
+
+    return written(ordered(), scratch)

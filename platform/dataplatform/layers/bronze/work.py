@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dataplatform.layers.bronze.spread import Stored
 from dataplatform.layers.bronze.store import Bronze
 from dataplatform.processes import Team
 from dataplatform.records import hashes as hs
-from dataplatform.records.growing import Growing, let_go, passing
+from dataplatform.records.growing import Growing, let_go, passing, written
 from dataplatform.records.holdings import Held, Make, Manifest, Onlooker
 
 
@@ -191,11 +191,13 @@ def held_of(work: Work) -> Held:
 
 def _in_order(found: hs.Hashes, order: hs.Indexes, folder: Path | None) -> hs.Hashes:
     """Its rows in that order, which is nearly theirs: known lines of a block stand before fresh ones."""
-    ordered = Growing(folder)
-    for some in passing(order):
-        ordered.add(hs.rows(found, some).tobytes())
-        let_go(found)
-    return np.frombuffer(ordered.whole(), found.dtype).reshape(-1, found.shape[1])
+
+    def ordered() -> Iterator[hs.Hashes]:
+        for some in passing(order):
+            yield hs.rows(found, some)
+            let_go(found)
+
+    return np.frombuffer(written(ordered(), folder), found.dtype).reshape(-1, found.shape[1])
 
 
 def _rising(positions: hs.Indexes) -> bool:
@@ -210,7 +212,6 @@ def _rising(positions: hs.Indexes) -> bool:
 def _masks(entries: Entries, words: int) -> hs.Hashes:
     """Of each entry its mask instead of its number; shape (n, words)."""
     table = mf.mask_array(list(entries.numbers), words)
-    found = Growing(entries.folder)
-    for numbers in passing(np.frombuffer(entries.masks.whole(), np.uint32)):
-        found.add(hs.rows(table, numbers).tobytes())
-    return np.frombuffer(found.whole(), np.uint64).reshape(-1, words)
+    numbers = passing(np.frombuffer(entries.masks.whole(), np.uint32))
+    masks = written((hs.rows(table, some) for some in numbers), entries.folder)
+    return np.frombuffer(masks, np.uint64).reshape(-1, words)
