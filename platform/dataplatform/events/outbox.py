@@ -31,19 +31,19 @@ def emit(conn: sa.Connection, event: Event) -> None:
 
 
 def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
-    """Sends what waits, oldest first; returns how many. One that fails stays for the next time.
+    """Sends what waits, oldest first, until `limit` are delivered; returns how many. One that fails stays.
 
-    One that the receiver refuses (a TerminalError) holds up no other; after any other failure, such as a receiver that
-    is away, nothing more is tried.
+    One that the receiver refuses (a TerminalError) holds up no other, however many there are of them; after any other
+    failure, such as a receiver that is away, nothing more is tried.
 
     `send(event, resource, payload)` may be called twice for an event when a process dies in between: the payload
     carries the outbox id and when it happened, which together are the event's own for whoever minds.
     """
     c = outbox.c
-    query = sa.select(outbox).where(c.delivered_at.is_(None)).order_by(c.id).limit(limit)
+    query = sa.select(outbox).where(c.delivered_at.is_(None)).order_by(c.id).with_for_update(skip_locked=True)
     delivered: list[int] = []
-    with transaction(engine) as conn:
-        for row in conn.execute(query.with_for_update(skip_locked=True)).mappings():
+    with transaction(engine) as conn, conn.execute(query, execution_options={"yield_per": limit}) as waiting:
+        for row in waiting.mappings():
             try:
                 own = {"outbox_id": row["id"], "occurred": row["created_at"].isoformat()}
                 send(row["event"], row["resource"], {**row["payload"], **own})
@@ -54,6 +54,8 @@ def deliver(engine: Engine, send: Send, limit: int = 1_000) -> int:
                 log.warning("event %s was not delivered: %s", row["event"], error)
                 break
             delivered.append(row["id"])
+            if len(delivered) == limit:
+                break
         done = outbox.update().where(c.id.in_(delivered)).values(delivered_at=datetime.now(UTC))
         conn.execute(done)
     return len(delivered)
