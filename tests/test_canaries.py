@@ -194,7 +194,9 @@ def test_no_secret_is_written_anywhere(api: str, tmp_path: Path) -> None:
     said = {}
     for s in sources(api):
         done = call(env, "run", s, "--json")
-        if not done.stdout:  # seen once, on a loaded machine: shown, kept among what is looked at, and run again
+        if (
+            not done.stdout
+        ):  # seen once, on a loaded machine: shown, kept among what is looked at, and run again
             said[f"output of {s}, which printed nothing"] = output(done)
             warnings.warn(f"run {s} printed nothing:\n{output(done)}", stacklevel=1)
             done = call(env, "run", s, "--json")
@@ -216,7 +218,9 @@ def test_no_secret_is_written_anywhere(api: str, tmp_path: Path) -> None:
     told = said["output of bearer"].partition("\n---stderr")[0]
     assert told, said["output of bearer"]
     rows = json.loads(told)["entities"]
-    assert rows["echo"]["inserted"] + rows["echo"]["unchanged"] == 2, "what the source said is there, without the secret"
+    assert rows["echo"]["inserted"] + rows["echo"]["unchanged"] == 2, (
+        "what the source said is there, without the secret"
+    )
     assert rows["keyless"]["quarantined"] == 1
     found = [
         f"{kind} in {place}"
