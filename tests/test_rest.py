@@ -668,7 +668,7 @@ def test_a_server_that_goes_on_failing_is_given_up(api: Api, tmp_path: Path) -> 
     started = time.monotonic()
     with pytest.raises(SourceUnavailableError, match="HTTP 500"):
         read(asking(source, "e", tmp_path))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
 
 
 def test_one_that_is_told_to_wait_makes_all_wait(api: Api, tmp_path: Path) -> None:

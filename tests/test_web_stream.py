@@ -117,7 +117,7 @@ def test_streams_are_few_hold_no_thread_and_leave_with_their_reader(
         assert browser.get("/sources").status_code == 200, (
             "forty threads answer requests; none waits for a stream"
         )
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 9
         for one in opened:
             one.close()
         until(lambda: live_of(web).streams.count == 0)
