@@ -220,13 +220,13 @@ def test_the_loads_own_connection_may_wait_as_long_as_the_others_copy(
     world = make_world(s=files + ENTITY)
     world.write("x.jsonl", lines(500))
     database = world.rows("select current_database()")[0][0]
-    execute(world, f'alter database "{database}" set idle_in_transaction_session_timeout = 5000')
+    execute(world, f'alter database "{database}" set idle_in_transaction_session_timeout = 1000')
     world.platform.engine.dispose()
     copied = lanes.copied
 
     def slowly(conn: psycopg.Connection, statement: sql.Composed, chunks: Sequence[bytes]) -> None:
         copied(conn, statement, chunks)
-        conn.execute("select pg_sleep(7)")
+        conn.execute("select pg_sleep(2)")
 
     monkeypatch.setattr(lanes, "copied", slowly)
     load(sharing(world, processes))

@@ -20,6 +20,12 @@ from dataplatform.errors import (
 )
 from dataplatform.secrets import redact
 
+# A load's lock idles on a connection of its own, its transaction while others copy or hash: a server's limits on that
+# (`idle_session_timeout` is PostgreSQL 14's) would give the lock to another load, or end this one.
+OPTIONS = (
+    "-c timezone=UTC -c datestyle=ISO -c client_min_messages=warning "
+    "-c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
+)
 WHOLE = "history is whole"  # lock that a backup holds alone, and what removes history together
 
 
@@ -35,7 +41,7 @@ def make_engine(url: str) -> Engine:
             max_overflow=20,  # a load may want some at once: its own, its lock, those that copy beside it
             hide_parameters=True,  # of a statement that failed: they may be secrets, or somebody's data
             connect_args={
-                "options": "-c timezone=UTC -c datestyle=ISO -c client_min_messages=warning",
+                "options": OPTIONS,
                 "connect_timeout": 10,
                 "application_name": "dataplatform",
                 "prepare_threshold": None,
@@ -207,7 +213,8 @@ def database_errors(engine: Engine | None = None) -> Iterator[None]:
                 f"Postgres{where} cannot hold it: {text}",
                 "keep some of its objects whole: columns: {NAME: {type: jsonb}}",
             ) from None
-        if isinstance(original, psycopg.OperationalError | psycopg.InterfaceError):
+        ended = getattr(original, "sqlstate", None) in ("25P03", "25P04")  # by a limit on a transaction
+        if ended or isinstance(original, psycopg.OperationalError | psycopg.InterfaceError):
             raise ServerError(f"Postgres{where} failed: {text}", _remedy(text)) from None
         raise
 
@@ -215,4 +222,7 @@ def database_errors(engine: Engine | None = None) -> Iterator[None]:
 def _remedy(text: str) -> str:
     if "password authentication" in text or "does not exist" in text:
         return "correct DATAPLATFORM_POSTGRES_URL"
+    for limit in ("statement_timeout", "transaction_timeout"):
+        if f"due to {limit.replace('_', ' ')}" in text:
+            return f"the server allows less than this takes: alter role … set {limit} = 0, for the role of the URL"
     return "check that it runs and can be reached, then run again"

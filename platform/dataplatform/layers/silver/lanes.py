@@ -104,9 +104,6 @@ def opened(conn: sa.Connection, plan: Plan, at: int, number: int) -> Iterator[La
             raw_connection(other).execute(with_defaults(place(table), usual(at)))
     with ExitStack() as stack:
         others = [raw_connection(stack.enter_context(conn.engine.connect())) for _ in range(number)]
-        for one in (raw_connection(conn), *others):
-            # the load waits for those that copy, and these for text, longer than a server may allow others to idle
-            one.execute("set local idle_in_transaction_session_timeout = 0")
         lanes = Lanes(others)
         stack.callback(lanes.close)
         yield lanes
