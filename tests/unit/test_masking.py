@@ -101,6 +101,30 @@ def test_what_json_says_of_a_secret_is_masked_and_json(secret: str, around: str,
     assert secret not in json.loads(masked.decode("utf-8", "surrogatepass"))["a"].replace(MASK, "")
 
 
+TOKEN = "tok-3f/9Zq+81&ab=7c55d0e4"
+
+
+@pytest.mark.parametrize("characters", range(19, len(TOKEN)))
+@pytest.mark.parametrize("after", ["", " ", "…", "...", '"'])
+def test_a_secret_that_a_text_cuts_off(characters: int, after: str) -> None:
+    masker, cut = Masker(frozenset({TOKEN})), TOKEN[:characters]
+    for written in (cut, quote(cut, safe="")):
+        assert masker.text(f"k={written}{after}") == f"k={MASK}{after}"
+        line = json.dumps({f"k={written}": f"it's {written}", "n": "3.0"}).encode()
+        assert masker.lines([line]) == [json.dumps({f"k={MASK}": f"it's {MASK}", "n": "3.0"}).encode()]
+    half = quote(cut, safe="") + "%2"
+    assert masker.text(f"k={half}") == f"k={MASK}"
+
+
+@pytest.mark.parametrize(
+    "text", [f"k={TOKEN[:18]}", f"{TOKEN[:22]} and more", f"{TOKEN[:22]}x", "https://example.org/feeds/mine"]
+)
+def test_what_only_begins_like_a_secret_stays(text: str) -> None:
+    masker = Masker(frozenset({TOKEN, "https://example.org/feeds/mine?t=1", "nineteen characters"}))
+    assert masker.text(text) == text
+    assert masker.text("nineteen character") == "nineteen character"
+
+
 def test_parts_of_a_secret() -> None:
     """Of a key each line, of a file of credentials those, of a URL its password; what is public in it stays."""
     noted = Noted()

@@ -4,7 +4,8 @@ Whoever learns a secret notes it (`Noted.note`). What is noted in this process i
 libraries), errors of moves and of commands. What a source's requests use is masked in what that source delivers.
 
 A value shorter than SHORTEST characters is masked only where a request is described: in data it would hit what is none
-of it. The log says so.
+of it. The log says so. Of one of LONG characters that is cut off at the end of a text, as servers cut what they
+echo, three quarters are enough.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from dataplatform.errors import TerminalError
 
 MASK = "***"
 SHORTEST = 6  # characters; shorter ones are words and numbers of their own
+LONG = range(
+    20, 241
+)  # characters; a shorter one may begin like a name, a longer one has lines known by themselves
 _CORE = 6  # characters of base64 that are enough to know a secret by
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 
@@ -54,6 +58,7 @@ class Masker:
         cores = {core for value in self.needles for core in base64_cores(value)}
         parts = [f"(?P<base64>{'|'.join(map(_as_base64, sorted(cores)))})"] if cores else []
         parts += [written(value) for value in self.needles]
+        parts += [_cut_off(value) for value in self.needles if _least(value) < len(value)]
         return re.compile("|".join(parts)) if parts else None
 
     @cached_property
@@ -153,6 +158,22 @@ def written(value: str) -> str:
     return "".join(map(_character, value)) + f"|(?i:{digits})"
 
 
+def _least(value: str) -> int:
+    """Characters that a text which is cut off has to hold; a URL begins like others of its server."""
+    return -(-len(value) * 3 // 4) if len(value) in LONG and "://" not in value else len(value)
+
+
+def _cut_off(value: str) -> str:
+    """A pattern of all ways to write the beginning of a value where a text ends, also in the middle of an escape."""
+    least, rest = _least(value), ""
+    for character in reversed(value[least:-1]):
+        rest = f"(?:{_character(character)}{rest})?"
+    return "".join(map(_character, value[:least])) + rest + _CUT
+
+
+_CUT = r"(?:%[0-9A-Fa-f]?|\\+u[0-9A-Fa-f]{0,3})?(?=\\*[\"']|…|\.\.|\\+u2026|\s*\Z)"
+
+
 def _character(character: str) -> str:
     """Letters and digits are escaped by nobody."""
     if character.isascii() and character.isalnum():
@@ -200,7 +221,7 @@ def _word_around(text: str, start: int, stop: int, least: int) -> tuple[int, int
 def _signs_of(value: str) -> set[str]:
     """Letters and digits in a row stay what they are, but in hexadecimal and base64. Empty: it may be anywhere."""
     digits = value.encode("utf-8", "surrogatepass").hex()
-    return {_run(value), digits, digits.upper(), *map(_run, base64_cores(value))}
+    return {_run(value[: _least(value)]), digits, digits.upper(), *map(_run, base64_cores(value))}
 
 
 def _run(text: str) -> str:
