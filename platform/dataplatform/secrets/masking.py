@@ -10,7 +10,6 @@ echo, three quarters are enough.
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import re
@@ -19,20 +18,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from html.entities import codepoint2name
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from dataplatform.errors import TerminalError
+from dataplatform.secrets.patterns import (
+    as_base64,
+    base64_cores,
+    cut_off,
+    least_of,
+    signs_of,
+    word_around,
+    written,
+)
 
 MASK = "***"
 SHORTEST = 6  # characters; shorter ones are words and numbers of their own
-LONG = range(
-    20, 241
-)  # characters; a shorter one may begin like a name, a longer one has lines known by themselves
-_CORE = 6  # characters of base64 that are enough to know a secret by
-_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
-
 _PASSWORD_IN_URL = re.compile(  # to the host's @: a password may hold one that nobody wrote as %40
     r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:]*:)(?P<password>[^@\s]+(?:@[^@\s/?#,\"']+)*)(?=@)", re.I
 )
@@ -56,15 +57,15 @@ class Masker:
     @cached_property
     def _text(self) -> re.Pattern[str] | None:
         cores = {core for value in self.needles for core in base64_cores(value)}
-        parts = [f"(?P<base64>{'|'.join(map(_as_base64, sorted(cores)))})"] if cores else []
+        parts = [f"(?P<base64>{'|'.join(map(as_base64, sorted(cores)))})"] if cores else []
         parts += [written(value) for value in self.needles]
-        parts += [_cut_off(value) for value in self.needles if _least(value) < len(value)]
+        parts += [cut_off(value) for value in self.needles if least_of(value) < len(value)]
         return re.compile("|".join(parts)) if parts else None
 
     @cached_property
     def _signs(self) -> tuple[str, ...]:
         """What a text holds that holds a value: a look for each costs a pass at the speed of memory."""
-        return tuple(sorted({sign for value in self.needles for sign in _signs_of(value)}))
+        return tuple(sorted({sign for value in self.needles for sign in signs_of(value)}))
 
     @cached_property
     def _byte_signs(self) -> tuple[bytes, ...]:
@@ -82,7 +83,7 @@ class Masker:
         while (found := self._text.search(text, end)) is not None:
             start, stop = found.span()
             if found["base64"]:
-                start, stop = _word_around(text, start, stop, end)
+                start, stop = word_around(text, start, stop, end)
             yield text[end:start]
             yield MASK
             end = stop
@@ -144,100 +145,6 @@ def _is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def written(value: str) -> str:
-    """A pattern of all ways to write a value: plainly, in URLs, JSON, HTML, each of them once more, in hexadecimal.
-
-    Encoders differ in which characters they leave alone: each may stand as it is, or escaped by any of them.
-
-    >>> bool(re.fullmatch(written("a/b c"), "a%2fb+c")), bool(re.fullmatch(written("a/b c"), r"a\\u002Fb%20c"))
-    (True, True)
-    """
-    digits = value.encode("utf-8", "surrogatepass").hex()
-    return "".join(map(_character, value)) + f"|(?i:{digits})"
-
-
-def _least(value: str) -> int:
-    """Characters that a text which is cut off has to hold; a URL begins like others of its server."""
-    return -(-len(value) * 3 // 4) if len(value) in LONG and "://" not in value else len(value)
-
-
-def _cut_off(value: str) -> str:
-    """A pattern of all ways to write the beginning of a value where a text ends, also in the middle of an escape."""
-    least, rest = _least(value), ""
-    for character in reversed(value[least:-1]):
-        rest = f"(?:{_character(character)}{rest})?"
-    return "".join(map(_character, value[:least])) + rest + _CUT
-
-
-_CUT = r"(?:%[0-9A-Fa-f]?|\\+u[0-9A-Fa-f]{0,3})?(?=\\*[\"']|…|\.\.|\\+u2026|\s*\Z)"
-
-
-def _character(character: str) -> str:
-    """Letters and digits are escaped by nobody."""
-    if character.isascii() and character.isalnum():
-        return character
-    number, data = ord(character), character.encode("utf-8", "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    named = [name for name in (codepoint2name.get(number), _NAMED.get(character)) if name]
-    html = "|".join([f"#0*{number}", f"#[xX]0*(?i:{number:x})", *named])
-    ways = [
-        "".join(rf"%(?:25)*(?i:{byte:02x})" for byte in data),
-        "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
-        f"&(?:amp;)*(?:{html});",
-        *([rf"\\+(?:x(?i:{number:02x})|0*{number:o})"] if number < 256 else []),
-        *([rf"\\+{_SHORT[character]}"] if character in _SHORT else []),
-        *([r"\\+[/'\"]".replace("[/'\"]", re.escape(character))] if character in "/'\"" else []),
-        *([r"\\\\\\\\|\\\\"] if character == "\\" else []),  # twice and once more, before it stands alone
-        *([r"\+"] if character == " " else []),
-        re.escape(character),
-    ]
-    return f"(?:{'|'.join(ways)})"
-
-
-_SHORT = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}  # how JSON writes them
-_NAMED = {"'": "apos", "/": "sol", "+": "plus", "=": "equals"}  # what HTML 4 had no name for
-
-
-def _as_base64(core: str) -> str:
-    """Of base64, whose own signs may be escaped, or those for URLs."""
-    plus = r"(?:\+|-|%(?:25)*2[bB]|\\+u002[bB])"
-    slash = r"(?:\\*/|_|%(?:25)*2[fF]|\\+u002[fF])"
-    return "".join(plus if c == "+" else slash if c == "/" else c for c in core)
-
-
-def _word_around(text: str, start: int, stop: int, least: int) -> tuple[int, int]:
-    """The word of base64 that a part of it stands in; from `least` on."""
-    while start > least and text[start - 1] in _BASE64:
-        start -= 1
-    while stop < len(text) and text[stop] in _BASE64:
-        stop += 1
-    while text.startswith("=", stop):
-        stop += 1
-    return start, stop
-
-
-def _signs_of(value: str) -> set[str]:
-    """Letters and digits in a row stay what they are, but in hexadecimal and base64. Empty: it may be anywhere."""
-    digits = value.encode("utf-8", "surrogatepass").hex()
-    return {_run(value[: _least(value)]), digits, digits.upper(), *map(_run, base64_cores(value))}
-
-
-def _run(text: str) -> str:
-    return max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="")
-
-
-def base64_cores(value: str) -> set[str]:
-    """The part of base64 that does not depend on what stands before and after, for each of the three ways to begin."""
-    data, found = value.encode("utf-8", "surrogatepass"), set()
-    for shift in range(3):
-        text = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
-        whole = (shift + len(data)) * 8 // 6  # characters that no following byte changes
-        core = text[-(-shift * 8 // 6) : whole]
-        if len(core) >= _CORE:
-            found.add(core)
-    return found
 
 
 @dataclass(eq=False)
