@@ -31,7 +31,7 @@ from dataplatform.metadata.triggers import FileTrigger, NotifyTrigger
 from dataplatform.orchestration.follow import seen
 from dataplatform.orchestration.rest import Rest
 from dataplatform.settings import PrefectApi
-from dataplatform.storage.postgres import connected
+from dataplatform.storage.postgres import OPTIONS, connected
 
 EVERY = 2.0  # seconds between two looks
 
@@ -150,7 +150,7 @@ class Watching:
         asked: dict[str, None] = {}
         if self._listening is None:
             url = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._listening = psycopg.connect(url, autocommit=True)
+            self._listening = psycopg.connect(url, autocommit=True, options=OPTIONS)
             for channel in self._channels:
                 self._listening.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
             asked = dict.fromkeys(name for names in self._channels.values() for name in names)
