@@ -68,9 +68,11 @@ def servers(home: Path) -> Iterator[Servers]:
 def open_to_all(folder: Path) -> None:
     """Postgres runs as another user where the tests run as root: it has to come through the folders above."""
     for part in (folder, *folder.parents):
-        part.chmod(0o755)
-        if part.name.startswith("pytest-of-"):
-            break
+        mode = part.stat().st_mode
+        if (
+            mode & 0o005 != 0o005
+        ):  # never less than there was: with --basetemp the folders above are everybody's
+            part.chmod(mode | 0o055)
 
 
 @dataclass(frozen=True)
