@@ -69,9 +69,8 @@ def open_to_all(folder: Path) -> None:
     """Postgres runs as another user where the tests run as root: it has to come through the folders above."""
     for part in (folder, *folder.parents):
         mode = part.stat().st_mode
-        if (
-            mode & 0o005 != 0o005
-        ):  # never less than there was: with --basetemp the folders above are everybody's
+        # never less than there was: with --basetemp the folders above are everybody's
+        if mode & 0o005 != 0o005:
             part.chmod(mode | 0o055)
 
 
