@@ -37,9 +37,11 @@ def free_port() -> int:
     Where it can be none of those that the kernel gives to outgoing connections: any program on this machine may hold
     one of these when the server is started again.
     """
-    below = next((port for port in (secrets.choice(OURS) for _ in range(TRIES)) if _free(port)), 0)
+    for port in (secrets.choice(OURS) for _ in range(TRIES)):
+        if _free(port):
+            return port
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", below))
+        probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
@@ -57,6 +59,7 @@ def kept_port(folder: Path) -> int:
 
 
 def _free(port: int) -> bool:
+    """Whether a server can have it: also one whose last connections the kernel still waits out (TIME_WAIT)."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
